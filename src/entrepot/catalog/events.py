@@ -1,0 +1,113 @@
+"""The append-only log: who did what, when, through which door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, insert, select
+
+from entrepot.catalog.schema import event, token, user
+from entrepot.model.values import Event
+
+
+def append(
+    conn: Connection,
+    verb: str,
+    *,
+    at: datetime,
+    actor: int | None,
+    door: str,
+    node: int | None = None,
+    token: int | None = None,
+    project: int | None = None,
+    dataset: int | None = None,
+    version: int | None = None,
+    revision: int | None = None,
+    subject: str | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> int:
+    """Write one event in the transaction of the fact it tells of; returns its number."""
+    row = conn.execute(
+        insert(event)
+        .values(
+            at=at,
+            verb=verb,
+            actor=actor,
+            door=door,
+            node=node,
+            token=token,
+            project=project,
+            dataset=dataset,
+            version=version,
+            revision=revision,
+            subject=subject,
+            before=before,
+            after=after,
+            detail=detail,
+        )
+        .returning(event.c.id)
+    )
+    return int(row.scalar_one())
+
+
+def _select() -> Select[Any]:
+    return (
+        select(event, user.c.name.label("actor_name"), token.c.uid.label("token_uid"))
+        .join_from(event, user, event.c.actor == user.c.id, isouter=True)
+        .outerjoin(token, event.c.token == token.c.id)
+    )
+
+
+def page(
+    conn: Connection,
+    *,
+    before: int | None,
+    limit: int,
+    project: int | None = None,
+    dataset: int | None = None,
+    version: int | None = None,
+    actor: int | None = None,
+    since: datetime | None = None,
+    verbs: tuple[str, ...] = (),
+) -> list[Event]:
+    """Newest first; `before` is the number of the last event already seen."""
+    query = _select().order_by(event.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(event.c.id < before)
+    if since is not None:
+        query = query.where(event.c.at >= since)
+    if verbs:
+        query = query.where(event.c.verb.in_(verbs))
+    for column, value in (
+        (event.c.project, project),
+        (event.c.dataset, dataset),
+        (event.c.version, version),
+        (event.c.actor, actor),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    return [
+        Event(
+            n=row.id,
+            at=row.at,
+            verb=row.verb,
+            actor=row.actor,
+            actor_name=row.actor_name,
+            door=row.door,
+            node=row.node,
+            token_uid=row.token_uid,
+            project=row.project,
+            dataset=row.dataset,
+            version=row.version,
+            revision=row.revision,
+            subject=row.subject,
+            before=row.before,
+            after=row.after,
+            detail=row.detail,
+        )
+        for row in conn.execute(query)
+    ]
