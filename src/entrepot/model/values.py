@@ -178,7 +178,6 @@ class Project:
     personal: bool
     default_licence: int
     allocation: int | None
-    used_bytes: int
     default_expiry_s: int | None
     retention_s: int | None
     settings: Mapping[str, Any]

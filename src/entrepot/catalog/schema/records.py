@@ -29,7 +29,6 @@ project = Table(
     Column("personal", Boolean, nullable=False, default=False),
     Column("default_licence", Id, ForeignKey("licence.id"), nullable=False),
     Column("allocation", BigInteger),
-    Column("used_bytes", BigInteger, nullable=False, default=0),
     Column("default_expiry_s", BigInteger),
     Column("retention_s", BigInteger),
     Column("settings", Json, nullable=False, default=dict),

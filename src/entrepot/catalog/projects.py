@@ -1,0 +1,254 @@
+"""Rows of projects and their collections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from entrepot.catalog.schema import collection, membership, old_slug, project, team, version
+from entrepot.model.values import Collection, Project, Role, Trash
+
+
+def used_bytes(conn: Connection, n: int) -> int:
+    """What counts against the allocation: the newest revision of every version, in the trash or not."""
+    return int(
+        conn.execute(select(func.coalesce(func.sum(version.c.n_bytes), 0)).where(version.c.project == n)).scalar_one()
+    )
+
+
+def insert_project(
+    conn: Connection,
+    *,
+    uid: UUID,
+    name: str,
+    slug: str,
+    team_n: int,
+    licence: int,
+    creator: int | None,
+    at: datetime,
+    description: str = "",
+    personal: bool = False,
+    allocation: int | None = None,
+) -> int:
+    """One project and its root collection, which shares the project's uid; returns the project's number."""
+    n = int(
+        conn.execute(
+            insert(project)
+            .values(
+                uid=uid,
+                name=name,
+                slug=slug,
+                description=description,
+                team=team_n,
+                personal=personal,
+                default_licence=licence,
+                allocation=allocation,
+                creator=creator,
+                created_at=at,
+                updated_at=at,
+            )
+            .returning(project.c.id)
+        ).scalar_one()
+    )
+    conn.execute(insert(collection).values(uid=uid, project=n, path="", created_at=at))
+    return n
+
+
+def slug_taken(conn: Connection, slug: str) -> bool:
+    return conn.execute(select(project.c.id).where(project.c.slug == slug)).first() is not None
+
+
+def take_slug(conn: Connection, slug: str) -> None:
+    """Somebody new has this slug: it no longer leads to who gave it up."""
+    conn.execute(delete(old_slug).where(old_slug.c.scope == 0, old_slug.c.slug == slug))
+
+
+def _value(row: Row[Any]) -> Project:
+    return Project(
+        n=row.id,
+        uid=row.uid,
+        name=row.name,
+        slug=row.slug,
+        description=row.description,
+        team=row.team,
+        team_name=row.team_name,
+        personal=row.personal,
+        default_licence=row.default_licence,
+        allocation=row.allocation,
+        default_expiry_s=row.default_expiry_s,
+        retention_s=row.retention_s,
+        settings=row.settings,
+        creator=row.creator,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        trash=Trash(row.trashed_at, row.trash_reason or "deleted", row.trashed_by) if row.trashed_at else None,
+    )
+
+
+def _select(user: int | None) -> Select[Any]:
+    return (
+        select(project, team.c.name.label("team_name"), func.coalesce(membership.c.role, 0).label("role"))
+        .join_from(project, team, project.c.team == team.c.id)
+        .outerjoin(membership, (membership.c.team == project.c.team) & (membership.c.user == (user or 0)))
+    )
+
+
+def find(
+    conn: Connection, *, user: int | None, n: int | None = None, uid: UUID | None = None, slug: str | None = None
+) -> tuple[Project, Role] | None:
+    """One project and the user's role in its team; by slug also under a slug it gave up."""
+    query = _select(user)
+    if n is not None:
+        query = query.where(project.c.id == n)
+    elif uid is not None:
+        query = query.where(project.c.uid == uid)
+    else:
+        query = query.where(project.c.slug == slug)
+    row = conn.execute(query).first()
+    if row is None and slug is not None:
+        led = conn.execute(select(old_slug.c.project).where(old_slug.c.scope == 0, old_slug.c.slug == slug)).scalar()
+        if led is not None:
+            row = conn.execute(_select(user).where(project.c.id == led)).first()
+    return None if row is None else (_value(row), Role(row.role))
+
+
+def page(
+    conn: Connection,
+    *,
+    user: int | None,
+    everything: bool,
+    only: Sequence[int] | None,
+    least: Role = Role.READ,
+    trashed: bool = False,
+    name: str | None = None,
+    after: int | None,
+    limit: int,
+) -> list[tuple[Project, Role]]:
+    """Projects in order of number, those whose team the user belongs to with at least that role.
+
+    Args:
+        everything: The caller is staff and sees all.
+        only: Numbers of projects the credential is limited to.
+    """
+    query = _select(user).order_by(project.c.id).limit(limit)
+    if not everything:
+        query = query.where(membership.c.role >= int(least))
+    if only is not None:
+        query = query.where(project.c.id.in_(only))
+    if name is not None:
+        query = query.where(project.c.name == name)
+    query = query.where(project.c.trashed_at.is_not(None) if trashed else project.c.trashed_at.is_(None))
+    if after is not None:
+        query = query.where(project.c.id > after)
+    return [(_value(row), Role(row.role)) for row in conn.execute(query)]
+
+
+def change(conn: Connection, n: int, at: datetime, values: Mapping[str, Any]) -> None:
+    conn.execute(update(project).where(project.c.id == n).values(updated_at=at, **values))
+
+
+def lock(conn: Connection, n: int) -> None:
+    """Hold the project's row until the end of the transaction: allocation and emptiness are judged under it."""
+    conn.execute(select(project.c.id).where(project.c.id == n).with_for_update())
+
+
+def keep_slug(conn: Connection, scope: int, slug: str, **leads_to: int) -> None:
+    """Let a given-up slug lead on. `leads_to` is one of project=, dataset=, version=."""
+    conn.execute(delete(old_slug).where(old_slug.c.scope == scope, old_slug.c.slug == slug))
+    conn.execute(insert(old_slug).values(scope=scope, slug=slug, **leads_to))
+
+
+def purge(conn: Connection, n: int) -> None:
+    """Remove an empty project, its collections and the slugs that led to it."""
+    conn.execute(delete(old_slug).where(or_(old_slug.c.scope == n, old_slug.c.project == n)))
+    conn.execute(delete(collection).where(collection.c.project == n))
+    conn.execute(delete(project).where(project.c.id == n))
+
+
+# Collections
+
+
+def _collection_select() -> Select[Any]:
+    return select(collection, project.c.uid.label("project_uid")).join_from(
+        collection, project, collection.c.project == project.c.id
+    )
+
+
+def _collection(row: Row[Any]) -> Collection:
+    return Collection(
+        n=row.id,
+        uid=row.uid,
+        project=row.project,
+        project_uid=row.project_uid,
+        path=row.path,
+        created_at=row.created_at,
+    )
+
+
+def _one_collection(conn: Connection, condition: ColumnElement[bool]) -> Collection | None:
+    row = conn.execute(_collection_select().where(condition)).first()
+    return None if row is None else _collection(row)
+
+
+def collection_by_path(conn: Connection, project_n: int, path: str) -> Collection | None:
+    return _one_collection(conn, (collection.c.project == project_n) & (collection.c.path == path))
+
+
+def collection_by_uid(conn: Connection, uid: UUID) -> Collection | None:
+    return _one_collection(conn, collection.c.uid == uid)
+
+
+def collections(
+    conn: Connection, project_n: int, *, after: str | None = None, limit: int, prefix: str = ""
+) -> list[Collection]:
+    """Collections below `prefix` in path order, the root first."""
+    query = _collection_select().where(collection.c.project == project_n).order_by(collection.c.path).limit(limit)
+    if prefix:
+        query = query.where(
+            or_(
+                collection.c.path == prefix,
+                (collection.c.path >= prefix + "/") & (collection.c.path < prefix + "0"),
+            )
+        )
+    if after is not None:
+        query = query.where(collection.c.path > after)
+    return [_collection(row) for row in conn.execute(query)]
+
+
+def insert_collection(conn: Connection, *, uid: UUID, project_n: int, path: str, at: datetime) -> Collection:
+    conn.execute(insert(collection).values(uid=uid, project=project_n, path=path, created_at=at))
+    found = collection_by_uid(conn, uid)
+    assert found is not None
+    return found
+
+
+def move_collections(conn: Connection, project_n: int, source: str, target: str) -> None:
+    """Rename a collection and all below it."""
+    below = (collection.c.path >= source + "/") & (collection.c.path < source + "0")
+    conn.execute(
+        update(collection)
+        .where(collection.c.project == project_n, or_(collection.c.path == source, below))
+        .values(path=target + func.substr(collection.c.path, len(source) + 1))
+    )
+
+
+def collection_in_use(conn: Connection, project_n: int, path: str) -> bool:
+    """Whether any version, in the trash or not, lies in it or below."""
+    below = (collection.c.path >= path + "/") & (collection.c.path < path + "0")
+    query = (
+        select(version.c.id)
+        .join_from(version, collection, version.c.collection == collection.c.id)
+        .where(collection.c.project == project_n, or_(collection.c.path == path, below))
+        .limit(1)
+    )
+    return conn.execute(query).first() is not None
+
+
+def delete_collections(conn: Connection, project_n: int, path: str) -> None:
+    below = (collection.c.path >= path + "/") & (collection.c.path < path + "0")
+    conn.execute(delete(collection).where(collection.c.project == project_n, or_(collection.c.path == path, below)))
