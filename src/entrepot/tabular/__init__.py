@@ -1,0 +1,1 @@
+"""Typed tables: sniff, validate, convert and query columns and rows."""

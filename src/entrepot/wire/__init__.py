@@ -1,0 +1,1 @@
+"""Messages of the native API, its problem document and signed URLs: what the server and client wings share."""
