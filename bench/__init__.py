@@ -1,0 +1,1 @@
+"""Benchmarks: how fast, how much memory, beside what. `python -m bench --list` names them."""

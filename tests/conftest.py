@@ -1,0 +1,62 @@
+"""How every test run is set up: hypothesis profiles, no skips where none are allowed, a clean surrounding."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tests.support.postgres import PostgresServer, PostgresUnavailable
+
+pytest_plugins = ["tests.support.require"]
+
+# Time limits per example are off everywhere: a shared machine stalls now and then, and no test asserts on time.
+_common = {"deadline": None, "print_blob": True}
+hypothesis.settings.register_profile("default", max_examples=25, stateful_step_count=25, **_common)
+hypothesis.settings.register_profile("ci", max_examples=50, stateful_step_count=30, derandomize=True, **_common)
+hypothesis.settings.register_profile("soak", max_examples=3000, stateful_step_count=120, **_common)
+hypothesis.settings.load_profile(os.environ.get("ENTREPOT_TEST_PROFILE", "default"))
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _own_surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's credentials, caches or running daemon are seen or touched by a test."""
+    for name in os.environ:
+        if name.startswith("ENTREPOT_") and not name.startswith("ENTREPOT_TEST_"):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.getbasetemp() / f"home{next(_numbers)}"
+    for variable in ("CONFIG", "CACHE", "DATA", "STATE"):
+        monkeypatch.setenv(f"XDG_{variable}_HOME", str(home / variable.lower()))
+    # The folder is not made here: most tests need none, and whoever writes to it makes it.
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home / "run"))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the checkout."""
+    return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of this test process; skips where there is none."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed: make setup")
+    try:
+        server = PostgresServer()
+    except PostgresUnavailable as missing:
+        pytest.skip(str(missing))
+    with server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The SQLAlchemy address of an empty database of this test alone."""
+    with postgres_server.database() as name:
+        yield postgres_server.url(name)

@@ -1,0 +1,226 @@
+"""A real PostgreSQL for tests: one server per test process, a fresh database per test.
+
+The distribution's binaries are used (Debian keeps them outside PATH). PostgreSQL refuses to run as root, so
+under root the server runs as `postgres` or `nobody` in a temporary folder of theirs. One server per xdist
+worker rather than one for all: its life is then a fixture's life, and nobody has to find out who is last.
+
+fsync is off, because what these tests ask is what SQL does, not what a power cut does to PostgreSQL. The
+default collation is an ICU one that does not sort by bytes: a query that needs byte order and forgets to say
+so fails here instead of on somebody's server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+PORT_ATTEMPTS = 5
+
+
+class PostgresUnavailable(Exception):
+    """PostgreSQL cannot be started here; the message says what is missing."""
+
+
+class _PortTaken(Exception):
+    """Somebody else took the port between asking for a free one and using it."""
+
+
+def find_binaries() -> Path:
+    """The folder with `initdb` and `postgres`: that of ENTREPOT_TEST_POSTGRES, else of PATH, else Debian's newest."""
+    named = os.environ.get("ENTREPOT_TEST_POSTGRES")
+    if named:
+        if not (Path(named) / "initdb").exists():
+            raise PostgresUnavailable(f"ENTREPOT_TEST_POSTGRES names {named}, which has no initdb in it")
+        return Path(named)
+    on_path = shutil.which("initdb")
+    if on_path and (Path(on_path).resolve().parent / "postgres").exists():
+        return Path(on_path).resolve().parent
+
+    def release(folder: Path) -> float:
+        match = re.search(r"postgresql/(\d+(?:\.\d+)?)/", str(folder))
+        return float(match[1]) if match else 0.0
+
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=release)
+    found = [folder for folder in found if (folder / "initdb").exists() and (folder / "postgres").exists()]
+    if not found:
+        raise PostgresUnavailable(
+            "there is no PostgreSQL server here (Debian: apt-get install postgresql; "
+            "elsewhere put initdb on PATH or name its folder in ENTREPOT_TEST_POSTGRES)"
+        )
+    return found[-1]
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    """Whom to run the server as: nobody else unless we are root."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise PostgresUnavailable("PostgreSQL refuses to run as root and there is neither a user postgres nor nobody")
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class PostgresServer:
+    """A running server on a loopback port and a Unix socket. Close it; a `with` block does.
+
+    Raises:
+        PostgresUnavailable: There are no binaries, or the server did not come up; its log is in the message.
+    """
+
+    def __init__(self) -> None:
+        self.binaries = find_binaries()
+        self._account = _unprivileged()
+        # Not pytest's temporary folder: under root that one is closed to other users, and a Unix socket's path
+        # may have 107 bytes only.
+        self.folder = Path(tempfile.mkdtemp(prefix="entrepot-pg-", dir="/tmp"))
+        self.log = self.folder / "log"
+        self._templates: dict[str, str] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            if self._account is not None:
+                os.chown(self.folder, self._account.pw_uid, self._account.pw_gid)
+            self._initialise()
+            self.port = self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> PostgresServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def url(self, database: str, *, driver: str = "postgresql+psycopg") -> str:
+        """The address of a database for SQLAlchemy; with `driver="postgresql"` for libpq."""
+        return f"{driver}://entrepot@127.0.0.1:{self.port}/{database}"
+
+    @contextlib.contextmanager
+    def database(self, template: str = "template0") -> Iterator[str]:
+        """A new database that is dropped at the end, also when connections to it are still open. Gives its name."""
+        name = f"t_{uuid.uuid4().hex}"
+        self.execute(f'create database "{name}" template "{template}"')
+        try:
+            yield name
+        finally:
+            self.execute(f'drop database if exists "{name}" with (force)')
+
+    def template(self, key: str, prepare: Callable[[str], None]) -> str:
+        """The name of a database that `prepare(url)` filled; it runs once per key, later calls only copy.
+
+        `prepare` must close its connections: PostgreSQL does not copy a database in use.
+        """
+        if key not in self._templates:
+            name = f"template_{uuid.uuid4().hex}"
+            self.execute(f'create database "{name}" template template0')
+            prepare(self.url(name))
+            self._templates[key] = name
+        return self._templates[key]
+
+    def execute(self, statement: str) -> None:
+        """Run one administrative statement outside any transaction."""
+        import psycopg
+
+        with psycopg.connect(self.url("postgres", driver="postgresql"), autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """Stop the server by its pid and remove its folder. May be called again."""
+        process, self._process = self._process, None
+        if process is not None and process.poll() is None:
+            # INT is PostgreSQL's fast shutdown, QUIT the immediate one.
+            for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+                process.send_signal(how)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(STOP_TIMEOUT_S)
+                    break
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _as_account(self) -> dict[str, Any]:
+        # The working folder matters: PostgreSQL's programs complain if they may not enter the current one.
+        arguments: dict[str, Any] = {"cwd": self.folder, "stdin": subprocess.DEVNULL}
+        if self._account is not None:
+            arguments |= {"user": self._account.pw_uid, "group": self._account.pw_gid, "extra_groups": []}
+        return arguments
+
+    def _initialise(self) -> None:
+        command = [self.binaries / "initdb", "--pgdata", self.folder / "data", "--username", "entrepot"]
+        command += ["--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"]
+        for collation in (["--locale-provider", "icu", "--icu-locale", "en"], []):
+            # Servers before 15, and builds without ICU, know no provider: byte order is then all there is.
+            done = subprocess.run([*command, *collation], capture_output=True, text=True, **self._as_account())
+            if done.returncode == 0:
+                return
+        raise PostgresUnavailable(f"initdb failed: {done.stderr.strip()}")
+
+    def _start(self) -> int:
+        for _ in range(PORT_ATTEMPTS):
+            port = _free_port()
+            with contextlib.suppress(_PortTaken):
+                self._start_on(port)
+                return port
+        raise PostgresUnavailable(f"no free loopback port in {PORT_ATTEMPTS} attempts")
+
+    def _start_on(self, port: int) -> None:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(port),
+            "unix_socket_directories": str(self.folder),
+            "fsync": "off",
+            "synchronous_commit": "off",
+            "full_page_writes": "off",
+            "max_connections": "200",
+            "shared_buffers": "32MB",
+            "logging_collector": "off",
+            "autovacuum_naptime": "10min",
+        }
+        command: list[str | Path] = [self.binaries / "postgres", "-D", self.folder / "data"]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        setpriv = shutil.which("setpriv")
+        if setpriv:
+            # If this process is killed no fixture ends the server; the kernel then does.
+            command = [setpriv, "--pdeathsig", "QUIT", *command]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, **self._as_account())
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._answers(port):
+            if self._process.poll() is not None:
+                text = self.log.read_text(errors="replace")
+                if "Address already in use" in text:
+                    raise _PortTaken
+                raise PostgresUnavailable(f"postgres ended with {self._process.returncode}: {text[-2000:]}")
+            if time.monotonic() > deadline:
+                raise PostgresUnavailable(f"postgres did not answer within {START_TIMEOUT_S:.0f} s")
+            time.sleep(0.02)
+
+    def _answers(self, port: int) -> bool:
+        import psycopg
+
+        try:
+            with psycopg.connect(f"postgresql://entrepot@127.0.0.1:{port}/postgres", connect_timeout=5):
+                # Somebody else's server on that port would not have our user, nor let it in by trust alone.
+                return True
+        except psycopg.OperationalError:
+            return False
