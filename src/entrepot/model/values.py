@@ -105,6 +105,17 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """What anybody who is logged in may know of somebody else."""
+
+    n: int
+    uid: UUID
+    name: str
+    first_name: str
+    last_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Team:
     n: int
     uid: UUID
@@ -151,6 +162,18 @@ class Token:
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A browser that somebody is logged in with. `id` names it in lists; it is not the cookie."""
+
+    id: str
+    user: int
+    kind: str
+    detail: Mapping[str, Any]
+    created_at: datetime
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

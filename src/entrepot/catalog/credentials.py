@@ -1,0 +1,77 @@
+"""From what a request shows to whose it is: one indexed read, however it was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, select
+
+from entrepot.catalog import installation, tokens, users
+from entrepot.catalog.schema import installation as installation_table
+from entrepot.catalog.schema import node, session, token, user
+from entrepot.model.values import Token, User
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose a credential is. `node_active` is None unless the token is bound to a node."""
+
+    user: User
+    token: Token | None = None
+    node_active: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionIdentity:
+    user: User
+    data: Mapping[str, Any]
+    expires_at: datetime
+
+
+def _identity(row: Row[Any]) -> Identity:
+    owner = users.value(row._mapping, "user_")
+    found = tokens.value(row._mapping, owner.name, "token_") if row.token_id is not None else None
+    return Identity(owner, found, None if found is None or found.node is None else bool(row.node_active))
+
+
+def _select(first: Table, onto: Table, condition: ColumnElement[bool], *, outer: bool = False) -> Select[Any]:
+    return (
+        select(*users.columns("user_"), *tokens.columns("token_"), node.c.is_active.label("node_active"))
+        .join_from(first, onto, condition, isouter=outer)
+        .outerjoin(node, node.c.id == token.c.node)
+    )
+
+
+def by_token(conn: Connection, digest: bytes) -> Identity | None:
+    """The token with this digest, and its user; neither is judged here."""
+    row = conn.execute(_select(token, user, token.c.user == user.c.id).where(token.c.digest == digest)).first()
+    return None if row is None else _identity(row)
+
+
+def by_uid(conn: Connection, user_uid: UUID, token_uid: UUID | None) -> tuple[Identity, str | None] | None:
+    """A user and, if a token is named, that token of theirs; and the installation's uid as 32 hex digits.
+
+    With a token named that is not there, the identity has none.
+    """
+    mine = (
+        select(installation_table.c.value).where(installation_table.c.key == installation.UID).scalar_subquery()
+    ).label("installation")
+    shown = _select(user, token, (token.c.user == user.c.id) & (token.c.uid == token_uid), outer=True)
+    row = conn.execute(shown.add_columns(mine).where(user.c.uid == user_uid)).first()
+    return None if row is None else (_identity(row), row.installation)
+
+
+def by_session(conn: Connection, digest: bytes) -> SessionIdentity | None:
+    """The session with this digest, and its user; neither is judged here."""
+    row = conn.execute(
+        select(*users.columns(), session.c.data.label("session_data"), session.c.expires_at.label("session_expires_at"))
+        .join_from(session, user, session.c.user == user.c.id)
+        .where(session.c.digest == digest)
+    ).first()
+    if row is None:
+        return None
+    return SessionIdentity(users.value(row._mapping), row.session_data, row.session_expires_at)
