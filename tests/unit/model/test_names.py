@@ -129,6 +129,7 @@ class TestNamesOfThings:
 
     def test_length_is_counted_in_characters_of_the_stored_form(self) -> None:
         assert names.dataset_name("e\u0301" * 255) == "é" * 255
+        assert names.dataset_name("\u03b1\u0313\u0300\u0345" * 255) == "\u1f82" * 255
         with pytest.raises(InvalidName, match=r"256 characters. Use at most 255"):
             names.dataset_name("é" * 256)
         with pytest.raises(InvalidName, match=r"has 510 characters. Use at most 255"):
