@@ -47,7 +47,7 @@ soak: setup ## run the long tests: thousands of random operations and kills (hou
 bench: setup ## measure everything in bench/; ARGS=NAME runs one, ARGS=--list names them
 	@.venv/bin/python -m bench $(ARGS)
 
-lock: ## write requirements/*.lock anew from pyproject.toml (needs uv)
+lock: setup ## write requirements/*.lock anew from pyproject.toml
 	@scripts/lock $(ARGS)
 
 changelog: ## show the unreleased part of CHANGELOG.md, made from changes/
