@@ -1,5 +1,5 @@
-"""Bytes: immutable objects behind small protocols, on the local filesystem, in the cloud or in memory.
+"""Bytes: immutable objects under keys of ours, and crash-safe staging for uploads that are still arriving.
 
-A store knows keys, blocks and ranges. It knows neither datasets nor HTTP, and its errors are those of the model.
-Above this floor nobody opens a file.
+`base` says what every backend promises; `filesystem` and `memory` keep it. Nothing here knows what the bytes mean, who
+may see them or whether anybody refers to them: that is the catalogue's.
 """
