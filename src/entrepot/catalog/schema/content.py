@@ -32,11 +32,20 @@ strand = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("head", Integer, nullable=False),
-    Column("filling", Boolean, nullable=False, default=False),
+    # 0 whole, 1 filling (being made, no revision points here yet), 2 dirty (rows that no revision sees are left),
+    # 3 dead (no revision is left). All but whole are finished by the sweep, whatever crashed in between.
+    Column("state", SmallInteger, nullable=False, default=0),
     # Where it was forked from, so that a comparison across the fork reads only what changed on either side.
     Column("parent", Id),
     Column("parent_seq", Integer),
     sqlite_autoincrement=True,
+)
+Index(
+    "ix_strand_state",
+    strand.c.state,
+    strand.c.parent,
+    sqlite_where=strand.c.state != 0,
+    postgresql_where=strand.c.state != 0,
 )
 
 revision = Table(
@@ -52,11 +61,14 @@ revision = Table(
     Column("message", Text, nullable=False, default=""),
     Column("n_entries", BigInteger, nullable=False),
     Column("n_bytes", BigInteger, nullable=False),
+    # How many entries have which data type, {"<word>": n} with "0" for none: whether all share one is then known
+    # without looking at them.
+    Column("types", Json, nullable=False, default=dict),
     sqlite_with_rowid=False,
 )
 Index("ix_revision_strand", revision.c.strand, revision.c.seq)
 
-#: Small numbers for media types and data types: an entry row stays short.
+#: Numbers for media types and data types: an entry row stays short. Rows are never changed or deleted.
 word = Table(
     "word",
     metadata,
@@ -69,8 +81,9 @@ def _entry_columns() -> list[Column[object]]:
     return [
         Column("vfrom", Integer, nullable=False),
         Column("content", Id, ForeignKey("content.id"), nullable=False),
-        Column("media", SmallInteger),
-        Column("dtype", SmallInteger),
+        # Not small integers: media types come from outside, and whoever sends 40 000 of them must not stop everybody.
+        Column("media", Integer),
+        Column("dtype", Integer),
         Column("meta", Text),
         Column("pos", BigInteger, nullable=False),
         # The event that brought the entry in: who and when. Forks keep it.
@@ -87,7 +100,8 @@ live = Table(
     sqlite_with_rowid=False,
 )
 Index("ix_live_strand_vfrom", live.c.strand, live.c.vfrom)
-Index("ix_live_content", live.c.content)
+# The strand too: which histories hold a content is then one seek for each, however often it occurs in one.
+Index("ix_live_content", live.c.content, live.c.strand)
 Index("ix_live_strand_pos", live.c.strand, live.c.pos)
 
 past = Table(
@@ -101,7 +115,7 @@ past = Table(
 )
 Index("ix_past_strand_vfrom", past.c.strand, past.c.vfrom)
 Index("ix_past_strand_vto", past.c.strand, past.c.vto)
-Index("ix_past_content", past.c.content)
+Index("ix_past_content", past.c.content, past.c.strand)
 Index("ix_past_strand_pos", past.c.strand, past.c.pos)
 
 #: state: 0 used, 1 condemned, 2 doomed.

@@ -1,0 +1,172 @@
+"""What a database driver can say, in words of our own: the one edge where driver errors are translated.
+
+Every engine of the catalogue has `translate` behind its `handle_error` event, so no driver exception passes this floor:
+
+    disk full                       DiskFull
+    locked, connection lost, I/O    Unavailable
+    malformed database              Corrupt
+    serialization, deadlock         Contended (an Unavailable; the write is tried again before anybody sees it)
+    a constraint                    ConstraintViolated, for the noun module that knows what the name means
+
+Anything else is a mistake in our own SQL and passes as it is.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+import psycopg
+from sqlalchemy import Engine, Index, PrimaryKeyConstraint, UniqueConstraint, event
+from sqlalchemy.engine import ExceptionContext
+
+from entrepot.catalog.schema import metadata
+from entrepot.model.errors import Corrupt, DiskFull, Unavailable
+
+if TYPE_CHECKING:
+    from entrepot.catalog.database import Catalog
+
+__all__ = ["ConstraintViolated", "Contended", "NotYet", "install", "translate"]
+
+ConstraintKind = Literal["unique", "foreign_key", "check", "not_null"]
+
+
+class ConstraintViolated(Exception):
+    """A rule of the schema refused a row.
+
+    Args:
+        kind: Which sort of rule.
+        constraint: Its name in the schema, the same on both databases; None where SQLite does not tell
+            (foreign keys), `table.column` for a column that must not be null.
+    """
+
+    def __init__(self, kind: ConstraintKind, constraint: str | None, text: str) -> None:
+        super().__init__(text)
+        self.kind: ConstraintKind = kind
+        self.constraint = constraint
+
+
+class Contended(Unavailable):
+    """Two transactions got into each other's way and the database chose one to give up."""
+
+
+class NotYet(Exception):
+    """`work` cannot be done in one short transaction before something longer is prepared outside of it.
+
+    `Catalog.write` rolls back, calls `prepare` without holding any transaction, and runs `work` again.
+    """
+
+    def __init__(self, prepare: Callable[[Catalog], None]) -> None:
+        super().__init__("preparation needed")
+        self.prepare = prepare
+
+
+def translate(error: BaseException) -> Exception | None:
+    """What `error` of a driver means here; None when it means a mistake of ours."""
+    if isinstance(error, sqlite3.Error):
+        return _translate_sqlite(error)
+    if isinstance(error, psycopg.Error):
+        return _translate_postgres(error)
+    return None
+
+
+def install(engine: Engine) -> None:
+    """Translate whatever leaves this engine; the driver's exception stays attached as the cause."""
+
+    def on_error(context: ExceptionContext) -> Exception | None:
+        return translate(context.original_exception)
+
+    event.listen(engine, "handle_error", on_error, retval=True)
+
+
+_SQLITE_CONSTRAINTS: dict[int, ConstraintKind] = {
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE: "unique",
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: "unique",
+    sqlite3.SQLITE_CONSTRAINT_ROWID: "unique",
+    sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY: "foreign_key",
+    sqlite3.SQLITE_CONSTRAINT_CHECK: "check",
+    sqlite3.SQLITE_CONSTRAINT_NOTNULL: "not_null",
+}
+
+
+def _translate_sqlite(error: sqlite3.Error) -> Exception | None:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return None
+    text = str(error)
+    primary = code & 0xFF
+    if primary == sqlite3.SQLITE_CONSTRAINT:
+        kind = _SQLITE_CONSTRAINTS.get(code, "check")
+        return ConstraintViolated(kind, _sqlite_constraint(kind, text), text)
+    if primary == sqlite3.SQLITE_FULL:
+        return DiskFull("The disk of the catalogue is full. Free some space and try again; nothing was changed.")
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Unavailable("The catalogue is locked by another program that is writing to it. Try again.")
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return Corrupt(f"The catalogue database is damaged ({text}). Stop the server and restore it from a backup.")
+    if primary in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOMEM):
+        return Unavailable(f"The catalogue database cannot be read or written ({text}). See to its disk and try again.")
+    return None
+
+
+def _sqlite_constraint(kind: ConstraintKind, text: str) -> str | None:
+    """SQLite names columns ("version.project, version.alias") where PostgreSQL names the constraint."""
+    _, _, rest = text.partition("failed: ")
+    if not rest:
+        return None
+    if rest.startswith("index "):
+        return rest.removeprefix("index ").strip("'")
+    if kind == "unique":
+        columns = tuple(rest.split(", "))
+        return _unique_names().get(columns, rest)
+    return rest
+
+
+@cache
+def _unique_names() -> dict[tuple[str, ...], str]:
+    names: dict[tuple[str, ...], str] = {}
+    for table in metadata.tables.values():
+        for constraint in table.constraints:
+            if isinstance(constraint, UniqueConstraint | PrimaryKeyConstraint) and constraint.columns:
+                names[tuple(f"{table.name}.{c.name}" for c in constraint.columns)] = str(constraint.name)
+        for index in table.indexes:
+            if isinstance(index, Index) and index.unique:
+                names[tuple(f"{table.name}.{c.name}" for c in index.columns)] = str(index.name)
+    return names
+
+
+_POSTGRES_CONSTRAINTS: dict[str, ConstraintKind] = {
+    "23505": "unique",
+    "23P01": "unique",
+    "23503": "foreign_key",
+    "23001": "foreign_key",
+    "23514": "check",
+    "23502": "not_null",
+}
+
+
+def _translate_postgres(error: psycopg.Error) -> Exception | None:
+    state = error.sqlstate
+    if state is None:
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            return Unavailable("The connection to the database was lost. Try again.")
+        return None
+    text = str(error).partition("\n")[0]
+    kind = _POSTGRES_CONSTRAINTS.get(state)
+    if kind is not None:
+        name = error.diag.constraint_name
+        if kind == "not_null":
+            name = f"{error.diag.table_name}.{error.diag.column_name}"
+        return ConstraintViolated(kind, name, text)
+    if state in ("40001", "40P01"):
+        return Contended("Too many writers changed the same thing at once. Try again.")
+    if state == "53100":
+        return DiskFull("The disk of the database server is full. Free some space and try again; nothing was changed.")
+    if state in ("XX001", "XX002"):
+        return Corrupt(f"The database reports damage ({text}). Stop the server and restore it from a backup.")
+    # 08 connection, 53 resources, 57 operator intervention, 58 system, 55P03 lock not available.
+    if state[:2] in ("08", "53", "57", "58") or state == "55P03":
+        return Unavailable(f"The database does not answer ({text}). Try again.")
+    return None

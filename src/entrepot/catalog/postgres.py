@@ -1,0 +1,131 @@
+"""The catalogue in a PostgreSQL database: a transaction for each write, tried again when the database asks for it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+from entrepot.catalog import failures
+from entrepot.catalog.failures import Contended
+from entrepot.catalog.kept import KeptConnections
+from entrepot.catalog.transaction import Hook, begin_hooks, guard, take_hooks
+from entrepot.model.errors import Unavailable
+
+__all__ = ["PostgresBackend"]
+
+#: How often a write is tried before the caller is told that the database is contended.
+ATTEMPTS = 10
+#: Any number that no other program on the same database is likely to use for its advisory locks.
+_SCHEMA_LOCK = 0x656E747265706F74
+
+Work = Callable[[Connection], Any]
+
+
+class PostgresBackend:
+    dialect = "postgresql"
+
+    def __init__(self, url: URL, options: dict[str, Any], readers: int = 16, writers: int = 12) -> None:
+        url = url.set(drivername="postgresql+psycopg")
+        self.reader = _engine(url, options)
+        self.writer = _engine(url, options)
+        guard(self.writer)
+        self._snapshots = KeptConnections(
+            lambda: self.reader.connect().execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            ),
+            readers,
+            keep_after=(Exception,),
+        )
+        self._single = KeptConnections(
+            lambda: self.reader.connect().execution_options(isolation_level="AUTOCOMMIT"),
+            readers,
+            keep_after=(Exception,),
+        )
+        # READ COMMITTED on purpose: after waiting for a lock the next statement must see what its holder wrote.
+        self._writers = KeptConnections(
+            lambda: self.writer.connect().execution_options(isolation_level="READ COMMITTED"),
+            writers,
+            keep_after=(Exception,),
+        )
+
+    def read(self, snapshot: bool) -> AbstractContextManager[Connection]:
+        return (self._snapshots if snapshot else self._single).use()
+
+    def write(self, work: Work, bulk: bool) -> tuple[Any, list[Hook]]:  # noqa: ARG002 - nobody waits behind it here
+        reconnected = False
+        for attempt in range(1, ATTEMPTS + 1):
+            committing = False
+            conn: Connection | None = None
+            try:
+                with self._writers.use() as conn:
+                    begin_hooks(conn)
+                    value = work(conn)
+                    hooks = take_hooks(conn)
+                    committing = True
+                    conn.commit()
+                    return value, hooks
+            except Contended:
+                if attempt == ATTEMPTS:
+                    raise
+                # Jitter, so that the two that met do not meet again.
+                time.sleep(random.uniform(0.5, 1.5) * min(0.002 * 2**attempt, 0.25))  # noqa: S311 - not a secret
+            except Unavailable as lost:
+                if conn is None or not conn.invalidated:
+                    raise
+                if committing:
+                    raise Unavailable(
+                        "The connection to the database was lost during the commit, so it is not known whether the "
+                        "change was made. Look before you repeat it."
+                    ) from lost
+                # A kept connection that the database closed meanwhile: nothing was written yet, use a new one.
+                if reconnected:
+                    raise
+                reconnected = True
+        raise Contended("Too many writers changed the same thing at once. Try again.")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the lock under which the schema is changed, on a connection of its own; its end lets go."""
+        with self.writer.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+            conn.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _SCHEMA_LOCK})
+            try:
+                yield
+            finally:
+                conn.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _SCHEMA_LOCK})
+
+    def wal_size(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        for kept in (self._snapshots, self._single, self._writers):
+            kept.close()
+        self.reader.dispose()
+        self.writer.dispose()
+
+
+def _engine(url: URL, options: dict[str, Any]) -> Engine:
+    engine = create_engine(
+        url,
+        poolclass=NullPool,
+        connect_args={"application_name": "entrepot", "options": "-c jit=off -c timezone=UTC"},
+        query_cache_size=2000,
+        execution_options=options,
+    )
+
+    def on_connect(connection: Any, _record: object) -> None:
+        # An acknowledged commit must survive a power cut, whatever the server's default says.
+        connection.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+        )
+        connection.commit()
+
+    event.listen(engine, "connect", on_connect)
+    failures.install(engine)
+    return engine
