@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 
 from sqlalchemy import Connection
 
+from entrepot.catalog.transaction import roll_back
 from entrepot.model.errors import Unavailable
 
 __all__ = ["KeptConnections"]
@@ -71,7 +72,7 @@ class KeptConnections:
     def _give_back(self, conn: Connection, keep: bool) -> None:
         if keep and not conn.invalidated and not conn.closed and not self._closed:
             try:
-                conn.rollback()
+                roll_back(conn)
             except Exception:
                 self._drop(conn)
                 return

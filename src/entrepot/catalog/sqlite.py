@@ -27,7 +27,7 @@ from sqlalchemy.pool import NullPool
 from entrepot.catalog import failures
 from entrepot.catalog.gate import Gate, locked_file
 from entrepot.catalog.kept import KeptConnections
-from entrepot.catalog.transaction import Hook, begin_hooks, guard, take_hooks
+from entrepot.catalog.transaction import Hook, begin_hooks, guard, roll_back, take_hooks
 from entrepot.model.errors import EntrepotError, Unavailable
 
 __all__ = ["SqliteBackend"]
@@ -141,6 +141,12 @@ class _Job:
             error, self.error = self.error, None
             raise error
         return self.value, self.hooks
+
+
+def _is_open(conn: Connection) -> bool:
+    """Whether Core still knows of the transaction: only then will its commit be one."""
+    transaction = conn.get_transaction()
+    return transaction is not None and transaction.is_active
 
 
 class _TransactionLost(Exception):
@@ -259,7 +265,7 @@ class _Writer:
                     job.value = job.context.run(job.work, conn)
                     good += 1
                 except BaseException as error:
-                    if not dbapi.in_transaction:
+                    if not (dbapi.in_transaction and _is_open(conn)):
                         raise
                     job.error = error
                     dbapi.execute("ROLLBACK TO job")
@@ -293,7 +299,7 @@ class _Writer:
         if self._conn is None:
             return
         try:
-            self._conn.rollback()
+            roll_back(self._conn)
         except Exception:
             self._drop()
 

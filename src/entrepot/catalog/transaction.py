@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
-__all__ = ["Hook", "after_commit", "begin_hooks", "guard", "run_hooks", "take_hooks", "writing"]
+__all__ = ["Hook", "after_commit", "begin_hooks", "guard", "roll_back", "run_hooks", "take_hooks", "writing"]
 
 _KEY = "entrepot.after_commit"
 _log = logging.getLogger("entrepot.catalog")
@@ -46,6 +47,14 @@ def guard(engine: Engine) -> None:
             raise RuntimeError("work must not commit; Catalog.write does")
 
     event.listen(engine, "commit", on_commit)
+
+
+def roll_back(conn: Connection) -> None:
+    """End the transaction whatever state Core believes it to be in."""
+    conn.rollback()
+    # After an error in the middle of a commit Core has forgotten a transaction that the driver still has.
+    dbapi: Any = conn.connection.dbapi_connection
+    dbapi.rollback()
 
 
 def run_hooks(hooks: Sequence[Hook]) -> None:

@@ -1,4 +1,4 @@
-"""the first schema"""
+"""The first schema."""
 
 from __future__ import annotations
 
@@ -346,7 +346,6 @@ def upgrade() -> None:
         sa.Column("personal", sa.Boolean(), nullable=False),
         sa.Column("default_licence", ID, nullable=False),
         sa.Column("allocation", sa.BigInteger(), nullable=True),
-        sa.Column("used_bytes", sa.BigInteger(), nullable=False),
         sa.Column("default_expiry_s", sa.BigInteger(), nullable=True),
         sa.Column("retention_s", sa.BigInteger(), nullable=True),
         sa.Column("settings", JSON, nullable=False),
