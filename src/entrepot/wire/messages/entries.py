@@ -1,0 +1,175 @@
+"""What is in a version: entries, commits, revisions and what changed between two of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from entrepot.wire.messages.base import Answer, Instant, Request, RevisionNumber, Sha256
+from entrepot.wire.messages.versions import Version
+
+Condition = Literal["any", "absent", "present"]
+
+
+class Source(Request):
+    """Content that lies somewhere else already."""
+
+    version: str
+    path: str
+    revision: RevisionNumber | None = None
+
+
+class Add(Request):
+    """Put content at a path; exactly one of `upload`, `sha256` and `source` says which."""
+
+    op: Literal["add"]
+    path: str
+    upload: str | None = Field(default=None, description="A finished upload of the caller.")
+    sha256: Sha256 | None = Field(default=None, description="Content that the caller may read already.")
+    source: Source | None = None
+    media_type: str | None = None
+    data_type: str | None = None
+    metadata: str | None = Field(default=None, description="Null keeps the text that is there.")
+    condition: Condition = Field(default="any", description="What must be at the path before.")
+
+
+class Remove(Request):
+    op: Literal["remove"]
+    path: str
+    recursive: bool = Field(default=False, description="The path is a folder; everything below it goes.")
+
+
+class Rename(Request):
+    op: Literal["rename"]
+    source: str
+    target: str
+    recursive: bool = False
+
+
+class Describe(Request):
+    op: Literal["describe"]
+    path: str
+    metadata: str
+
+
+Change = Annotated[Add | Remove | Rename | Describe, Field(discriminator="op")]
+
+
+class NewCommit(Request):
+    """One revision of all the changes, or none of them."""
+
+    changes: list[Change]
+    expected: RevisionNumber | None = Field(default=None, description="The revision the caller saw; 409 when stale.")
+    message: str = ""
+
+
+class Restore(Request):
+    revision: RevisionNumber
+    expected: RevisionNumber | None = None
+    message: str = ""
+
+
+class Revision(Answer):
+    id: str
+    number: int
+    author: str | None
+    at: Instant
+    message: str
+    entries: int
+    size: int
+
+
+class Committed(Answer):
+    version: Version
+    revision: Revision
+
+
+class RevisionPage(Answer):
+    rows: list[Revision]
+    next: str | None = None
+
+
+class Entry(Answer):
+    path: str
+    size: int
+    sha256: str
+    crc32c: str
+    media_type: str | None
+    data_type: str | None
+    metadata: str
+    position: int
+    added_at: Instant | None = None
+    added_by: str | None = None
+
+
+class EntryPage(Answer):
+    """In path order; a page stays with the revision of the first one."""
+
+    version: str
+    revision: int
+    rows: list[Entry]
+    next: str | None = None
+
+
+class EntryDetail(Entry):
+    version: str
+    revision: int
+
+
+class FolderRow(Answer):
+    """A file (`entry` is given) or a folder of one level of the tree."""
+
+    name: str
+    folder: bool
+    entry: Entry | None = None
+
+
+class FolderPage(Answer):
+    version: str
+    revision: int
+    path: str
+    rows: list[FolderRow]
+    next: str | None = None
+
+
+class DiffRow(Answer):
+    """One difference. `old_path` is given for what was renamed."""
+
+    change: Literal["added", "removed", "changed", "renamed"]
+    path: str
+    old_path: str | None = None
+    old: Entry | None = None
+    new: Entry | None = None
+
+
+class DiffPage(Answer):
+    rows: list[DiffRow]
+    next: str | None = None
+
+
+class KnownRequest(Request):
+    sha256: list[Sha256]
+
+
+class Known(Answer):
+    """Those of the digests whose bytes need not be sent; good for the server's grace time."""
+
+    known: list[str]
+
+
+class NewLink(Request):
+    """Exactly one of `path` and `archive`."""
+
+    path: str | None = None
+    archive: Literal["zip", "tar", "tar.gz"] | None = None
+    prefix: str | None = Field(default=None, description="Only this folder of an archive.")
+    revision: RevisionNumber | None = None
+    expires_in_s: Annotated[int, Field(ge=1)] | None = None
+
+
+class Link(Answer):
+    """A URL that carries its own, narrow permission."""
+
+    url: str
+    expires_at: Instant
