@@ -1,0 +1,50 @@
+"""Rows that hang on a version and must be closed, told or removed when it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, update
+
+from entrepot.catalog.schema import ingest, job, old_slug, relationship, upload
+
+
+def forget_slug(conn: Connection, project_n: int, slug: str) -> None:
+    """Somebody has taken this slug: it no longer leads to who gave it up."""
+    conn.execute(delete(old_slug).where(old_slug.c.scope == project_n, old_slug.c.slug == slug))
+
+
+def close_slots(conn: Connection, version_n: int, now: datetime) -> None:
+    """Open uploads into the version end now; the sweep removes their bytes."""
+    conn.execute(
+        update(upload)
+        .where(upload.c.version == version_n, upload.c.state == "open")
+        .values(state="aborted", expires_at=now, touched_at=now)
+    )
+
+
+def cancel_jobs(conn: Connection, version_n: int, now: datetime) -> None:
+    """Waiting work of the version ends at once; running work is asked to."""
+    mine = job.c.version == version_n
+    conn.execute(update(job).where(mine, job.c.state == "ready").values(state="cancelled", ended_at=now, dedupe=None))
+    conn.execute(update(job).where(mine, job.c.state == "running").values(cancel=True))
+
+
+def entomb_edges(conn: Connection, version_n: int, stone: Mapping[str, Any]) -> None:
+    conn.execute(
+        update(relationship).where(relationship.c.source == version_n).values(source=None, source_tombstone=dict(stone))
+    )
+    conn.execute(
+        update(relationship).where(relationship.c.target == version_n).values(target=None, target_tombstone=dict(stone))
+    )
+
+
+def delete_uploads(conn: Connection, version_n: int) -> None:
+    """Detach the version's uploads; expired at once, so that the sweep removes rows and bytes in the right order."""
+    conn.execute(update(upload).where(upload.c.version == version_n).values(version=None, state="aborted"))
+
+
+def delete_ingests(conn: Connection, version_n: int) -> None:
+    conn.execute(delete(ingest).where(ingest.c.version == version_n))

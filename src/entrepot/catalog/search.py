@@ -1,0 +1,200 @@
+"""Full-text search over names, tags, columns, descriptions and metadata: FTS5 on SQLite, a tsvector on PostgreSQL.
+
+One row per version, written in the transaction of the fact. The permission filter is part of the query and never
+applied after LIMIT: pages would come out short, and counts would tell secrets.
+
+On SQLite a caller who sees few projects is filtered inside the index by tokens (`p17`, `pub`); with many, by a join,
+because ranking over hundreds of tokens is slow.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from entrepot.catalog.schema import membership, project
+from entrepot.catalog.versions import Sight
+from entrepot.model.values import Role
+
+#: Up to this many visible projects the index itself filters.
+_TOKENS = 100
+
+_WORD = re.compile(r"[^\W_]+", re.UNICODE)
+
+
+_JOINED = "version.project IN (SELECT value FROM json_each(:visible))"
+_JOINED_OPEN = f"({_JOINED} OR version.visibility IN ('listed', 'public'))"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    version: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The texts of one version as they are searched."""
+
+    version: int
+    project: int
+    open_to_all: bool
+    name: str
+    tags: str
+    columns: str
+    description: str
+    metadata: str
+
+
+def words(query: str) -> list[str]:
+    """The words of what somebody typed, at most 16; nothing of its punctuation reaches the database's own language."""
+    plain = unicodedata.normalize("NFKC", query)
+    return [match.group().lower() for match in _WORD.finditer(plain)][:16]
+
+
+def write(conn: Connection, document: Document) -> None:
+    remove(conn, document.version)
+    values = {
+        "id": document.version,
+        "name": document.name,
+        "tags": document.tags,
+        "columns": document.columns,
+        "description": document.description,
+        "metadata": document.metadata,
+    }
+    if conn.dialect.name == "sqlite":
+        acl = f"p{document.project}" + (" pub" if document.open_to_all else "")
+        conn.execute(
+            text(
+                "INSERT INTO search (rowid, acl, name, tags, columns, description, metadata) "
+                "VALUES (:id, :acl, :name, :tags, :columns, :description, :metadata)"
+            ),
+            values | {"acl": acl},
+        )
+    else:
+        conn.execute(
+            text(
+                "INSERT INTO search (version, name, tags, columns, description, metadata) "
+                "VALUES (:id, :name, :tags, :columns, :description, :metadata)"
+            ),
+            values,
+        )
+
+
+def remove(conn: Connection, version: int) -> None:
+    key = "rowid" if conn.dialect.name == "sqlite" else "version"
+    conn.execute(text(f"DELETE FROM search WHERE {key} = :id"), {"id": version})  # noqa: S608
+
+
+def find(
+    conn: Connection,
+    sight: Sight,
+    query: str,
+    *,
+    project_n: int | None = None,
+    limit: int,
+    offset: int = 0,
+) -> list[Hit]:
+    """Best first. The last word also matches as a beginning. No words, no hits."""
+    wanted = words(query)
+    if not wanted:
+        return []
+    visible = _visible(conn, sight)
+    if conn.dialect.name == "sqlite":
+        return _find_sqlite(conn, wanted, visible, sight, project_n, limit, offset)
+    return _find_postgres(conn, wanted, visible, sight, project_n, limit, offset)
+
+
+def _visible(conn: Connection, sight: Sight) -> list[int] | None:
+    """Numbers of the projects whose versions the caller sees as a member; None is all of them."""
+    if sight.everything:
+        return None if sight.projects is None else list(sight.projects)
+    rows = conn.execute(
+        project.select()
+        .with_only_columns(project.c.id)
+        .join(membership, membership.c.team == project.c.team)
+        .where(membership.c.user == (sight.user or 0), membership.c.role >= int(Role.READ))
+    )
+    mine = [int(row.id) for row in rows]
+    return mine if sight.projects is None else [n for n in mine if n in sight.projects]
+
+
+def _match(wanted: Sequence[str]) -> str:
+    terms = [f'"{word}"' for word in wanted]
+    terms[-1] += "*"
+    return " ".join(terms)
+
+
+def _find_sqlite(
+    conn: Connection,
+    wanted: Sequence[str],
+    visible: list[int] | None,
+    sight: Sight,
+    project_n: int | None,
+    limit: int,
+    offset: int,
+) -> list[Hit]:
+    match = f"{{name tags columns description metadata}} : ({_match(wanted)})"
+    rank = "bm25(search, 0.0, 10.0, 5.0, 3.0, 1.0, 1.0)"
+    values: dict[str, object] = {"limit": limit, "offset": offset}
+    more = ""
+    if project_n is not None:
+        more = " AND version.project = :project"
+        values["project"] = project_n
+    if visible is not None and len(visible) <= _TOKENS:
+        tokens = [f'"p{n}"' for n in visible] + (['"pub"'] if sight.open_to_all else [])
+        if not tokens:
+            return []
+        match = f"acl : ({' OR '.join(tokens)}) AND ({match})"
+    elif visible is not None:
+        # Too many for tokens: join with the projects instead.
+        more += f" AND {_JOINED_OPEN if sight.open_to_all else _JOINED}"
+        values["visible"] = json.dumps(visible)
+    values["match"] = match
+    rows = conn.execute(
+        text(
+            f"SELECT search.rowid AS id, {rank} AS score FROM search JOIN version ON version.id = search.rowid "  # noqa: S608
+            f"WHERE search MATCH :match{more} ORDER BY score, id DESC LIMIT :limit OFFSET :offset"
+        ),
+        values,
+    )
+    return [Hit(int(row.id), -float(row.score)) for row in rows]
+
+
+def _find_postgres(
+    conn: Connection,
+    wanted: Sequence[str],
+    visible: list[int] | None,
+    sight: Sight,
+    project_n: int | None,
+    limit: int,
+    offset: int,
+) -> list[Hit]:
+    values: dict[str, object] = {"limit": limit, "offset": offset}
+    conditions = ["search.document @@ query"]
+    if project_n is not None:
+        conditions.append("version.project = :project")
+        values["project"] = project_n
+    if visible is not None:
+        allowed = "version.project = ANY(:visible)"
+        if sight.open_to_all:
+            allowed = f"({allowed} OR version.visibility IN ('listed', 'public'))"
+        conditions.append(allowed)
+        values["visible"] = visible
+    terms = [f"'{word}'" for word in wanted]
+    terms[-1] += ":*"
+    values["query"] = " & ".join(terms)
+    rows = conn.execute(
+        text(
+            "SELECT search.version AS id, ts_rank(search.document, query) AS score "  # noqa: S608
+            "FROM search JOIN version ON version.id = search.version, to_tsquery('simple', :query) AS query "
+            f"WHERE {' AND '.join(conditions)} ORDER BY score DESC, id DESC LIMIT :limit OFFSET :offset"
+        ),
+        values,
+    )
+    return [Hit(int(row.id), float(row.score)) for row in rows]

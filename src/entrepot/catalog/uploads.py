@@ -1,0 +1,142 @@
+"""Rows of uploads: transfers in progress and whole ones that no entry refers to yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+
+from entrepot.catalog.schema import content, upload
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRow:
+    """One upload as the catalogue keeps it.
+
+    Args:
+        state: open, finished (content known), aborted.
+        received: Offset when a writer last let go; the truth is the staged file.
+        durable: Offset that a true sync has reached.
+    """
+
+    n: int
+    uid: UUID
+    owner: int | None
+    token: int | None
+    state: str
+    key: str
+    received: int
+    durable: int
+    boot_id: str
+    length: int | None
+    sha256: bytes | None
+    crc32c: int | None
+    file_name: str | None
+    media: str | None
+    project: int | None
+    version: int | None
+    purpose: str
+    detail: Mapping[str, Any]
+    content: int | None
+    content_sha256: bytes | None
+    content_size: int | None
+    created_at: datetime
+    touched_at: datetime
+    expires_at: datetime
+
+
+def _select() -> Select[Any]:
+    return select(upload, content.c.sha256.label("content_sha256"), content.c.size.label("content_size")).join_from(
+        upload, content, upload.c.content == content.c.id, isouter=True
+    )
+
+
+def _value(row: Row[Any]) -> UploadRow:
+    return UploadRow(
+        n=row.id,
+        uid=row.uid,
+        owner=row.owner,
+        token=row.token,
+        state=row.state,
+        key=row.key,
+        received=row.received,
+        durable=row.durable,
+        boot_id=row.boot_id,
+        length=row.length,
+        sha256=row.sha256,
+        crc32c=row.crc32c,
+        file_name=row.file_name,
+        media=row.media,
+        project=row.project,
+        version=row.version,
+        purpose=row.purpose,
+        detail=row.detail,
+        content=row.content,
+        content_sha256=row.content_sha256,
+        content_size=row.content_size,
+        created_at=row.created_at,
+        touched_at=row.touched_at,
+        expires_at=row.expires_at,
+    )
+
+
+def insert_upload(conn: Connection, **values: Any) -> UploadRow:
+    n = conn.execute(insert(upload).values(**values).returning(upload.c.id)).scalar_one()
+    found = find(conn, n=int(n))
+    assert found is not None
+    return found
+
+
+def find(conn: Connection, *, uid: UUID | None = None, n: int | None = None) -> UploadRow | None:
+    query = _select().where(upload.c.uid == uid if uid is not None else upload.c.id == n)
+    row = conn.execute(query).first()
+    return None if row is None else _value(row)
+
+
+def find_many(conn: Connection, uids: Sequence[UUID]) -> dict[UUID, UploadRow]:
+    found: dict[UUID, UploadRow] = {}
+    for start in range(0, len(uids), 1000):
+        for row in conn.execute(_select().where(upload.c.uid.in_(uids[start : start + 1000]))):
+            found[row.uid] = _value(row)
+    return found
+
+
+def change(conn: Connection, n: int, values: Mapping[str, Any], *, state: str | None = None) -> bool:
+    """Write columns; with `state`, only while the upload is in it. Answers whether a row was written."""
+    statement = update(upload).where(upload.c.id == n)
+    if state is not None:
+        statement = statement.where(upload.c.state == state)
+    return conn.execute(statement.values(**values)).rowcount == 1
+
+
+def of_version(conn: Connection, version_n: int, purpose: str | None = None) -> list[UploadRow]:
+    """Uploads into a version in the order they were made."""
+    query = _select().where(upload.c.version == version_n).order_by(upload.c.id)
+    if purpose is not None:
+        query = query.where(upload.c.purpose == purpose)
+    return [_value(row) for row in conn.execute(query)]
+
+
+def of_owner(conn: Connection, owner: int, *, before: int | None, limit: int) -> list[UploadRow]:
+    query = _select().where(upload.c.owner == owner, upload.c.state != "aborted")
+    if before is not None:
+        query = query.where(upload.c.id < before)
+    return [_value(row) for row in conn.execute(query.order_by(upload.c.id.desc()).limit(limit))]
+
+
+def count_open(conn: Connection, owner: int) -> int:
+    query = select(func.count()).select_from(upload).where(upload.c.owner == owner, upload.c.state == "open")
+    return int(conn.execute(query).scalar_one())
+
+
+def expired(conn: Connection, now: datetime, limit: int) -> list[UploadRow]:
+    query = _select().where(upload.c.expires_at <= now).order_by(upload.c.expires_at).limit(limit)
+    return [_value(row) for row in conn.execute(query)]
+
+
+def remove(conn: Connection, n: int) -> None:
+    conn.execute(delete(upload).where(upload.c.id == n))

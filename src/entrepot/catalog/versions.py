@@ -1,0 +1,486 @@
+"""Rows of datasets (lines of versions) and of versions, with what every door shows beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, Select, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from entrepot.catalog.schema import (
+    collection,
+    dataset,
+    licence,
+    membership,
+    old_slug,
+    project,
+    revision,
+    user,
+    version,
+    version_tag,
+)
+from entrepot.model.values import Dataset, Kind, Revision, Role, Stage, State, Trash, Version, Visibility
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A version and the role that the asking user has in the team that owns it."""
+
+    version: Version
+    role: Role
+
+
+def _select(asking: int | None) -> Select[Any]:
+    return (
+        select(
+            version,
+            dataset.c.uid.label("dataset_uid"),
+            dataset.c.name.label("name"),
+            dataset.c.slug.label("slug"),
+            project.c.uid.label("project_uid"),
+            project.c.slug.label("project_slug"),
+            project.c.team.label("team"),
+            project.c.trashed_at.label("project_trashed_at"),
+            collection.c.uid.label("collection_uid"),
+            collection.c.path.label("collection_path"),
+            licence.c.name.label("licence_name"),
+            user.c.name.label("creator_name"),
+            func.coalesce(membership.c.role, 0).label("role"),
+        )
+        .join_from(version, dataset, version.c.dataset == dataset.c.id)
+        .join(project, version.c.project == project.c.id)
+        .join(collection, version.c.collection == collection.c.id)
+        .join(licence, version.c.licence == licence.c.id)
+        .outerjoin(user, version.c.creator == user.c.id)
+        .outerjoin(membership, and_(membership.c.team == project.c.team, membership.c.user == (asking or 0)))
+    )
+
+
+def _value(row: Row[Any]) -> Version:
+    return Version(
+        n=row.id,
+        uid=row.uid,
+        dataset=row.dataset,
+        dataset_uid=row.dataset_uid,
+        name=row.name,
+        slug=row.slug,
+        project=row.project,
+        project_uid=row.project_uid,
+        project_slug=row.project_slug,
+        team=row.team,
+        collection=row.collection,
+        collection_uid=row.collection_uid,
+        collection_path=row.collection_path,
+        number=row.number,
+        kind=Kind(row.kind),
+        revision=row.rev,
+        state=State(row.state),
+        stage=None if row.stage is None else Stage(row.stage),
+        report=row.report,
+        description=row.description,
+        licence=row.licence,
+        licence_name=row.licence_name,
+        visibility=Visibility(row.visibility),
+        custom=row.custom,
+        tags=tuple(row.tags),
+        alias=row.alias,
+        properties=row.properties,
+        declared=row.declared,
+        unpacked_from=row.unpacked_from,
+        is_proposal=row.is_proposal,
+        previous_version=row.previous_version,
+        frozen_at=row.frozen_at,
+        edit=row.edit,
+        n_entries=row.n_entries,
+        n_bytes=row.n_bytes,
+        item_count=row.item_count,
+        data_type=row.data_type,
+        creator=row.creator,
+        creator_name=row.creator_name,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        ready_at=row.ready_at,
+        expires_at=row.expires_at,
+        project_trashed=row.project_trashed_at is not None,
+        trash=Trash(row.trashed_at, row.trash_reason or "deleted", row.trashed_by) if row.trashed_at else None,
+    )
+
+
+def _found(row: Row[Any]) -> Found:
+    return Found(_value(row), Role(row.role))
+
+
+def find(conn: Connection, *, asking: int | None, n: int | None = None, uid: UUID | None = None) -> Found | None:
+    query = _select(asking).where(version.c.id == n if n is not None else version.c.uid == uid)
+    row = conn.execute(query).first()
+    return None if row is None else _found(row)
+
+
+def lock(conn: Connection, n: int) -> None:
+    """Hold the version's row until the end of the transaction (SQLite's writer holds everything anyway)."""
+    conn.execute(select(version.c.id).where(version.c.id == n).with_for_update())
+
+
+def insert_version(conn: Connection, *, tags: Sequence[str], **values: Any) -> int:
+    n = int(conn.execute(insert(version).values(tags=list(tags), **values).returning(version.c.id)).scalar_one())
+    _write_tags(conn, n, tags)
+    return n
+
+
+def change(conn: Connection, n: int, values: Mapping[str, Any], *, edited: bool) -> None:
+    """Write columns of one version; `edited` raises its edit number."""
+    written = dict(values)
+    if edited:
+        written["edit"] = version.c.edit + 1
+    conn.execute(update(version).where(version.c.id == n).values(**written))
+    if "tags" in values:
+        conn.execute(delete(version_tag).where(version_tag.c.version == n))
+        _write_tags(conn, n, values["tags"])
+
+
+def _write_tags(conn: Connection, n: int, tags: Iterable[str]) -> None:
+    rows = [{"tag": tag, "version": n} for tag in dict.fromkeys(tags)]
+    if rows:
+        conn.execute(insert(version_tag), rows)
+
+
+def delete_row(conn: Connection, n: int) -> None:
+    """Remove the record itself; its entries, edges and uploads must be gone by then."""
+    conn.execute(delete(old_slug).where(old_slug.c.version == n))
+    conn.execute(delete(version_tag).where(version_tag.c.version == n))
+    conn.execute(delete(version).where(version.c.id == n))
+
+
+# Numbers in a line
+
+
+def highest_active_number(conn: Connection, dataset_n: int) -> int:
+    query = select(func.max(version.c.number)).where(version.c.dataset == dataset_n, version.c.trashed_at.is_(None))
+    return int(conn.execute(query).scalar() or 0)
+
+
+def number_taken(conn: Connection, dataset_n: int, number: int, *, but: int | None = None) -> bool:
+    query = select(version.c.id).where(
+        version.c.dataset == dataset_n, version.c.number == number, version.c.trashed_at.is_(None)
+    )
+    if but is not None:
+        query = query.where(version.c.id != but)
+    return conn.execute(query).first() is not None
+
+
+def has_active(conn: Connection, dataset_n: int, *, but: int | None = None) -> bool:
+    query = select(version.c.id).where(version.c.dataset == dataset_n, version.c.trashed_at.is_(None)).limit(1)
+    if but is not None:
+        query = query.where(version.c.id != but)
+    return conn.execute(query).first() is not None
+
+
+def is_empty_line(conn: Connection, dataset_n: int) -> bool:
+    return conn.execute(select(version.c.id).where(version.c.dataset == dataset_n).limit(1)).first() is None
+
+
+def alias_taken(conn: Connection, project_n: int, alias: str, *, but: int | None = None) -> bool:
+    """Whether an active version or a dataset slug of the project already answers to this alias."""
+    query = select(version.c.id).where(
+        version.c.project == project_n, version.c.alias == alias, version.c.trashed_at.is_(None)
+    )
+    if but is not None:
+        query = query.where(version.c.id != but)
+    if conn.execute(query).first() is not None:
+        return True
+    return (
+        conn.execute(select(dataset.c.id).where(dataset.c.project == project_n, dataset.c.slug == alias)).first()
+        is not None
+    )
+
+
+# Datasets
+
+
+def _dataset(row: Row[Any]) -> Dataset:
+    return Dataset(row.id, row.uid, row.project, row.name, row.slug, row.created_at)
+
+
+def find_dataset(
+    conn: Connection,
+    *,
+    n: int | None = None,
+    uid: UUID | None = None,
+    project_n: int | None = None,
+    name: str | None = None,
+    slug: str | None = None,
+) -> Dataset | None:
+    """By number, by uid, or by (project, name) or (project, slug)."""
+    conditions: list[ColumnElement[bool]] = []
+    for column, value in (
+        (dataset.c.id, n),
+        (dataset.c.uid, uid),
+        (dataset.c.project, project_n),
+        (dataset.c.name, name),
+        (dataset.c.slug, slug),
+    ):
+        if value is not None:
+            conditions.append(column == value)
+    row = conn.execute(select(dataset).where(*conditions)).first()
+    return None if row is None else _dataset(row)
+
+
+def insert_dataset(conn: Connection, *, uid: UUID, project_n: int, name: str, slug: str, at: datetime) -> Dataset:
+    row = conn.execute(
+        insert(dataset).values(uid=uid, project=project_n, name=name, slug=slug, created_at=at).returning(dataset)
+    ).one()
+    return _dataset(row)
+
+
+def dataset_slug_taken(conn: Connection, project_n: int, slug: str) -> bool:
+    if conn.execute(select(dataset.c.id).where(dataset.c.project == project_n, dataset.c.slug == slug)).first():
+        return True
+    query = select(version.c.id).where(
+        version.c.project == project_n, version.c.alias == slug, version.c.trashed_at.is_(None)
+    )
+    return conn.execute(query).first() is not None
+
+
+def set_dataset_slug(conn: Connection, n: int, slug: str) -> None:
+    conn.execute(update(dataset).where(dataset.c.id == n).values(slug=slug))
+
+
+def delete_dataset(conn: Connection, n: int) -> None:
+    conn.execute(delete(old_slug).where(old_slug.c.dataset == n))
+    conn.execute(delete(dataset).where(dataset.c.id == n))
+
+
+def old_dataset_slug(conn: Connection, project_n: int, slug: str) -> tuple[int | None, int | None] | None:
+    """(dataset, version) that a given-up slug leads to."""
+    row = conn.execute(
+        select(old_slug.c.dataset, old_slug.c.version).where(old_slug.c.scope == project_n, old_slug.c.slug == slug)
+    ).first()
+    return None if row is None else (row.dataset, row.version)
+
+
+def by_alias(conn: Connection, project_n: int, alias: str) -> int | None:
+    query = select(version.c.id).where(
+        version.c.project == project_n, version.c.alias == alias, version.c.trashed_at.is_(None)
+    )
+    found = conn.execute(query).scalar()
+    return None if found is None else int(found)
+
+
+def bare(conn: Connection, dataset_n: int) -> int | None:
+    """The version a bare name means: the highest active ready one that is not a proposal, else the highest proposal."""
+    query = (
+        select(version.c.id)
+        .where(version.c.dataset == dataset_n, version.c.trashed_at.is_(None), version.c.number.is_not(None))
+        .order_by(version.c.is_proposal, version.c.number.desc())
+        .limit(1)
+    )
+    found = conn.execute(query).scalar()
+    return None if found is None else int(found)
+
+
+def by_number(conn: Connection, dataset_n: int, number: int) -> int | None:
+    query = select(version.c.id).where(
+        version.c.dataset == dataset_n, version.c.number == number, version.c.trashed_at.is_(None)
+    )
+    found = conn.execute(query).scalar()
+    return None if found is None else int(found)
+
+
+# Lists
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a list may show: the permission filter is part of the query, never applied after LIMIT.
+
+    Args:
+        user: Whose memberships count.
+        everything: Staff.
+        projects: Numbers the credential is limited to.
+        open_to_all: Visibilities that everybody may see.
+        least: The least role of a member.
+    """
+
+    user: int | None
+    everything: bool = False
+    projects: tuple[int, ...] | None = None
+    open_to_all: tuple[Visibility, ...] = (Visibility.LISTED, Visibility.PUBLIC)
+    least: Role = Role.READ
+
+
+def sight_condition(sight: Sight) -> ColumnElement[bool]:
+    """The filter of `sight` over `version` joined with `project` and the asking user's `membership`."""
+    member: ColumnElement[bool] = func.coalesce(membership.c.role, 0) >= int(sight.least)
+    if sight.everything:
+        member = version.c.id.is_not(None)
+    if sight.projects is not None:
+        member = and_(member, version.c.project.in_(sight.projects))
+    if not sight.open_to_all:
+        return member
+    return or_(member, version.c.visibility.in_([v.value for v in sight.open_to_all]))
+
+
+def member_projects(sight: Sight) -> Select[Any]:
+    """Numbers of the projects whose team the asking user belongs to, as a subquery."""
+    query = (
+        select(project.c.id)
+        .join_from(project, membership, membership.c.team == project.c.team)
+        .where(membership.c.user == (sight.user or 0), membership.c.role >= int(sight.least))
+    )
+    return query if sight.projects is None else query.where(project.c.id.in_(sight.projects))
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which versions a list asks for; None means any."""
+
+    project: int | None = None
+    dataset: int | None = None
+    collection: int | None = None
+    collection_below: str | None = None
+    name: str | None = None
+    kind: Kind | None = None
+    states: tuple[State, ...] = ()
+    ready_only: bool = False
+    tags: tuple[str, ...] = ()
+    creator: int | None = None
+    visibility: Visibility | None = None
+    data_type: str | None = None
+    alias: str | None = None
+    trashed: bool | None = False
+    trash_reasons: tuple[str, ...] = ()
+    proposals: bool | None = None
+
+
+def page(
+    conn: Connection, sight: Sight, wanted: Filter, *, after: int | None, limit: int, newest_first: bool = True
+) -> list[Found]:
+    """Versions by number of the catalogue, a key that never changes; `after` is the last one already seen."""
+    query = _select(sight.user).where(sight_condition(sight), *_conditions(wanted)).limit(limit)
+    if newest_first:
+        query = query.order_by(version.c.id.desc())
+        if after is not None:
+            query = query.where(version.c.id < after)
+    else:
+        query = query.order_by(version.c.id)
+        if after is not None:
+            query = query.where(version.c.id > after)
+    return [_found(row) for row in conn.execute(query)]
+
+
+def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    for column, value in (
+        (version.c.project, wanted.project),
+        (version.c.dataset, wanted.dataset),
+        (version.c.collection, wanted.collection),
+        (dataset.c.name, wanted.name),
+        (version.c.kind, wanted.kind),
+        (version.c.creator, wanted.creator),
+        (version.c.visibility, wanted.visibility),
+        (version.c.data_type, wanted.data_type),
+        (version.c.alias, wanted.alias),
+        (version.c.is_proposal, wanted.proposals),
+    ):
+        if value is not None:
+            conditions.append(column == value)
+    if wanted.collection_below is not None and wanted.collection_below != "":
+        below = wanted.collection_below
+        conditions.append(
+            or_(collection.c.path == below, and_(collection.c.path >= below + "/", collection.c.path < below + "0"))
+        )
+    if wanted.states:
+        conditions.append(version.c.state.in_([s.value for s in wanted.states]))
+    if wanted.ready_only:
+        conditions.append(version.c.number.is_not(None))
+    if wanted.trashed is not None:
+        conditions.append(version.c.trashed_at.is_not(None) if wanted.trashed else version.c.trashed_at.is_(None))
+    if wanted.trash_reasons:
+        conditions.append(version.c.trash_reason.in_(wanted.trash_reasons))
+    conditions.extend(
+        exists().where(version_tag.c.version == version.c.id, version_tag.c.tag == tag) for tag in wanted.tags
+    )
+    return conditions
+
+
+def by_numbers(conn: Connection, sight: Sight, numbers: Sequence[int]) -> dict[int, Found]:
+    """Those of the given versions that `sight` may show, by number."""
+    if not numbers:
+        return {}
+    query = _select(sight.user).where(sight_condition(sight), version.c.id.in_(numbers))
+    return {row.id: _found(row) for row in conn.execute(query)}
+
+
+def tags_in_use(conn: Connection, project_n: int, *, limit: int) -> list[str]:
+    query = (
+        select(version_tag.c.tag)
+        .join_from(version_tag, version, version_tag.c.version == version.c.id)
+        .where(version.c.project == project_n, version.c.trashed_at.is_(None))
+        .distinct()
+        .order_by(version_tag.c.tag)
+        .limit(limit)
+    )
+    return list(conn.execute(query).scalars())
+
+
+def active_in_project(conn: Connection, project_n: int) -> list[int]:
+    query = select(version.c.id).where(version.c.project == project_n, version.c.trashed_at.is_(None))
+    return [int(n) for n in conn.execute(query).scalars()]
+
+
+def any_in_project(conn: Connection, project_n: int) -> bool:
+    return conn.execute(select(version.c.id).where(version.c.project == project_n).limit(1)).first() is not None
+
+
+def due_to_expire(conn: Connection, now: datetime, limit: int) -> list[int]:
+    query = (
+        select(version.c.id)
+        .where(version.c.expires_at <= now, version.c.trashed_at.is_(None))
+        .order_by(version.c.expires_at)
+        .limit(limit)
+    )
+    return [int(n) for n in conn.execute(query).scalars()]
+
+
+# Revisions
+
+
+def revisions(conn: Connection, version_n: int, *, before: int | None, limit: int) -> list[Revision]:
+    """Newest first; `before` is the last number already seen."""
+    query = (
+        select(revision, user.c.name.label("author_name"))
+        .join_from(revision, user, revision.c.author == user.c.id, isouter=True)
+        .where(revision.c.version == version_n)
+        .order_by(revision.c.num.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(revision.c.num < before)
+    return [_revision(row) for row in conn.execute(query)]
+
+
+def find_revision(conn: Connection, version_n: int, number: int) -> Revision | None:
+    query = (
+        select(revision, user.c.name.label("author_name"))
+        .join_from(revision, user, revision.c.author == user.c.id, isouter=True)
+        .where(revision.c.version == version_n, revision.c.num == number)
+    )
+    row = conn.execute(query).first()
+    return None if row is None else _revision(row)
+
+
+def _revision(row: Row[Any]) -> Revision:
+    return Revision(
+        version=row.version,
+        number=row.num,
+        author=row.author,
+        author_name=row.author_name,
+        at=row.at,
+        message=row.message,
+        n_entries=row.n_entries,
+        n_bytes=row.n_bytes,
+    )
