@@ -1,0 +1,84 @@
+"""What every use case is handed: the backends that the composition root picked, the clock, and the limits."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from entrepot.catalog.database import Catalog
+from entrepot.model.ids import new_uid
+from entrepot.store.base import ObjectStore, Staging
+
+Clock = Callable[[], datetime]
+
+
+def wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds with a default each; `server.config` gives every one of them a name in the settings table."""
+
+    upload_size: int | None = None
+    entries_per_commit: int = 100_000
+    metadata_text: int = 1 << 20
+    custom_metadata: int = 1 << 20
+    description: int = 1 << 18
+    tags: int = 200
+    collection_depth: int = 16
+    slots_per_version: int = 1_000
+    page: int = 1_000
+    graph_nodes: int = 10_000
+    open_uploads_per_user: int = 10_000
+    tasks_per_user: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Decisions an operator may change."""
+
+    anonymous: bool = True
+    default_licence: str = "Proprietary"
+    project_allocation: int | None = None
+    upload_lifetime: timedelta = timedelta(days=7)
+    slot_lifetime: timedelta = timedelta(hours=12)
+    signed_url_lifetime: timedelta = timedelta(hours=12)
+    unstarted_lifetime: timedelta = timedelta(days=7)
+    failed_lifetime: timedelta = timedelta(hours=24)
+    idempotency_lifetime: timedelta = timedelta(hours=24)
+    task_retention: timedelta = timedelta(days=30)
+    collection_grace: timedelta = timedelta(hours=24)
+    trash_retention: timedelta | None = None
+    login_failures: int = 10
+    login_window: timedelta = timedelta(minutes=5)
+    token_lifetime: timedelta = timedelta(days=90)
+    session_lifetime: timedelta = timedelta(days=14)
+
+
+@dataclass(slots=True)
+class Depot:
+    """The house as the use cases see it. One per process; safe to share between threads."""
+
+    catalog: Catalog
+    store: ObjectStore
+    staging: Staging
+    secret: bytes
+    clock: Clock = wall_clock
+    limits: Limits = field(default_factory=Limits)
+    policy: Policy = field(default_factory=Policy)
+    entropy: Callable[[int], bytes] = secrets.token_bytes
+    wake: Callable[[str], None] = lambda _queue: None
+
+    def now(self) -> datetime:
+        return self.clock()
+
+    def new_uid(self) -> UUID:
+        return new_uid(self.clock(), self.entropy(10))
+
+    def new_key(self) -> str:
+        """The name of a staging file and its object: ours, random, 32 hex digits."""
+        return self.entropy(16).hex()

@@ -1,0 +1,46 @@
+"""Writing and reading what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from entrepot.catalog import events as rows
+from entrepot.catalog.connection import Connection
+from entrepot.model.access import Actor
+
+
+def record(
+    conn: Connection,
+    actor: Actor,
+    verb: str,
+    *,
+    at: datetime,
+    project: int | None = None,
+    dataset: int | None = None,
+    version: int | None = None,
+    revision: int | None = None,
+    subject: str | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> int:
+    """Write an event in the caller's transaction with everything the actor carries; returns its number."""
+    return rows.append(
+        conn,
+        verb,
+        at=at,
+        actor=actor.user,
+        door=actor.door,
+        node=actor.node,
+        token=actor.token,
+        project=project,
+        dataset=dataset,
+        version=version,
+        revision=revision,
+        subject=subject,
+        before=before,
+        after=after,
+        detail=detail,
+    )

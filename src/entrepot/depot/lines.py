@@ -1,0 +1,140 @@
+"""The line of versions behind a name: its slug, its numbers, and what hangs on a version when it leaves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from entrepot.catalog import leaving
+from entrepot.catalog import projects as project_rows
+from entrepot.catalog import versions as rows
+from entrepot.catalog.connection import Connection
+from entrepot.depot.context import Depot
+from entrepot.model import names
+from entrepot.model.errors import NameTaken, QuotaExceeded
+from entrepot.model.values import Dataset, Numbering, Project, Version
+
+
+def open_line(
+    conn: Connection, depot: Depot, project: Project, name: str, *, slug: str | None = None, now: datetime
+) -> Dataset:
+    """The dataset of that name in the project, made when it is the first of its name.
+
+    Raises:
+        NameTaken: A wished slug belongs to another dataset or is an alias.
+    """
+    wanted = names.dataset_name(name)
+    found = rows.find_dataset(conn, project_n=project.n, name=wanted)
+    if found is not None:
+        return found
+    if slug is not None:
+        chosen = names.slug(slug)
+        if rows.dataset_slug_taken(conn, project.n, chosen):
+            raise NameTaken(f"Project {project.name} already uses the slug or alias {chosen}. Choose another.")
+    else:
+        chosen = names.next_slug(names.derive_slug(wanted), lambda s: rows.dataset_slug_taken(conn, project.n, s))
+    made = rows.insert_dataset(conn, uid=depot.new_uid(), project_n=project.n, name=wanted, slug=chosen, at=now)
+    leaving.forget_slug(conn, project.n, chosen)
+    return made
+
+
+def number_for(
+    conn: Connection,
+    line: Dataset,
+    rule: Numbering,
+    *,
+    ready: bool,
+    keep: int | None = None,
+    but: int | None = None,
+) -> int | None:
+    """The number a version gets in this line, or None while it was never ready.
+
+    Args:
+        keep: The number it had, for the two rules that keep.
+        but: A version that does not count as taking a number: the one being moved.
+
+    Raises:
+        NameTaken: The rule refuses.
+    """
+    if rule is Numbering.ONLY and rows.has_active(conn, line.n, but=but):
+        raise NameTaken(
+            f"There is already a dataset named {line.name!r} here. Choose another name, or make its next version.",
+            details={"dataset": line.slug},
+        )
+    if rule is Numbering.FIRST:
+        if rows.number_taken(conn, line.n, 1, but=but):
+            raise NameTaken(f"{line.name!r} already has a version 1 here. Choose another name, or copy it.")
+        return 1 if ready else None
+    if not ready:
+        return None
+    if rule in (Numbering.KEEP, Numbering.KEEP_ELSE_NEXT) and keep is not None:
+        if not rows.number_taken(conn, line.n, keep, but=but):
+            return keep
+        if rule is Numbering.KEEP:
+            raise NameTaken(f"{line.name!r} already has an active version {keep} here.")
+    return rows.highest_active_number(conn, line.n) + 1
+
+
+def free_alias(conn: Connection, project: Project, wished: str) -> str:
+    return free_alias_in(conn, project.n, wished)
+
+
+def free_alias_in(conn: Connection, project_n: int, wished: str, *, but: int | None = None) -> str:
+    """The alias, if no active version and no dataset slug of the project has it."""
+    clean = names.alias(wished)
+    if rows.alias_taken(conn, project_n, clean, but=but):
+        raise NameTaken(f"The alias {clean!r} is already used in this project. Choose another.")
+    return clean
+
+
+def rename_slug(conn: Connection, version: Version, wanted: str) -> None:
+    if rows.dataset_slug_taken(conn, version.project, wanted):
+        raise NameTaken(f"The slug or alias {wanted} is already used in this project. Choose another.")
+    leaving.forget_slug(conn, version.project, wanted)
+    project_rows.keep_slug(conn, version.project, version.slug, dataset=version.dataset)
+    rows.set_dataset_slug(conn, version.dataset, wanted)
+
+
+def close_if_empty(conn: Connection, left: Version) -> None:
+    """Drop the line that `left` was the last version of; its slug then leads to where the version went, if it lives."""
+    if not rows.is_empty_line(conn, left.dataset):
+        return
+    rows.delete_dataset(conn, left.dataset)
+    if rows.find(conn, asking=None, n=left.n) is not None:
+        project_rows.keep_slug(conn, left.project, left.slug, version=left.n)
+
+
+def room_for(conn: Connection, project: Project, more: int) -> None:
+    """Refuse what would pass the project's allocation. Judged after the write, under the project's lock.
+
+    Raises:
+        QuotaExceeded
+    """
+    if project.allocation is None:
+        return
+    project_rows.lock(conn, project.n)
+    used = project_rows.used_bytes(conn, project.n) + more
+    if used > project.allocation:
+        raise QuotaExceeded(
+            f"Project {project.name} may hold {project.allocation} bytes; this would make it {used}. "
+            "Delete something, or ask an administrator for more.",
+            details={"allocation": project.allocation, "would_be": used},
+        )
+
+
+def stop_work(conn: Connection, version: Version, now: datetime) -> None:
+    """Close the version's slots and ask its running ingest to stop."""
+    leaving.close_slots(conn, version.n, now)
+    leaving.cancel_jobs(conn, version.n, now)
+
+
+def entomb(conn: Connection, version: Version) -> None:
+    """Leave on every edge of the version what it was."""
+    stone: dict[str, Any] = {"uid": version.uid.hex, "name": version.name, "number": version.number}
+    leaving.entomb_edges(conn, version.n, stone)
+
+
+def forget(conn: Connection, version: Version) -> None:
+    """Remove what belongs to the version alone: uploads, ingests."""
+    leaving.delete_uploads(conn, version.n)
+    leaving.delete_ingests(conn, version.n)

@@ -1,0 +1,104 @@
+"""Long work that somebody may wait for: seeing it, and asking it to stop."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from entrepot.catalog import projects as project_rows
+from entrepot.catalog import tasks as rows
+from entrepot.catalog.connection import Connection
+from entrepot.depot import lookup, paging
+from entrepot.depot.context import Depot
+from entrepot.model import ids
+from entrepot.model.access import Action, Actor, Standing, may, require
+from entrepot.model.errors import NotFound, WrongState
+from entrepot.model.ids import Noun
+from entrepot.model.values import Page, Role, Task, TaskState
+
+ENDED = (TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)
+
+
+def get(depot: Depot, actor: Actor, key: UUID | int) -> Task:
+    """One task, for its starter and for whoever may read what it works on.
+
+    Raises:
+        NotFound: There is none, it was forgotten (30 days after its end by default), or it is not for the caller.
+    """
+    with depot.catalog.read() as conn:
+        return _seen(conn, actor, key)
+
+
+def _seen(conn: Connection, actor: Actor, key: UUID | int) -> Task:
+    task = rows.find(conn, uid=key) if isinstance(key, UUID) else rows.find(conn, n=key)
+    missing = NotFound(
+        f"There is no task {ids.encode(Noun.TASK, key) if isinstance(key, UUID) else key}, or it is not yours."
+    )
+    if task is None:
+        raise missing
+    if actor.user is not None and task.starter == actor.user:
+        return task
+    if not may(actor, Action.SEE_TASK, _standing(conn, actor, task)):
+        raise missing
+    return task
+
+
+def _standing(conn: Connection, actor: Actor, task: Task) -> Standing:
+    if task.project is None:
+        return Standing()
+    found = project_rows.find(conn, user=actor.user, n=task.project)
+    return Standing(Role.NONE if found is None else found[1], task.project)
+
+
+def list_tasks(
+    depot: Depot,
+    actor: Actor,
+    *,
+    version: lookup.Key | None = None,
+    states: tuple[TaskState, ...] = (),
+    cursor: str | None = None,
+    limit: int = 100,
+) -> Page[Task]:
+    """Newest first."""
+    lookup.person(actor)
+    size = paging.size(depot, limit)
+    question = f"tasks:{version}:{states}"
+    after = paging.after(cursor, question, int)
+    with depot.catalog.read() as conn:
+        n = None if version is None else lookup.version(conn, actor, version, Action.VIEW_RECORD).version.n
+        found = rows.page(
+            conn,
+            lookup.sight(actor),
+            version_n=n,
+            states=states,
+            before=None if after is None else after[0],
+            limit=size + 1,
+        )
+    return paging.page(found, size, question, lambda task: (task.n,))
+
+
+def cancel(depot: Depot, actor: Actor, key: UUID | int) -> Task:
+    """Ask a task to stop: at once while it waits, at its next step while it runs. Repeating it is a success.
+
+    Raises:
+        WrongState: It has ended otherwise.
+    """
+
+    def work(conn: Connection) -> Task:
+        task = _seen(conn, actor, key)
+        if actor.user is None or task.starter != actor.user:
+            name = f"task {ids.encode(Noun.TASK, task.uid)}"
+            require(actor, Action.CANCEL_TASK, _standing(conn, actor, task), name, visible=True)
+        if task.state in (TaskState.DONE, TaskState.FAILED):
+            raise WrongState(f"Task {ids.encode(Noun.TASK, task.uid)} has ended already: {task.state}.")
+        rows.ask_to_stop(conn, task.n, depot.now())
+        after = rows.find(conn, n=task.n)
+        assert after is not None
+        return after
+
+    return depot.catalog.write(work)
+
+
+def forget_old(depot: Depot, *, limit: int = 1000) -> int:
+    """Remove tasks that ended longer ago than the policy keeps them. Run by the worker."""
+    before = depot.now() - depot.policy.task_retention
+    return depot.catalog.write(lambda conn: rows.forget(conn, before, limit))

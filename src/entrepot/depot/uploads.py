@@ -1,0 +1,550 @@
+"""Restartable transfers: the way of a byte from a door to an immutable object.
+
+    begin ──► receive ──► write … write ──► close        any number of times, from any process on this machine
+                                      └──► finish        compare, sync, place; then one transaction: content, upload
+
+`finish` places the bytes first and names them second. A crash in between leaves bytes that the upload's row knows;
+finishing again picks them up, and the sweep removes them when the upload expires.
+
+An upload belongs to the user who began it. What it becomes is named in `purpose`:
+
+    content    nothing yet; a commit refers to it
+    slot       a file of a version that waits for its ingest
+    part       a piece that a concatenation will be made of
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+from entrepot.catalog import contents as content_rows
+from entrepot.catalog import projects as project_rows
+from entrepot.catalog import uploads as rows
+from entrepot.catalog.connection import Connection
+from entrepot.catalog.uploads import UploadRow
+from entrepot.depot import lines, lookup
+from entrepot.depot.contents import open_content
+from entrepot.depot.context import Depot
+from entrepot.model import ids, names
+from entrepot.model.access import Action, Actor
+from entrepot.model.digests import Digests, crc32c_base64, sha256_text
+from entrepot.model.errors import (
+    DigestMismatch,
+    Gone,
+    Invalid,
+    LengthMismatch,
+    NotFound,
+    OffsetMismatch,
+    TooLarge,
+    WrongState,
+)
+from entrepot.model.ids import Noun
+from entrepot.store.base import Block, Stage, boot_id
+from entrepot.store.hashing import Hasher
+
+#: A true sync, and the offset it reached written down, this often while bytes arrive.
+_MARK = 64 << 20
+
+OPEN, FINISHED, ABORTED = "open", "finished", "aborted"
+
+
+@dataclass(frozen=True, slots=True)
+class NewUpload:
+    """What is known before the first byte. None is not announced.
+
+    Args:
+        length: Bytes; may be told later, once.
+        sha256: 32 raw bytes, compared before the upload counts as finished.
+        crc32c: Likewise.
+    """
+
+    length: int | None = None
+    sha256: bytes | None = None
+    crc32c: int | None = None
+    file_name: str | None = None
+    media_type: str | None = None
+    project: lookup.Key | str | None = None
+    purpose: str = "content"
+    detail: Mapping[str, Any] | None = None
+
+
+def begin(depot: Depot, actor: Actor, new: NewUpload) -> UploadRow:
+    """Make room for a transfer.
+
+    Raises:
+        TooLarge: The announced length is beyond this server's limit, or the person has too many open transfers.
+        QuotaExceeded: The named project has no room for it.
+    """
+    user = lookup.person(actor)
+    now = depot.now()
+    _check_length(depot, new.length)
+    file_name = None if new.file_name is None else names.text(new.file_name, max_length=1024, field="file name")
+    media = None if new.media_type is None else names.media_type(new.media_type)
+
+    def work(conn: Connection) -> UploadRow:
+        home = None
+        if new.project is not None:
+            home = lookup.active_project(conn, actor, new.project, Action.CREATE).project
+            lines.room_for(conn, home, new.length or 0)
+        if rows.count_open(conn, user) >= depot.limits.open_uploads_per_user:
+            raise TooLarge(
+                f"You have {depot.limits.open_uploads_per_user} unfinished uploads. Finish or delete some first."
+            )
+        return insert(
+            conn,
+            depot,
+            actor,
+            now=now,
+            lifetime=depot.policy.upload_lifetime,
+            length=new.length,
+            sha256=new.sha256,
+            crc32c=new.crc32c,
+            file_name=file_name,
+            media=media,
+            project=None if home is None else home.n,
+            purpose=new.purpose,
+            detail=dict(new.detail or {}),
+        )
+
+    return depot.catalog.write(work)
+
+
+def insert(
+    conn: Connection, depot: Depot, actor: Actor, *, now: datetime, lifetime: timedelta, **values: Any
+) -> UploadRow:
+    """A fresh, open upload of the actor in the caller's transaction."""
+    return rows.insert_upload(
+        conn,
+        uid=depot.new_uid(),
+        owner=actor.user,
+        token=actor.token,
+        state=OPEN,
+        key=depot.new_key(),
+        boot_id=boot_id(),
+        created_at=now,
+        touched_at=now,
+        expires_at=now + lifetime,
+        **values,
+    )
+
+
+def _check_length(depot: Depot, length: int | None) -> None:
+    if length is None:
+        return
+    if length < 0:
+        raise Invalid(f"An upload has 0 or more bytes, not {length}.")
+    if depot.limits.upload_size is not None and length > depot.limits.upload_size:
+        raise TooLarge(f"An upload may have {depot.limits.upload_size} bytes here, not {length}.")
+
+
+def get(depot: Depot, actor: Actor, uid: UUID) -> UploadRow:
+    """The upload with the offset that a sender should continue at.
+
+    Raises:
+        NotFound: There is none, it is somebody else's, or it was aborted.
+        Gone: It expired.
+    """
+    with depot.catalog.read() as conn:
+        row = _own(conn, actor, uid)
+    _alive(depot, row)
+    return _with_offset(depot, row)
+
+
+def _own(conn: Connection, actor: Actor, uid: UUID) -> UploadRow:
+    row = rows.find(conn, uid=uid)
+    if row is None or actor.user is None or row.owner != actor.user:
+        raise NotFound(f"There is no upload {ids.encode(Noun.UPLOAD, uid)}, or it is not yours.")
+    return row
+
+
+def _alive(depot: Depot, row: UploadRow) -> None:
+    name = ids.encode(Noun.UPLOAD, row.uid)
+    if row.state == ABORTED:
+        raise Gone(f"Upload {name} was ended. Begin another.")
+    if row.expires_at <= depot.now():
+        raise Gone(f"Upload {name} expired at {row.expires_at.isoformat()}. Begin another.")
+
+
+def _with_offset(depot: Depot, row: UploadRow) -> UploadRow:
+    if row.state == FINISHED:
+        return row
+    staged = depot.staging.stat(row.key, durable=row.durable, boot_id=row.boot_id)
+    if staged is None:
+        # Placed but not yet named, or never written: what the store has is what was received.
+        staged = depot.store.stat(row.key) or 0
+    return replace(row, received=staged)
+
+
+def list_uploads(depot: Depot, actor: Actor, *, before: int | None = None, limit: int = 100) -> list[UploadRow]:
+    """The caller's unfinished and uncommitted uploads, newest first."""
+    user = lookup.person(actor)
+    with depot.catalog.read() as conn:
+        found = rows.of_owner(conn, user, before=before, limit=min(limit, depot.limits.page))
+    return [_with_offset(depot, row) for row in found]
+
+
+def declare_length(depot: Depot, actor: Actor, uid: UUID, length: int) -> UploadRow:
+    """Tell the length of an upload that was begun without one. Telling the same again is fine.
+
+    Raises:
+        LengthMismatch: Another length was told before, or more bytes are here already.
+    """
+    _check_length(depot, length)
+    row = get(depot, actor, uid)
+
+    def work(conn: Connection) -> UploadRow:
+        now = _own(conn, actor, uid)
+        if now.length is not None and now.length != length:
+            raise LengthMismatch(f"The upload was announced with {now.length} bytes; it cannot become {length}.")
+        if row.received > length:
+            raise LengthMismatch(f"{row.received} bytes are here already; the length cannot be {length}.")
+        rows.change(conn, now.n, {"length": length, "touched_at": depot.now()})
+        return replace(now, length=length, received=row.received)
+
+    return depot.catalog.write(work)
+
+
+# Receiving
+
+
+class Receiver:
+    """The one writer into an upload for as long as it is open. `write` runs in worker threads, one at a time."""
+
+    def __init__(self, depot: Depot, row: UploadRow, stage: Stage) -> None:
+        self._depot = depot
+        self._row = row
+        self._stage = stage
+        self._marked = stage.size
+        self._closed = False
+
+    @property
+    def row(self) -> UploadRow:
+        return self._row
+
+    @property
+    def offset(self) -> int:
+        return self._stage.size
+
+    def write(self, block: Block) -> None:
+        """Append one block.
+
+        Raises:
+            LengthMismatch: It reaches beyond the announced length; nothing of it is kept.
+            TooLarge: It reaches beyond the server's limit.
+        """
+        end = self._stage.size + len(block)
+        if self._row.length is not None and end > self._row.length:
+            raise LengthMismatch(
+                f"The upload was announced with {self._row.length} bytes; this block would make it {end}.",
+                details={"offset": self._stage.size, "length": self._row.length},
+            )
+        limit = self._depot.limits.upload_size
+        if limit is not None and end > limit:
+            raise TooLarge(f"An upload may have {limit} bytes here; this block would make it {end}.")
+        self._stage.write(block)
+        if self._stage.size - self._marked >= _MARK:
+            self._mark()
+
+    def _mark(self) -> None:
+        durable = self._stage.sync()
+        self._marked = self._stage.size
+        self._note(durable)
+
+    def _note(self, durable: int) -> None:
+        now = self._depot.now()
+        values = {
+            "received": self._stage.size,
+            "durable": durable,
+            "boot_id": boot_id(),
+            "touched_at": now,
+            "expires_at": now + (self._row.expires_at - self._row.touched_at),
+        }
+        self._depot.catalog.write(lambda conn: rows.change(conn, self._row.n, values, state=OPEN))
+
+    def digests(self) -> Digests:
+        return self._stage.digests()
+
+    def close(self) -> int:
+        """Let go and keep the bytes; answers the offset. May be repeated."""
+        if not self._closed:
+            self._closed = True
+            size = self._stage.size
+            durable = self._stage.durable
+            self._stage.release()
+            if size != self._row.received:
+                now = self._depot.now()
+                values = {
+                    "received": size,
+                    "durable": durable,
+                    "boot_id": boot_id(),
+                    "touched_at": now,
+                    "expires_at": now + (self._row.expires_at - self._row.touched_at),
+                }
+                self._depot.catalog.write(lambda conn: rows.change(conn, self._row.n, values, state=OPEN))
+        return self._stage.size
+
+    def finish(self, also: Callable[[Connection, int], Any] | None = None) -> tuple[UploadRow, Any]:
+        """Check, place and name what was received; see `finish`. The receiver is closed afterwards either way."""
+        try:
+            return _settle(self._depot, self._row, self._stage, also)
+        finally:
+            self._closed = True
+            self._stage.release()
+
+    def discard(self) -> None:
+        self._closed = True
+        self._stage.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def receive(depot: Depot, actor: Actor, uid: UUID, offset: int) -> Receiver:
+    """Become the writer of an upload at `offset`.
+
+    Raises:
+        OffsetMismatch: The upload is elsewhere; `details["offset"]` says where.
+        WrongState: It is finished already, or another writer holds it (retry then).
+        Gone: It expired or was aborted.
+    """
+    with depot.catalog.read() as conn:
+        row = _own(conn, actor, uid)
+    _alive(depot, row)
+    if row.state == FINISHED:
+        raise WrongState(f"Upload {ids.encode(Noun.UPLOAD, uid)} is complete; it takes no more bytes.")
+    stage = _stage(depot, row)
+    if stage.size != offset:
+        at = stage.size
+        stage.release()
+        raise OffsetMismatch(
+            f"Upload {ids.encode(Noun.UPLOAD, uid)} is at offset {at}, not {offset}. Resume from {at}.",
+            details={"offset": at},
+        )
+    return Receiver(depot, row, stage)
+
+
+def _stage(depot: Depot, row: UploadRow) -> Stage:
+    try:
+        return depot.staging.resume(row.key, durable=row.durable, boot_id=row.boot_id)
+    except NotFound:
+        if depot.store.stat(row.key) is not None:
+            raise WrongState(
+                f"Upload {ids.encode(Noun.UPLOAD, row.uid)} has all its bytes; finish it instead of sending more."
+            ) from None
+        return depot.staging.create(row.key)
+
+
+# Finishing
+
+
+def finish(
+    depot: Depot, actor: Actor, uid: UUID, also: Callable[[Connection, int], Any] | None = None
+) -> tuple[UploadRow, Any]:
+    """Check the bytes against what was announced, make them durable and name them. Repeating it is a success.
+
+    Args:
+        also: Runs in the transaction that names the content, with its number: what the bytes become. May run twice.
+
+    Raises:
+        LengthMismatch: Fewer bytes than announced; send the rest.
+        DigestMismatch: Other bytes than announced; they are thrown away.
+    """
+    with depot.catalog.read() as conn:
+        row = _own(conn, actor, uid)
+    _alive(depot, row)
+    return settle(depot, row, also)
+
+
+def settle(depot: Depot, row: UploadRow, also: Callable[[Connection, int], Any] | None = None) -> tuple[UploadRow, Any]:
+    """`finish` for a row the caller already has a right to."""
+    if row.state == FINISHED:
+        return row, _only_also(depot, row, also)
+    try:
+        stage = depot.staging.resume(row.key, durable=row.durable, boot_id=row.boot_id)
+    except NotFound:
+        size = depot.store.stat(row.key)
+        if size is None:
+            stage = depot.staging.create(row.key)
+        else:
+            # A crash fell between placing and naming: the object is whole, and reading it tells its digests.
+            digests = _read_digests(depot, row.key)
+            _compare(depot, row, digests)
+            return _name(depot, row, digests, also)
+    try:
+        return _settle(depot, row, stage, also)
+    finally:
+        stage.release()
+
+
+def _only_also(depot: Depot, row: UploadRow, also: Callable[[Connection, int], Any] | None) -> Any:
+    if also is None or row.content is None:
+        return None
+    content = row.content
+    return depot.catalog.write(lambda conn: also(conn, content))
+
+
+def _settle(
+    depot: Depot, row: UploadRow, stage: Stage, also: Callable[[Connection, int], Any] | None
+) -> tuple[UploadRow, Any]:
+    if row.length is not None and stage.size != row.length:
+        raise LengthMismatch(
+            f"The upload has {stage.size} of {row.length} announced bytes. Send the rest from {stage.size}.",
+            details={"offset": stage.size, "length": row.length},
+        )
+    digests = stage.digests()
+    try:
+        _compare(depot, row, digests)
+    except DigestMismatch:
+        stage.discard()
+        raise
+    known = _name_known(depot, row, digests, also)
+    if known is not None:
+        stage.discard()
+        return known
+    stage.place()
+    return _name(depot, row, digests, also)
+
+
+def _compare(depot: Depot, row: UploadRow, digests: Digests) -> None:
+    if row.length is not None and digests.size != row.length:
+        raise LengthMismatch(f"The upload has {digests.size} bytes; {row.length} were announced.")
+    wrong = []
+    if row.sha256 is not None and row.sha256 != digests.sha256:
+        wrong.append(f"SHA-256 {sha256_text(row.sha256)} was announced, the bytes have {digests.sha256_text}")
+    if row.crc32c is not None and row.crc32c != digests.crc32c:
+        wrong.append(f"CRC-32C {crc32c_base64(row.crc32c)} was announced, the bytes have {digests.crc32c_base64}")
+    if wrong:
+        depot.catalog.write(lambda conn: rows.change(conn, row.n, {"received": 0, "durable": 0}, state=OPEN))
+        raise DigestMismatch(f"{'; '.join(wrong)}. The bytes were thrown away; send them again.")
+
+
+def _read_digests(depot: Depot, key: str) -> Digests:
+    hasher = Hasher()
+    with depot.store.open(key) as reader:
+        for block in blocks_of(reader.read_at, 0, reader.size):
+            hasher.update(block)
+    return hasher.digests()
+
+
+def blocks_of(read_at: Callable[[int, int], bytes], start: int, end: int, size: int = 1 << 20) -> Iterator[bytes]:
+    """The bytes [start, end) in blocks of at most `size`."""
+    while start < end:
+        block = read_at(start, min(size, end - start))
+        yield block
+        start += len(block)
+
+
+def _name_known(
+    depot: Depot, row: UploadRow, digests: Digests, also: Callable[[Connection, int], Any] | None
+) -> tuple[UploadRow, Any] | None:
+    """Point the upload at content that is here already, or answer None. Whoever holds the bytes may have that."""
+
+    def work(conn: Connection) -> tuple[UploadRow, Any] | None:
+        hits = content_rows.dedupe_hit(conn, [digests.sha256], at=depot.now())
+        content = hits.get(digests.sha256)
+        return None if content is None else _bind(conn, depot, row, content, also)
+
+    with depot.catalog.read() as conn:
+        if content_rows.find(conn, digests.sha256) is None:
+            return None
+    return depot.catalog.write(work)
+
+
+def _name(
+    depot: Depot, row: UploadRow, digests: Digests, also: Callable[[Connection, int], Any] | None
+) -> tuple[UploadRow, Any]:
+    def work(conn: Connection) -> tuple[UploadRow, Any]:
+        content = content_rows.insert_placed(conn, digests, store=depot.store.name, key=row.key, at=depot.now())
+        return _bind(conn, depot, row, content, also)
+
+    return depot.catalog.write(work)
+
+
+def _bind(
+    conn: Connection, depot: Depot, row: UploadRow, content: int, also: Callable[[Connection, int], Any] | None
+) -> tuple[UploadRow, Any]:
+    now = depot.now()
+    values = {"state": FINISHED, "content": content, "touched_at": now}
+    if not rows.change(conn, row.n, values, state=OPEN):
+        current = rows.find(conn, n=row.n)
+        if current is None or current.state == ABORTED:
+            raise Gone(f"Upload {ids.encode(Noun.UPLOAD, row.uid)} was ended meanwhile.")
+        content = current.content if current.content is not None else content
+    done = also(conn, content) if also is not None else None
+    fresh = rows.find(conn, n=row.n)
+    assert fresh is not None
+    return replace(fresh, received=fresh.content_size or 0), done
+
+
+def abort(depot: Depot, actor: Actor, uid: UUID) -> None:
+    """End an upload and free its space. What was committed from it stays."""
+    with depot.catalog.read() as conn:
+        row = _own(conn, actor, uid)
+    _alive(depot, row)
+    depot.catalog.write(
+        lambda conn: rows.change(conn, row.n, {"state": ABORTED, "expires_at": depot.now(), "content": None})
+    )
+    depot.staging.discard(row.key)
+
+
+def concatenate(depot: Depot, actor: Actor, parts: list[UUID], new: NewUpload) -> UploadRow:
+    """Make one upload of several finished ones, in that order; the parts stay usable until they expire.
+
+    The bytes are written once more, as one object, and checked like any other upload.
+    """
+    with depot.catalog.read() as conn:
+        found = [_own(conn, actor, uid) for uid in parts]
+    for part in found:
+        _alive(depot, part)
+        if part.state != FINISHED or part.content is None:
+            raise WrongState(f"Part {ids.encode(Noun.UPLOAD, part.uid)} is not complete yet.")
+    made = begin(depot, actor, new)
+    with receive(depot, actor, made.uid, 0) as receiver:
+        for part in found:
+            assert part.content is not None
+            with open_content(depot, part.content) as reader:
+                for block in blocks_of(reader.read_at, 0, reader.size):
+                    receiver.write(block)
+        return receiver.finish()[0]
+
+
+def sweep(depot: Depot, *, limit: int = 1000) -> int:
+    """Remove uploads whose time is over, with their staged bytes; answers how many. Run by the worker.
+
+    The row goes last: while it exists a crash anywhere is finished by the next sweep.
+    """
+    with depot.catalog.read() as conn:
+        over = rows.expired(conn, depot.now(), limit)
+    for row in over:
+        _remove(depot, row)
+    return len(over)
+
+
+def _remove(depot: Depot, row: UploadRow) -> None:
+    if row.state == OPEN:
+        depot.catalog.write(lambda conn: rows.change(conn, row.n, {"state": ABORTED}, state=OPEN))
+    depot.staging.discard(row.key)
+    if row.content is None:
+        # Placed and never named: nobody but this row knows the object.
+        with depot.catalog.read() as conn:
+            named = content_rows.object_known(conn, depot.store.name, row.key)
+        if not named:
+            depot.store.delete(row.key)
+    depot.catalog.write(lambda conn: rows.remove(conn, row.n))
+
+
+def room_in(conn: Connection, actor: Actor, project: int, more: int) -> None:
+    """Refuse early what a commit would refuse later."""
+    found = project_rows.find(conn, user=actor.user, n=project)
+    if found is not None:
+        lines.room_for(conn, found[0], more)
