@@ -17,7 +17,7 @@ SERVER_COMMANDS = {f"entrepot.cli.{noun}" for noun in ("serve", "worker", "demo"
 # Exceptions: "module: name" and the reason. An entry that is no longer needed fails the test.
 MAY_OPEN_FILES: dict[str, str] = {}
 MAY_IMPORT_BY_NAME: dict[str, str] = {}
-MAY_ASK_THE_TIME: dict[str, str] = {}
+MAY_ASK_THE_TIME = {"entrepot.depot.context: datetime.datetime.now": "the system's clock itself"}
 MAY_BE_POSIX_ONLY: dict[str, str] = {}
 
 OPENS_FILES = {"open", "os.open", "os.fdopen", "io.open", "codecs.open", "tempfile.*", "shutil.*"}
@@ -141,7 +141,9 @@ def test_a_module_says_why_it_exists(module: Module) -> None:
 
 
 def test_no_module_is_too_long_to_read() -> None:
-    assert [f"{module.path}: {module.lines} lines" for module in modules() if module.lines > 600] == []
+    """But a migration: it spells out a whole schema as it was, and is never edited."""
+    checked = [module for module in modules() if ".migrations.versions." not in module.name]
+    assert [f"{module.path}: {module.lines} lines" for module in checked if module.lines > 600] == []
 
 
 def test_nothing_is_left_for_later() -> None:
