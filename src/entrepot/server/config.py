@@ -1,0 +1,345 @@
+"""Every setting of the server, in one table: its name, its default, and where it may come from.
+
+    --flag or --set NAME=VALUE   over   ENTREPOT_NAME   over   DIR/entrepot.toml   over   the default
+
+A name with a dot is a section and a key in TOML; in the environment the dot is an underscore. What is not in the table
+is refused in the file: a typing error would otherwise leave a limit at its default without a word.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from entrepot.depot.context import Limits, Policy
+from entrepot.model.errors import Invalid, NotFound
+from entrepot.server.settings import (
+    Setting,
+    duration,
+    flag,
+    one_of,
+    optional,
+    read_setting,
+    size,
+    text,
+    whole,
+    words,
+)
+
+FILE_NAME = "entrepot.toml"
+
+#: Doors that can be switched off. `/objects` is not one: it is how others hand bytes in and out.
+DOORS = ("native",)
+
+_SIZE = "bytes, such as 1048576 or 10GiB"
+_OPTIONAL_SIZE = _SIZE + ", or none"
+_TEXT = "a number of characters"
+_TIME = "a time such as 90s, 12h or 7d"
+_COUNT = "a whole number"
+
+
+_LIMITS, _POLICY = Limits(), Policy()
+
+
+def _url(given: Any) -> str:
+    url = text(given).rstrip("/")
+    if not url.startswith(("http://", "https://")) or any(c in url for c in "?#@ "):
+        raise ValueError("is not an address such as https://data.example.org")
+    if url.count("/") > 2:
+        raise ValueError("has a path; the server must be at the root of its host")
+    return url
+
+
+def _networks(given: Any) -> tuple[str, ...]:
+    found: tuple[str, ...] = words()(given)
+    for network in found:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise ValueError(f"names {network!r}, which is no address or network") from None
+    return found
+
+
+def _path(given: Any) -> Path:
+    return Path(text(given)).expanduser()
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("data", _path, "a folder", Path("entrepot-data"), "Where all state lives.", "--data", in_file=False),
+    Setting("host", text, "an address", "127.0.0.1", "The address to listen at.", "--host"),
+    Setting("port", whole(0, 65535), _COUNT, 8080, "The port to listen at; 0 takes a free one.", "--port"),
+    Setting(
+        "database",
+        optional(text),
+        "postgresql+psycopg://user@host/name, or none",
+        None,
+        "The catalogue. None is an SQLite file in the data folder.",
+    ),
+    Setting(
+        "public_url",
+        optional(_url),
+        "https://data.example.org, or none",
+        None,
+        "The address by which clients reach this server, for signed URLs. None takes each request's Host.",
+    ),
+    Setting(
+        "allowed_hosts",
+        words(),
+        "host names with commas between them",
+        (),
+        "Further host names that requests may name; IP addresses, localhost, this machine's name and the host of "
+        "public_url always may. `*` allows every name.",
+    ),
+    Setting(
+        "trusted_proxies",
+        _networks,
+        "addresses or networks with commas between them",
+        (),
+        "Proxies whose X-Forwarded-For, -Proto and -Host count.",
+    ),
+    Setting("doors", words(DOORS), "names with commas between them", DOORS, "The doors that are open."),
+    Setting("workers", whole(1, 64), _COUNT, 1, "Processes that answer requests."),
+    Setting("threads", whole(4, 1000), _COUNT, 40, "Threads for the depot in each of them."),
+    Setting("jobs", flag, "true or false", True, "Whether `serve` runs a process for background work."),
+    Setting(
+        "shutdown_grace",
+        duration,
+        _TIME,
+        duration("10s"),
+        "How long requests that are under way may take to end when the server is told to.",
+    ),
+    Setting("log_format", one_of("text", "json"), "text or json", "text", "How log lines are written."),
+    Setting(
+        "log_level",
+        one_of("debug", "info", "warning", "error"),
+        "debug, info, warning or error",
+        "info",
+        "The least urgent lines that are written.",
+    ),
+    Setting("access_log", flag, "true or false", False, "One line per request, without query and signed paths."),
+    Setting("anonymous", flag, "true or false", True, "Whether callers without credentials count as everybody."),
+    Setting("limits.upload_size", optional(size), _OPTIONAL_SIZE, None, "The largest upload."),
+    Setting("limits.json_body", size, _SIZE, 64 << 20, "The largest JSON body of a request."),
+    Setting("limits.json_depth", whole(2, 500), _COUNT, 64, "How deep JSON may nest."),
+    Setting("limits.entries_per_commit", whole(1), _COUNT, _LIMITS.entries_per_commit, "Changes in one commit."),
+    Setting("limits.metadata_text", size, _TEXT, _LIMITS.metadata_text, "Characters of an entry's metadata text."),
+    Setting("limits.custom_metadata", size, _TEXT, _LIMITS.custom_metadata, "Characters of custom metadata as JSON."),
+    Setting("limits.description", size, _TEXT, _LIMITS.description, "Characters of a description."),
+    Setting("limits.tags", whole(1), _COUNT, _LIMITS.tags, "Tags of a version."),
+    Setting("limits.collection_depth", whole(1, 100), _COUNT, _LIMITS.collection_depth, "Levels of collections."),
+    Setting("limits.slots_per_version", whole(1), _COUNT, _LIMITS.slots_per_version, "Files of one ingest."),
+    Setting("limits.page", whole(1, 100_000), _COUNT, _LIMITS.page, "Rows of a page."),
+    Setting("limits.graph_nodes", whole(1), _COUNT, _LIMITS.graph_nodes, "Versions that one walk visits."),
+    Setting(
+        "limits.open_uploads_per_user",
+        whole(1),
+        _COUNT,
+        _LIMITS.open_uploads_per_user,
+        "Unfinished uploads of a person.",
+    ),
+    Setting("limits.tasks_per_user", whole(1), _COUNT, _LIMITS.tasks_per_user, "Tasks of a person that wait or run."),
+    Setting(
+        "policy.default_licence", text, "a licence's name", _POLICY.default_licence, "What new projects begin with."
+    ),
+    Setting(
+        "policy.project_allocation",
+        optional(size),
+        _OPTIONAL_SIZE,
+        _POLICY.project_allocation,
+        "Bytes that a new project may hold.",
+    ),
+    Setting(
+        "policy.upload_lifetime",
+        duration,
+        _TIME,
+        _POLICY.upload_lifetime,
+        "After its last byte an upload is kept so long.",
+    ),
+    Setting("policy.slot_lifetime", duration, _TIME, _POLICY.slot_lifetime, "How long a signed URL takes bytes."),
+    Setting(
+        "policy.signed_url_lifetime", duration, _TIME, _POLICY.signed_url_lifetime, "How long a signed URL gives bytes."
+    ),
+    Setting(
+        "policy.unstarted_lifetime",
+        duration,
+        _TIME,
+        _POLICY.unstarted_lifetime,
+        "A version whose files came but whose ingest nobody starts fails after this.",
+    ),
+    Setting(
+        "policy.failed_lifetime",
+        duration,
+        _TIME,
+        _POLICY.failed_lifetime,
+        "A version that never got its bytes is purged so long after it failed.",
+    ),
+    Setting(
+        "policy.idempotency_lifetime",
+        duration,
+        _TIME,
+        _POLICY.idempotency_lifetime,
+        "How long an answer is kept for a request that is repeated with its key.",
+    ),
+    Setting("policy.task_retention", duration, _TIME, _POLICY.task_retention, "How long ended tasks are shown."),
+    Setting(
+        "policy.collection_grace",
+        duration,
+        _TIME,
+        _POLICY.collection_grace,
+        "Bytes that nothing refers to are kept so long.",
+    ),
+    Setting(
+        "policy.trash_retention",
+        optional(duration),
+        _TIME + ", or none",
+        _POLICY.trash_retention,
+        "How long the trash is kept; none keeps it for ever.",
+    ),
+    Setting(
+        "policy.login_failures",
+        whole(1),
+        _COUNT,
+        _POLICY.login_failures,
+        "Failed logins of an account from one address.",
+    ),
+    Setting("policy.login_window", duration, _TIME, _POLICY.login_window, "The time in which they are counted."),
+    Setting("policy.token_lifetime", duration, _TIME, _POLICY.token_lifetime, "Of a token whose end nobody named."),
+    Setting("policy.session_lifetime", duration, _TIME, _POLICY.session_lifetime, "Of a login in a browser."),
+)
+
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings of one server, read and checked. Pickled to the processes that it starts."""
+
+    data: Path
+    host: str
+    port: int
+    database: str | None
+    public_url: str | None
+    allowed_hosts: tuple[str, ...]
+    trusted_proxies: tuple[str, ...]
+    doors: tuple[str, ...]
+    workers: int
+    threads: int
+    jobs: bool
+    shutdown_grace_s: float
+    log_format: str
+    log_level: str
+    access_log: bool
+    json_body: int
+    json_depth: int
+    limits: Limits = field(default_factory=Limits)
+    policy: Policy = field(default_factory=Policy)
+
+    @property
+    def catalog(self) -> str | Path:
+        """What `Catalog.open` takes."""
+        return self.database or self.data / "catalog.sqlite"
+
+
+def load(
+    given: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, *, data: Path | None = None
+) -> Config:
+    """The settings from all their places.
+
+    Args:
+        given: By name, from the command line; None values count as not given.
+        environ: The environment.
+        data: The data folder, if the caller knows it already.
+
+    Raises:
+        Invalid: A value cannot be read, or a name is not in the table.
+    """
+    flags = {name: value for name, value in (given or {}).items() if value is not None}
+    for name in flags:
+        if name not in _BY_NAME:
+            raise Invalid(f"There is no setting {name!r}. `docs/reference/settings.md` lists all.")
+    around = environ or {}
+    if data is not None:
+        flags["data"] = str(data)
+    folder: Path = _value(_BY_NAME["data"], flags, around, {})
+    file = _read_file(folder / FILE_NAME)
+    values = {setting.name: _value(setting, flags, around, file) for setting in SETTINGS}
+    return Config(
+        data=folder.absolute(),
+        shutdown_grace_s=values["shutdown_grace"].total_seconds(),
+        json_body=values["limits.json_body"],
+        json_depth=values["limits.json_depth"],
+        limits=Limits(**{f.name: values[f"limits.{f.name}"] for f in fields(Limits)}),
+        policy=Policy(
+            anonymous=values["anonymous"],
+            **{f.name: values[f"policy.{f.name}"] for f in fields(Policy) if f.name != "anonymous"},
+        ),
+        **{
+            name: values[name]
+            for name in (
+                "host",
+                "port",
+                "database",
+                "public_url",
+                "allowed_hosts",
+                "trusted_proxies",
+                "doors",
+                "workers",
+                "threads",
+                "jobs",
+                "log_format",
+                "log_level",
+                "access_log",
+            )
+        },
+    )
+
+
+def parse_assignment(assignment: str) -> tuple[str, str]:
+    """The two halves of `--set NAME=VALUE`.
+
+    Raises:
+        Invalid: There is no `=`, or no setting of this name.
+    """
+    name, equals, value = assignment.partition("=")
+    if not equals:
+        raise Invalid(f"{assignment!r} is not NAME=VALUE.")
+    if name.strip() not in _BY_NAME:
+        raise Invalid(f"There is no setting {name.strip()!r}. `docs/reference/settings.md` lists all.")
+    return name.strip(), value
+
+
+def _value(setting: Setting, flags: Mapping[str, Any], environ: Mapping[str, str], file: Mapping[str, Any]) -> Any:
+    if setting.name in flags:
+        return read_setting(setting, flags[setting.name], setting.flag or f"--set {setting.name}")
+    if setting.env in environ:
+        return read_setting(setting, environ[setting.env], setting.env)
+    if setting.name in file:
+        return read_setting(setting, file[setting.name], FILE_NAME)
+    return setting.default
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    """The settings in the file by their full names; a missing file has none."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+        raise Invalid(f"{path} is not TOML: {wrong}") from None
+    except OSError as error:
+        raise NotFound(f"{path} cannot be read: {error.strerror}.") from error
+    found: dict[str, Any] = {}
+    for key, value in raw.items():
+        if isinstance(value, dict):
+            found |= {f"{key}.{inner}": what for inner, what in value.items()}
+        else:
+            found[key] = value
+    for name in found:
+        setting = _BY_NAME.get(name)
+        if setting is None or not setting.in_file:
+            raise Invalid(f"{path} has {name!r}, which is no setting of a file. docs/reference/settings.md lists all.")
+    return found
