@@ -190,7 +190,7 @@ def test_a_leap_second_and_the_pivot_of_short_years() -> None:
     assert parse_http_date("Sunday, 01-Mar-26 12:00:00 GMT") == datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-@given(st.integers(0, 253_402_300_799))
+@given(st.integers(0, 253_402_000_000))
 def test_a_date_that_is_written_is_read_back(seconds: int) -> None:
     instant = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     assert parse_http_date(http_date(instant.astimezone(timezone(timedelta(hours=5, minutes=30))))) == instant
