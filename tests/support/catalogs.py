@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +36,20 @@ def _upgrade(url: str) -> None:
     catalog.close()
 
 
+@cache
+def _empty_sqlite() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "catalog.db"
+        _upgrade(str(path))
+        return path.read_bytes()
+
+
 @contextmanager
 def new_catalog_url(kind: str, folder: Path, server: Callable[[], PostgresServer]) -> Iterator[str | Path]:
     """Where an upgraded, empty catalogue of this kind is; a PostgreSQL one is dropped at the end."""
     if kind == "sqlite":
         path = folder / "catalog.db"
-        _upgrade(str(path))
+        path.write_bytes(_empty_sqlite())
         yield path
         return
     postgres = server()
@@ -68,3 +78,10 @@ def catalog(catalog_url: str | Path, clock: Clock) -> Iterator[Catalog]:
     opened = Catalog.open(catalog_url, clock=clock)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def histories(catalog: Catalog, clock: Clock) -> Any:
+    from tests.support.histories import Histories
+
+    return Histories(catalog, clock)

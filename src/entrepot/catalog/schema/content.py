@@ -35,6 +35,8 @@ strand = Table(
     # 0 whole, 1 filling (being made, no revision points here yet), 2 dirty (rows that no revision sees are left),
     # 3 dead (no revision is left). All but whole are finished by the sweep, whatever crashed in between.
     Column("state", SmallInteger, nullable=False, default=0),
+    # Whether rows were ever taken out: a seq that no revision points to may then lack some.
+    Column("trimmed", Boolean, nullable=False, default=False),
     # Where it was forked from, so that a comparison across the fork reads only what changed on either side.
     Column("parent", Id),
     Column("parent_seq", Integer),

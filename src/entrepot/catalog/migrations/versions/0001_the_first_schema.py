@@ -108,6 +108,7 @@ def upgrade() -> None:
         sa.Column("id", ID, nullable=False),
         sa.Column("head", sa.Integer(), nullable=False),
         sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("trimmed", sa.Boolean(), nullable=False),
         sa.Column("parent", ID, nullable=True),
         sa.Column("parent_seq", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_strand")),
