@@ -53,6 +53,7 @@ class Action(StrEnum):
     REINSTATE_TEAM = "reinstate_team"
     PURGE_TEAM = "purge_team"
     MANAGE_USERS = "manage_users"
+    MANAGE_ACCOUNT = "manage_account"
     VIEW_PEOPLE = "view_people"
     MANAGE_LICENCES = "manage_licences"
     VIEW_LICENCES = "view_licences"
@@ -112,6 +113,8 @@ RULES: Mapping[Action, Rule] = {
     Action.REINSTATE_TEAM: _STAFF,
     Action.PURGE_TEAM: _STAFF,
     Action.MANAGE_USERS: _STAFF,
+    # Everybody is admin of their own account, and of no other; a token limited to projects reaches no account.
+    Action.MANAGE_ACCOUNT: _ADMIN,
     Action.VIEW_PEOPLE: Rule(any_person=True),
     Action.MANAGE_LICENCES: _STAFF,
     Action.VIEW_LICENCES: Rule(any_person=True),
@@ -223,14 +226,23 @@ def require(actor: Actor, action: Action, standing: Standing, what: str, *, visi
     if not visible:
         raise Hidden(f"There is no {what}, or you may not see it.")
     if actor.is_anonymous:
-        raise Unauthenticated(f"Log in to {_words(action)} {what}.")
+        raise Unauthenticated(f"Log in to {_phrase(action, what)}.")
+    rule = RULES[action]
     hint = ""
-    if actor.token is not None and _CAP[actor.scope] < _CAP[RULES[action].scope]:
-        hint = f" The token's scope is {actor.scope}; use one of scope {RULES[action].scope} or more."
-    elif RULES[action].role is not None:
-        hint = f" It needs {RULES[action].role.name.lower()} permission in the owning team."  # type: ignore[union-attr]
-    raise Forbidden(f"You may not {_words(action)} {what}.{hint}")
+    if actor.projects is not None and standing.project not in actor.projects:
+        hint = " The token is limited to other projects; use one that is not."
+    elif actor.token is not None and _CAP[actor.scope] < _CAP[rule.scope]:
+        hint = f" The token's scope is {actor.scope}; use one of scope {rule.scope} or more."
+    elif rule.role is not None and action is not Action.MANAGE_ACCOUNT:
+        hint = f" It needs {rule.role.name.lower()} permission in the owning team."
+    elif rule.role is None and not rule.any_person:
+        hint = " Only staff may" + (
+            ", with a token of scope admin." if actor.token is not None and actor.scope is not Scope.ADMIN else "."
+        )
+    raise Forbidden(f"You may not {_phrase(action, what)}.{hint}")
 
 
-def _words(action: Action) -> str:
-    return action.value.replace("_", " ")
+def _phrase(action: Action, what: str) -> str:
+    """ "administer team lab", not "administer team team lab"."""
+    verb, _, noun = action.value.replace("_", " ").rpartition(" ")
+    return f"{verb} {what}" if verb and what.startswith(noun.removesuffix("s")) else f"{verb} {noun} {what}".strip()

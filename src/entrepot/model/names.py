@@ -33,11 +33,13 @@ __all__ = [
     "entry_path",
     "file_name",
     "folded",
+    "label",
     "media_type",
     "member_path",
     "next_slug",
     "project_name",
     "slug",
+    "storable",
     "tag",
     "tags",
     "team_name",
@@ -113,6 +115,18 @@ def user_name(value: str) -> str:
     if name in (".", "..") or _USER_ID.fullmatch(name):
         raise _refusal(what, value, "would be read as something else in an address", "Choose another name")
     return name
+
+
+def label(value: str, max_length: int, field: str, *, may_be_empty: bool = False) -> str:
+    """One line that names something nobody looks up by pattern: nodes, tokens, licences, people's names.
+
+    Args:
+        max_length: The bound in characters.
+        field: What it is called in the message, such as "Node name".
+    """
+    if may_be_empty and isinstance(value, str) and not value.strip():
+        return ""
+    return _name(field, value, max_length)
 
 
 def tag(value: str) -> str:
@@ -279,6 +293,18 @@ def text(value: str, max_length: int, field: str) -> str:
     if "\x00" in value:
         raise _refusal(field, value, "has a NUL character", "Remove it")
     return value
+
+
+def storable(value: str) -> bool:
+    """Whether a database can compare with this text at all: for keys that are looked up rather than stored.
+
+    What it cannot hold is nothing's name, so the answer to a look-up is that there is no such thing.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\x00" not in value
 
 
 def media_type(value: str) -> str:
