@@ -57,6 +57,10 @@ class Policy:
     login_window: timedelta = timedelta(minutes=5)
     token_lifetime: timedelta = timedelta(days=90)
     session_lifetime: timedelta = timedelta(days=14)
+    # argon2id: the second choice of RFC 9106, for machines that do more than log people in.
+    password_time_cost: int = 3
+    password_memory_kib: int = 65536
+    password_lanes: int = 4
 
 
 @dataclass(slots=True)

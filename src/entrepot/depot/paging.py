@@ -43,3 +43,26 @@ def page(rows: Sequence[T], wanted: int, question: str, key: Callable[[T], Seque
     if len(rows) <= wanted:
         return Page(shown)
     return Page(shown, cursors.encode(tuple(key(shown[-1])), cursors.fingerprint(question)))
+
+
+def numbered(
+    depot: Depot,
+    question: str,
+    cursor: str | None,
+    limit: int,
+    fetch: Callable[[int | None, int], Sequence[T]],
+    number: Callable[[T], int],
+) -> Page[T]:
+    """One page of a list that is kept in order of number.
+
+    Args:
+        question: The list and everything that selects its rows.
+        fetch: Rows after a number, at most so many, in order of number.
+        number: The number of a row.
+
+    Raises:
+        Invalid, BadCursor
+    """
+    wanted = size(depot, limit)
+    seen = after(cursor, question, int)
+    return page(fetch(None if seen is None else int(seen[0]), wanted + 1), wanted, question, lambda row: [number(row)])

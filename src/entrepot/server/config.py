@@ -209,6 +209,18 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("policy.login_window", duration, _TIME, _POLICY.login_window, "The time in which they are counted."),
     Setting("policy.token_lifetime", duration, _TIME, _POLICY.token_lifetime, "Of a token whose end nobody named."),
     Setting("policy.session_lifetime", duration, _TIME, _POLICY.session_lifetime, "Of a login in a browser."),
+    # argon2id takes 8 KiB for each lane at least.
+    Setting(
+        "policy.password_time_cost", whole(1, 100), _COUNT, _POLICY.password_time_cost, "Passes of a password's hash."
+    ),
+    Setting(
+        "policy.password_memory_kib",
+        whole(64, 4 << 20),
+        _COUNT,
+        _POLICY.password_memory_kib,
+        "Memory of a password's hash in KiB; two are computed at once.",
+    ),
+    Setting("policy.password_lanes", whole(1, 8), _COUNT, _POLICY.password_lanes, "Lanes of a password's hash."),
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
