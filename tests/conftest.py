@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.postgres import PostgresServer, PostgresUnavailable
 
-pytest_plugins = ["tests.support.require", "tests.support.catalogs"]
+pytest_plugins = ["tests.support.require", "tests.support.catalogs", "tests.support.identity"]
 
 # Time limits per example are off everywhere: a shared machine stalls now and then, and no test asserts on time.
 _common = {"deadline": None, "print_blob": True}

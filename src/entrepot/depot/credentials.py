@@ -1,0 +1,241 @@
+"""From what a request shows to who asks: `authenticate`, the first step of every door.
+
+| Shown                | Credential | Rights                                                       |
+|----------------------|------------|--------------------------------------------------------------|
+| nothing              | None       | anonymous                                                    |
+| API token            | `Bearer`   | the user's, capped by scope, projects, node                  |
+| signed token         | `Bearer`   | as what it was made with: a password, or an API token        |
+| token id and token   | `Pair`     | as the API token                                             |
+| cookie of a session  | `Cookie`   | the user's, whole                                            |
+
+One indexed read each. What is found holds for this request; memberships are looked up by each use case itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from entrepot.catalog import credentials as rows
+from entrepot.catalog import tokens as token_rows
+from entrepot.catalog import users as user_rows
+from entrepot.catalog.credentials import Identity
+from entrepot.depot import jwt, secrets
+from entrepot.depot.context import Depot
+from entrepot.model import ids
+from entrepot.model.access import ANONYMOUS, Action, Actor, Rule
+from entrepot.model.errors import BadCredentials, Expired, NotFound, Unauthenticated, Unavailable
+from entrepot.model.ids import Noun
+from entrepot.model.values import Scope, Token, User
+
+#: A token's last use is noted at most this often: a read must not cost a write each time.
+NOTE_USE_EVERY = timedelta(minutes=1)
+
+_ORDER = (Scope.READ, Scope.WRITE, Scope.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """An API token or a signed token; which of the two shows by its form."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A token by id (`tok_…`) and text, as OAuth2 clients send client id and secret."""
+
+    token_id: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """What a browser keeps of a session."""
+
+    text: str = field(repr=False)
+
+
+Credential: TypeAlias = Bearer | Pair | Cookie
+
+
+def authenticate(
+    depot: Depot,
+    credential: Credential | None,
+    *,
+    door: str,
+    address: str | None = None,
+    narrow: Mapping[Action, Rule] | None = None,
+) -> Actor:
+    """Who asks, through which door, with how much of their rights.
+
+    Args:
+        door: Signed tokens count only at the door that made them; events name it.
+        address: Where the request comes from.
+        narrow: The door's own table of narrower rules.
+
+    Raises:
+        Unauthenticated: Nothing was shown, and the operator lets nobody in like that.
+        BadCredentials: Unknown, revoked, of a deactivated user or node; `details["reason"]` says which.
+        Expired: It was good once.
+    """
+    match credential:
+        case None:
+            if not depot.policy.anonymous:
+                raise Unauthenticated("This server answers nobody anonymously. Log in first.")
+            found = ANONYMOUS
+        # An API token has no dot, a signed one has two.
+        case Bearer(text) if "." in text:
+            found = by_signed(depot, text, door=door, kind=jwt.Kind.ACCESS)[0]
+        case Bearer(text):
+            found = _by_token(depot, text)[0]
+        case Pair():
+            found = by_pair(depot, credential)[0]
+        case Cookie(text):
+            found = _by_cookie(depot, text)
+    return entering(found, door=door, address=address, narrow=narrow)
+
+
+def as_operator(depot: Depot, name: str, *, door: str = "operator") -> Actor:
+    """Somebody with the whole rights of staff, for commands that run on the data folder itself.
+
+    Not for any door: whoever can read the folder can do everything anyway. The user only says in whose name.
+
+    Raises:
+        NotFound: There is no such user.
+    """
+    with depot.catalog.read() as conn:
+        found = user_rows.find(conn, name=name)
+    if found is None:
+        raise NotFound(f"There is no user {name}.")
+    return Actor(user=found.n, name=found.name, uid=found.uid, staff=True, scope=Scope.ADMIN, door=door)
+
+
+# For sessions, which make credentials out of others
+
+
+def entering(
+    actor: Actor, *, door: str, address: str | None = None, narrow: Mapping[Action, Rule] | None = None
+) -> Actor:
+    """The actor, coming in through this door."""
+    return replace(actor.through(door, narrow), address=address)
+
+
+def whole(user: User) -> Actor:
+    """The user with all rights, as after a password."""
+    return Actor(user=user.n, name=user.name, uid=user.uid, staff=user.is_staff, scope=Scope.ADMIN)
+
+
+def by_signed(depot: Depot, text: str, *, door: str, kind: jwt.Kind | None) -> tuple[Actor, jwt.Claims, User]:
+    """Whose a signed token is, if all that it rests on still stands.
+
+    Raises:
+        BadCredentials, Expired
+    """
+    claims = jwt.read(depot, text, door=door, kind=kind)
+    with depot.catalog.read(snapshot=False) as conn:
+        found = rows.by_uid(conn, claims.user, claims.token)
+    if found is None or found[1] != claims.installation.hex:
+        raise _bad("signature", "This signed token is not one that this server makes. Log in again.")
+    identity = found[0]
+    _require_active(identity.user)
+    if identity.user.epoch != claims.epoch:
+        raise _bad("epoch", "This signed token was ended, by a new password for example. Log in again.")
+    if claims.token is None:
+        actor = whole(identity.user)
+    elif identity.token is None:
+        raise _bad("revoked", "The token that this one was made with is gone. Use another token.")
+    else:
+        _require_good(identity, identity.token, depot.now())
+        actor = _of_token(identity.user, identity.token)
+    scope = min(actor.scope, claims.scope, key=_ORDER.index)
+    return replace(actor, scope=scope, staff=actor.staff and scope is Scope.ADMIN), claims, identity.user
+
+
+def by_pair(depot: Depot, pair: Pair) -> tuple[Actor, Token, User]:
+    """Whose a token is that is shown with its id.
+
+    Raises:
+        BadCredentials: Also when the text is a token, but of another id.
+        Expired
+    """
+    actor, token, user = _by_token(depot, pair.text)
+    try:
+        named = ids.decode(Noun.TOKEN, pair.token_id)
+    except NotFound:
+        named = None
+    if named != token.uid:
+        raise _bad("unknown", "This is no token of that id. Check both.")
+    return actor, token, user
+
+
+def _by_token(depot: Depot, text: str) -> tuple[Actor, Token, User]:
+    with depot.catalog.read(snapshot=False) as conn:
+        found = rows.by_token(conn, secrets.digest(text))
+    if found is None or found.token is None:
+        raise _bad("unknown", "This token is not known here. Check that it is whole and of this server.")
+    now = depot.now()
+    _require_active(found.user)
+    _require_good(found, found.token, now)
+    _note_use(depot, found.token, now)
+    return _of_token(found.user, found.token), found.token, found.user
+
+
+def _by_cookie(depot: Depot, text: str) -> Actor:
+    with depot.catalog.read(snapshot=False) as conn:
+        found = rows.by_session(conn, secrets.digest(text))
+    if found is None:
+        raise _bad("unknown", "This session is over. Log in again.")
+    if found.expires_at <= depot.now():
+        raise Expired("This session is over. Log in again.", details={"reason": "expired"})
+    _require_active(found.user)
+    if found.data.get("epoch") != found.user.epoch:
+        raise _bad("epoch", "This session was ended, by a new password for example. Log in again.")
+    return whole(found.user)
+
+
+def _of_token(user: User, token: Token) -> Actor:
+    return Actor(
+        user=user.n,
+        name=user.name,
+        uid=user.uid,
+        staff=user.is_staff and token.scope is Scope.ADMIN,
+        scope=token.scope,
+        projects=token.projects,
+        node=token.node,
+        token=token.n,
+        token_uid=token.uid,
+    )
+
+
+def _require_active(user: User) -> None:
+    if not user.is_active:
+        raise _bad("inactive", f"The account of {user.name} is deactivated. Ask an administrator of the server.")
+
+
+def _require_good(identity: Identity, token: Token, now: datetime) -> None:
+    if token.revoked_at is not None:
+        raise _bad("revoked", "This token was revoked. Use another one.")
+    if token.expires_at is not None and token.expires_at <= now:
+        raise Expired(
+            f"This token ended at {token.expires_at:%Y-%m-%d %H:%M} UTC. Make another one.",
+            details={"reason": "expired"},
+        )
+    if identity.node_active is False:
+        raise _bad("node", "The node that this token is bound to is deactivated.")
+
+
+def _note_use(depot: Depot, token: Token, now: datetime) -> None:
+    if token.last_used_at is not None and token.last_used_at > now - NOTE_USE_EVERY:
+        return
+    try:
+        depot.catalog.write(lambda conn: token_rows.touch(conn, token.n, at=now, unless_since=now - NOTE_USE_EVERY))
+    except Unavailable:
+        # A full disk must not lock out readers; that the note is missing harms nobody.
+        return
+
+
+def _bad(reason: str, message: str) -> BadCredentials:
+    return BadCredentials(message, details={"reason": reason})
