@@ -31,6 +31,7 @@ class Failure:
 
     Args:
         status: By the door's table, except where the protocol decides, as for a method that a route does not have.
+        path: As it may be shown: escaped, and without anything that is a signed link.
         headers: Fields the answer needs whatever its body is, such as `Allow`; whoever encodes need not repeat them.
     """
 
