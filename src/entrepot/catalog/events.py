@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -111,3 +111,17 @@ def page(
         )
         for row in conn.execute(query)
     ]
+
+
+def stamps(conn: Connection, numbers: Sequence[int]) -> dict[int, tuple[datetime, str | None]]:
+    """When and who, of these events: what an entry shows of its first addition."""
+    found: dict[int, tuple[datetime, str | None]] = {}
+    unique = sorted(set(numbers))
+    for start in range(0, len(unique), 500):
+        query = (
+            select(event.c.id, event.c.at, user.c.name)
+            .join_from(event, user, event.c.actor == user.c.id, isouter=True)
+            .where(event.c.id.in_(unique[start : start + 500]))
+        )
+        found |= {row.id: (row.at, row.name) for row in conn.execute(query)}
+    return found

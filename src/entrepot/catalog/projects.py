@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from entrepot.catalog.schema import collection, membership, old_slug, project, team, version
@@ -90,30 +90,30 @@ def _value(row: Row[Any]) -> Project:
     )
 
 
-def _select(user: int | None) -> Select[Any]:
-    return (
-        select(project, team.c.name.label("team_name"), func.coalesce(membership.c.role, 0).label("role"))
-        .join_from(project, team, project.c.team == team.c.id)
-        .outerjoin(membership, (membership.c.team == project.c.team) & (membership.c.user == (user or 0)))
-    )
+#: Runs with {"asking": user number}.
+_SELECT: Select[Any] = (
+    select(project, team.c.name.label("team_name"), func.coalesce(membership.c.role, 0).label("role"))
+    .join_from(project, team, project.c.team == team.c.id)
+    .outerjoin(membership, (membership.c.team == project.c.team) & (membership.c.user == bindparam("asking")))
+)
 
 
 def find(
     conn: Connection, *, user: int | None, n: int | None = None, uid: UUID | None = None, slug: str | None = None
 ) -> tuple[Project, Role] | None:
     """One project and the user's role in its team; by slug also under a slug it gave up."""
-    query = _select(user)
+    query, asking = _SELECT, {"asking": user or 0}
     if n is not None:
         query = query.where(project.c.id == n)
     elif uid is not None:
         query = query.where(project.c.uid == uid)
     else:
         query = query.where(project.c.slug == slug)
-    row = conn.execute(query).first()
+    row = conn.execute(query, asking).first()
     if row is None and slug is not None:
         led = conn.execute(select(old_slug.c.project).where(old_slug.c.scope == 0, old_slug.c.slug == slug)).scalar()
         if led is not None:
-            row = conn.execute(_select(user).where(project.c.id == led)).first()
+            row = conn.execute(_SELECT.where(project.c.id == led), asking).first()
     return None if row is None else (_value(row), Role(row.role))
 
 
@@ -135,7 +135,7 @@ def page(
         everything: The caller is staff and sees all.
         only: Numbers of projects the credential is limited to.
     """
-    query = _select(user).order_by(project.c.id).limit(limit)
+    query = _SELECT.order_by(project.c.id).limit(limit)
     if not everything:
         query = query.where(membership.c.role >= int(least))
     if only is not None:
@@ -145,7 +145,7 @@ def page(
     query = query.where(project.c.trashed_at.is_not(None) if trashed else project.c.trashed_at.is_(None))
     if after is not None:
         query = query.where(project.c.id > after)
-    return [(_value(row), Role(row.role)) for row in conn.execute(query)]
+    return [(_value(row), Role(row.role)) for row in conn.execute(query, {"asking": user or 0})]
 
 
 def change(conn: Connection, n: int, at: datetime, values: Mapping[str, Any]) -> None:
