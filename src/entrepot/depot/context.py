@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from entrepot.catalog.database import Catalog
 from entrepot.model.ids import new_uid
 from entrepot.store.base import ObjectStore, Staging
+
+if TYPE_CHECKING:
+    from entrepot.depot.ingests import Checker
 
 Clock = Callable[[], datetime]
 
@@ -76,6 +80,8 @@ class Depot:
     policy: Policy = field(default_factory=Policy)
     entropy: Callable[[int], bytes] = secrets.token_bytes
     wake: Callable[[str], None] = lambda _queue: None
+    #: By kind: who judges an ingest. The composition root fills it, so that no checker's library is imported here.
+    checkers: Mapping[str, Checker] = field(default_factory=dict)
 
     def now(self) -> datetime:
         return self.clock()

@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
+from uuid import UUID
 
 from entrepot.catalog import credentials as rows
 from entrepot.catalog import tokens as token_rows
@@ -152,6 +153,49 @@ def by_signed(depot: Depot, text: str, *, door: str, kind: jwt.Kind | None) -> t
         actor = _of_token(identity.user, identity.token)
     scope = min(actor.scope, claims.scope, key=_ORDER.index)
     return replace(actor, scope=scope, staff=actor.staff and scope is Scope.ADMIN), claims, identity.user
+
+
+def issuer_of(depot: Depot, actor: Actor) -> dict[str, Any]:
+    """What a signed link says of whoever asked for it: enough to ask the judge again when it is used."""
+    if actor.uid is None:
+        return {}
+    with depot.catalog.read(snapshot=False) as conn:
+        found = rows.by_uid(conn, actor.uid, actor.token_uid)
+    if found is None:
+        raise _bad("unknown", "Your account is gone.")
+    named: dict[str, Any] = {"u": actor.uid.hex, "e": found[0].user.epoch, "s": actor.scope.value}
+    if actor.token_uid is not None:
+        named["t"] = actor.token_uid.hex
+    return named
+
+
+def of_issuer(depot: Depot, issuer: Mapping[str, Any], *, door: str) -> Actor:
+    """Whoever made a signed link, with the rights that are theirs now and no more than they had then.
+
+    Raises:
+        BadCredentials, Expired: Their account, their token or their sessions were ended since.
+        Unauthenticated: It was nobody, and nobody is let in any more.
+    """
+    if not issuer:
+        return authenticate(depot, None, door=door)
+    token = UUID(issuer["t"]) if "t" in issuer else None
+    with depot.catalog.read(snapshot=False) as conn:
+        found = rows.by_uid(conn, UUID(issuer["u"]), token)
+    if found is None:
+        raise _bad("unknown", "Whoever made this link is gone.")
+    identity = found[0]
+    _require_active(identity.user)
+    if identity.user.epoch != issuer["e"]:
+        raise _bad("epoch", "This link was ended, by a new password for example.")
+    if token is None:
+        actor = whole(identity.user)
+    elif identity.token is None:
+        raise _bad("revoked", "The token that this link was made with is gone.")
+    else:
+        _require_good(identity, identity.token, depot.now())
+        actor = _of_token(identity.user, identity.token)
+    scope = min(actor.scope, Scope(issuer["s"]), key=_ORDER.index)
+    return entering(replace(actor, scope=scope, staff=actor.staff and scope is Scope.ADMIN), door=door)
 
 
 def by_pair(depot: Depot, pair: Pair) -> tuple[Actor, Token, User]:

@@ -25,10 +25,11 @@ def get(depot: Depot, actor: Actor, key: UUID | int) -> Task:
         NotFound: There is none, it was forgotten (30 days after its end by default), or it is not for the caller.
     """
     with depot.catalog.read() as conn:
-        return _seen(conn, actor, key)
+        return seen(conn, actor, key)
 
 
-def _seen(conn: Connection, actor: Actor, key: UUID | int) -> Task:
+def seen(conn: Connection, actor: Actor, key: UUID | int) -> Task:
+    """`get` inside the caller's transaction."""
     task = rows.find(conn, uid=key) if isinstance(key, UUID) else rows.find(conn, n=key)
     missing = NotFound(
         f"There is no task {ids.encode(Noun.TASK, key) if isinstance(key, UUID) else key}, or it is not yours."
@@ -84,7 +85,7 @@ def cancel(depot: Depot, actor: Actor, key: UUID | int) -> Task:
     """
 
     def work(conn: Connection) -> Task:
-        task = _seen(conn, actor, key)
+        task = seen(conn, actor, key)
         if actor.user is None or task.starter != actor.user:
             name = f"task {ids.encode(Noun.TASK, task.uid)}"
             require(actor, Action.CANCEL_TASK, _standing(conn, actor, task), name, visible=True)

@@ -1,0 +1,569 @@
+"""Entries: what is in a version, at which revision, and changing it all or nothing.
+
+A commit adds, removes, renames and describes any number of entries as one new revision. It either names the revision it
+saw (stale is a conflict) or is applied to the head under a condition per path. Nothing is ever overwritten: any
+revision can be read, compared and restored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from entrepot.catalog import contents as content_rows
+from entrepot.catalog import entries as rows
+from entrepot.catalog import projects as project_rows
+from entrepot.catalog import uploads as upload_rows
+from entrepot.catalog import versions as version_rows
+from entrepot.catalog.connection import Connection
+from entrepot.catalog.entries import EntryRow
+from entrepot.catalog.versions import Found
+from entrepot.depot import lines, lookup, paging
+from entrepot.depot.contents import ContentReader, open_content
+from entrepot.depot.context import Depot
+from entrepot.depot.events import record
+from entrepot.depot.lookup import Key
+from entrepot.depot.uploads import FINISHED
+from entrepot.depot.versions import again
+from entrepot.model import ids, names
+from entrepot.model.access import Action, Actor, may
+from entrepot.model.digests import sha256_text
+from entrepot.model.errors import EntrepotError, EntryNotFound, Invalid, NotFound, TooLarge
+from entrepot.model.ids import Noun
+from entrepot.model.values import Entry, Kind, Page, Revision, Version
+
+Condition = Literal["any", "absent", "present"]
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """Put content at a path. Exactly one of `upload`, `sha256` and `source` says which content.
+
+    Args:
+        upload: A finished upload of the caller.
+        sha256: Content that the caller may read somewhere already; it is refused as unknown otherwise.
+        source: (version, revision or None for the newest, path) whose content the caller may read.
+        condition: What must be at the path before: anything, nothing, or an entry.
+        metadata: The entry's text; None keeps what is there.
+    """
+
+    path: str
+    upload: UUID | None = None
+    sha256: bytes | None = None
+    source: tuple[Key, int | None, str] | None = None
+    media_type: str | None = None
+    data_type: str | None = None
+    metadata: str | None = None
+    condition: Condition = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Take an entry away, or with `recursive` a folder and all below it."""
+
+    path: str
+    recursive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """Give an entry, or with `recursive` a folder, another path; its position and its text stay."""
+
+    source: str
+    target: str
+    recursive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """Set an entry's metadata text."""
+
+    path: str
+    metadata: str
+
+
+Change = Add | Remove | Rename | Describe
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A commit's result: the version as it is now and the revision that was made."""
+
+    version: Version
+    revision: Revision
+
+
+def commit(
+    depot: Depot,
+    actor: Actor,
+    key: Key,
+    changes: Sequence[Change],
+    *,
+    expected: int | None = None,
+    message: str = "",
+) -> Committed:
+    """Make one revision of all the changes, or none of them.
+
+    Raises:
+        StaleRevision: `expected` is not the newest revision.
+        PathTaken, EntryNotFound, Invalid: A change cannot be applied; `errors` names all of them.
+        Frozen, Trashed, KindMismatch: The version takes no such change.
+        QuotaExceeded: The project has no room for it.
+    """
+    if len(changes) > depot.limits.entries_per_commit:
+        raise TooLarge(
+            f"A commit may have {depot.limits.entries_per_commit} changes, not {len(changes)}. Split it into several."
+        )
+    now = depot.now()
+    text = names.text(message, max_length=10_000, field="message")
+    clean = _clean(depot, changes)
+
+    def work(conn: Connection) -> Committed:
+        return commit_in(conn, depot, actor, key, clean, expected=expected, message=text, now=now)
+
+    return depot.catalog.write(work, bulk=len(changes) > 2000)
+
+
+def commit_in(
+    conn: Connection,
+    depot: Depot,
+    actor: Actor,
+    key: Key,
+    changes: Sequence[Change],
+    *,
+    expected: int | None,
+    message: str,
+    now: datetime,
+) -> Committed:
+    """`commit` inside the caller's transaction, for changes that went through `clean` already."""
+    found = lookup.version(conn, actor, key, Action.EDIT)
+    described_only = all(isinstance(change, Describe) for change in changes)
+    lookup.writable(found, kind=None if described_only else Kind.FILES)
+    puts = _resolve(conn, depot, actor, changes)
+    return publish(conn, actor, found, puts, expected=expected, message=message, now=now)
+
+
+def publish(
+    conn: Connection,
+    actor: Actor,
+    found: Found,
+    changes: Sequence[rows.RowChange],
+    *,
+    expected: int | None,
+    message: str,
+    now: datetime,
+) -> Committed:
+    """Write resolved changes as a revision with its event; the caller has asked the judge."""
+    version = found.version
+    event = record(
+        conn,
+        actor,
+        "revision.created",
+        at=now,
+        project=version.project,
+        dataset=version.dataset,
+        version=version.n,
+        detail={"message": message} if message else None,
+    )
+    rows.commit(conn, version.n, changes, expected=expected, author=actor.user, at=now, message=message, event=event)
+    return settle(conn, actor, found, now)
+
+
+def settle(conn: Connection, actor: Actor, found: Found, now: datetime) -> Committed:
+    """What follows every new revision: times, room, the first-time event, acceptance of a proposal."""
+    before = found.version
+    values: dict[str, Any] = {"updated_at": now}
+    if before.is_proposal and may(actor, Action.ACCEPT, lookup.standing_of(found)):
+        values["is_proposal"] = False
+    version_rows.change(conn, before.n, values, edited=False)
+    after = again(conn, actor, before.n)
+    if after.n_bytes > before.n_bytes:
+        home = project_rows.find(conn, user=actor.user, n=after.project)
+        assert home is not None
+        lines.room_for(conn, home[0], 0)
+    if before.revision == 0:
+        record(
+            conn,
+            actor,
+            "version.ready",
+            at=now,
+            project=after.project,
+            dataset=after.dataset,
+            version=after.n,
+            revision=after.revision,
+        )
+    revision = version_rows.find_revision(conn, after.n, after.revision)
+    assert revision is not None
+    return Committed(after, revision)
+
+
+def unchanged(conn: Connection, found: Found) -> Committed:
+    """The version as it is, for a change that has nothing to change."""
+    revision = version_rows.find_revision(conn, found.version.n, found.version.revision)
+    assert revision is not None
+    return Committed(found.version, revision)
+
+
+def _clean(depot: Depot, changes: Sequence[Change]) -> list[Change]:
+    """Every string through the gate, every fault named."""
+    clean: list[Change] = []
+    faults: list[dict[str, Any]] = []
+    for i, change in enumerate(changes):
+        try:
+            clean.append(_clean_one(depot, change))
+        except EntrepotError as error:
+            path = change.source if isinstance(change, Rename) else change.path
+            faults.append({"index": i, "path": path[:200], "code": error.code, "detail": str(error)})
+    if faults:
+        first = faults[0]["detail"]
+        more = f" ({len(faults) - 1} more, see errors)" if len(faults) > 1 else ""
+        raise Invalid(f"Nothing was committed: {first}{more}", errors=faults)
+    return clean
+
+
+def _clean_one(depot: Depot, change: Change) -> Change:
+    if isinstance(change, Add):
+        given = [change.upload is not None, change.sha256 is not None, change.source is not None]
+        if sum(given) != 1:
+            raise Invalid(f"{change.path!r} needs exactly one of upload, sha256 and source.")
+        return Add(
+            path=names.entry_path(change.path),
+            upload=change.upload,
+            sha256=change.sha256,
+            source=change.source,
+            media_type=None if change.media_type is None else names.media_type(change.media_type),
+            data_type=change.data_type,
+            metadata=None if change.metadata is None else _text(depot, change.metadata),
+            condition=change.condition,
+        )
+    if isinstance(change, Remove):
+        return Remove(names.entry_path(change.path), change.recursive)
+    if isinstance(change, Rename):
+        return Rename(names.entry_path(change.source), names.entry_path(change.target), change.recursive)
+    return Describe(names.entry_path(change.path), _text(depot, change.metadata))
+
+
+def _text(depot: Depot, text: str) -> str:
+    return names.text(text, max_length=depot.limits.metadata_text, field="metadata text")
+
+
+def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Change]) -> list[rows.RowChange]:
+    """Find the content of every addition; all that are missing are named together."""
+    uploads = upload_rows.find_many(conn, list({c.upload for c in changes if isinstance(c, Add) and c.upload}))
+    claimed = list({c.sha256 for c in changes if isinstance(c, Add) and c.sha256})
+    known = claim(conn, depot, actor, claimed) if claimed else {}
+    faults: list[dict[str, Any]] = []
+    out: list[rows.RowChange] = []
+    for i, change in enumerate(changes):
+        if isinstance(change, Remove):
+            out.append(rows.Remove(change.path, change.recursive))
+        elif isinstance(change, Rename):
+            out.append(rows.Rename(change.source, change.target, change.recursive))
+        elif isinstance(change, Describe):
+            out.append(rows.Describe(change.path, change.metadata))
+        else:
+            content, media, fault = None, change.media_type, ""
+            if change.upload is not None:
+                row = uploads.get(change.upload)
+                name = ids.encode(Noun.UPLOAD, change.upload)
+                if row is None or row.owner != actor.user or row.state == "aborted":
+                    fault = f"There is no upload {name}, or it is not yours."
+                elif row.state != FINISHED or row.content is None:
+                    fault = f"Upload {name} is not complete. Send the rest first."
+                else:
+                    content, media = row.content, media or row.media
+            elif change.sha256 is not None:
+                content = known.get(change.sha256)
+                if content is None:
+                    fault = f"The content {sha256_text(change.sha256)} is not here, or not for you. Send the bytes."
+            else:
+                content, media, fault = _from_elsewhere(conn, actor, change, media)
+            if content is None:
+                faults.append({"index": i, "path": change.path, "code": "missing_content", "detail": fault})
+                continue
+            out.append(
+                rows.Put(
+                    path=change.path,
+                    content=content,
+                    media=media,
+                    dtype=change.data_type,
+                    meta=change.metadata,
+                    pos=None,
+                    condition=change.condition,
+                )
+            )
+    if faults:
+        raise Invalid(
+            f"Nothing was committed: {faults[0]['detail']}"
+            + (f" ({len(faults) - 1} more, see errors)" if len(faults) > 1 else ""),
+            errors=faults,
+            details={"missing": len(faults)},
+        )
+    return out
+
+
+def _from_elsewhere(
+    conn: Connection, actor: Actor, change: Add, media: str | None
+) -> tuple[int | None, str | None, str]:
+    assert change.source is not None
+    key, revision, path = change.source
+    try:
+        source = lookup.version(conn, actor, key, Action.READ_CONTENT).version
+        row = rows.get(conn, source.n, source.revision if revision is None else revision, path)
+    except EntrepotError as error:
+        return None, media, str(error)
+    if row is None:
+        return None, media, f"{source.label} has no entry {path!r}."
+    return row.content, media or row.media, ""
+
+
+def claim(conn: Connection, depot: Depot, actor: Actor, digests: Sequence[bytes]) -> dict[bytes, int]:
+    """Contents the caller may point at by digest alone: those of entries whose content they may read.
+
+    A stranger cannot learn here that content exists: what they may not read is as unknown as what is not there.
+    """
+    found = content_rows.find_many(conn, digests)
+    allowed: dict[bytes, int] = {}
+    sight = lookup.sight(actor, content=True)
+    for digest, content in found.items():
+        if content_rows.readable(conn, content, sight):
+            allowed[digest] = content
+    if allowed:
+        hits = content_rows.dedupe_hit(conn, list(allowed), at=depot.now())
+        return {digest: content for digest, content in hits.items() if digest in allowed}
+    return {}
+
+
+def known(depot: Depot, actor: Actor, digests: Sequence[bytes]) -> set[bytes]:
+    """Which of these contents need not be sent again. The answer is good for the grace time of collection."""
+    lookup.person(actor)
+    if len(digests) > 10_000:
+        raise TooLarge(f"Ask about at most 10000 digests at a time, not {len(digests)}.")
+    return set(depot.catalog.write(lambda conn: claim(conn, depot, actor, digests)))
+
+
+# Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An entry pinned to the revision it was found in, and a reader of its bytes."""
+
+    version: Version
+    revision: int
+    entry: Entry
+    reader: ContentReader
+
+
+def entry_of(row: EntryRow) -> Entry:
+    return Entry(
+        path=row.path,
+        size=row.size,
+        sha256=row.sha256,
+        crc32c=row.crc32c,
+        crc32=row.crc32,
+        media_type=row.media,
+        data_type=row.dtype,
+        metadata=row.meta or "",
+        position=row.pos,
+        content=row.content,
+    )
+
+
+def pin(conn: Connection, actor: Actor, key: Key, revision: int | None, *, action: Action) -> tuple[Found, int]:
+    """The version, judged, and the revision meant: the newest when none is named."""
+    found = lookup.version(conn, actor, key, action)
+    wanted = found.version.revision if revision is None else revision
+    if wanted < 0 or wanted > found.version.revision:
+        raise NotFound(f"{found.version.label} has no revision {wanted}; its newest is {found.version.revision}.")
+    return found, wanted
+
+
+def list_entries(
+    depot: Depot,
+    actor: Actor,
+    key: Key,
+    *,
+    revision: int | None = None,
+    prefix: str | None = None,
+    cursor: str | None = None,
+    limit: int = 1000,
+) -> tuple[Version, int, Page[Entry]]:
+    """Entries in path order, below the folder `prefix` if one is given; the page stays with its revision."""
+    size = paging.size(depot, limit)
+    question = f"entries:{key}:{prefix}"
+    last = paging.after(cursor, question, int, str)
+    with depot.catalog.read() as conn:
+        asked, after = (revision, None) if last is None else last
+        found, wanted = pin(conn, actor, key, asked, action=Action.READ_CONTENT)
+        listed = rows.page(conn, found.version.n, wanted, after=after, limit=size + 1, prefix=prefix)
+    shown = [entry_of(row) for row in listed]
+    return found.version, wanted, paging.page(shown, size, question, lambda entry: (wanted, entry.path))
+
+
+def list_folder(
+    depot: Depot,
+    actor: Actor,
+    key: Key,
+    folder: str = "",
+    *,
+    revision: int | None = None,
+    cursor: str | None = None,
+    limit: int = 1000,
+) -> tuple[Version, int, Page[rows.FolderItem]]:
+    """One level of the tree: files and sub-folders of `folder` ('' is the top) by name."""
+    size = paging.size(depot, limit)
+    place = names.entry_path(folder) if folder else ""
+    question = f"folder:{key}:{place}"
+    last = paging.after(cursor, question, int, str)
+    with depot.catalog.read() as conn:
+        asked, after = (revision, None) if last is None else last
+        found, wanted = pin(conn, actor, key, asked, action=Action.READ_CONTENT)
+        items = rows.folder(conn, found.version.n, wanted, place, after=after, limit=size + 1)
+    return found.version, wanted, paging.page(items, size, question, lambda item: (wanted, item.name))
+
+
+def get(depot: Depot, actor: Actor, key: Key, path: str, *, revision: int | None = None) -> tuple[Version, int, Entry]:
+    """One entry.
+
+    Raises:
+        EntryNotFound: The revision has none at this path.
+    """
+    with depot.catalog.read() as conn:
+        found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
+        row = rows.get(conn, found.version.n, wanted, path)
+    if row is None:
+        raise EntryNotFound(f"{found.version.label} has no entry {path!r} at revision {wanted}.")
+    return found.version, wanted, entry_of(row)
+
+
+def open_entry(
+    depot: Depot,
+    actor: Actor,
+    key: Key,
+    path: str | None = None,
+    *,
+    position: int | None = None,
+    revision: int | None = None,
+) -> Opened:
+    """An entry and its bytes, by path or by position."""
+    with depot.catalog.read() as conn:
+        found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
+        if path is not None:
+            row = rows.get(conn, found.version.n, wanted, path)
+        else:
+            row = rows.get_by_position(conn, found.version.n, wanted, position or 0)
+    if row is None:
+        what = repr(path) if path is not None else f"number {position}"
+        raise EntryNotFound(f"{found.version.label} has no entry {what} at revision {wanted}.")
+    return Opened(found.version, wanted, entry_of(row), open_content(depot, row.content))
+
+
+def iterate(
+    depot: Depot, actor: Actor, key: Key, *, revision: int | None = None, by_position: bool = False
+) -> tuple[Version, int, Iterator[Entry]]:
+    """All entries of one revision, page by page: no read transaction outlives a page.
+
+    Args:
+        by_position: In order of first addition instead of path order.
+    """
+    with depot.catalog.read() as conn:
+        found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
+    n = found.version.n
+
+    def pages() -> Iterator[Entry]:
+        after: str | None = None
+        position = -1
+        while True:
+            with depot.catalog.read() as conn:
+                if by_position:
+                    page = rows.page_by_position(conn, n, wanted, after=position, limit=1000)
+                else:
+                    page = rows.page(conn, n, wanted, after=after, limit=1000, prefix=None)
+            if not page:
+                return
+            yield from (entry_of(row) for row in page)
+            after, position = page[-1].path, page[-1].pos
+
+    return found.version, wanted, pages()
+
+
+# History
+
+
+def revisions(
+    depot: Depot, actor: Actor, key: Key, *, before: int | None = None, limit: int = 100
+) -> tuple[Version, list[Revision]]:
+    """Newest first."""
+    with depot.catalog.read() as conn:
+        found = lookup.version(conn, actor, key, Action.READ_CONTENT)
+        return found.version, version_rows.revisions(
+            conn, found.version.n, before=before, limit=paging.size(depot, limit)
+        )
+
+
+def revision(depot: Depot, actor: Actor, key: Key, number: int) -> Revision:
+    with depot.catalog.read() as conn:
+        found = lookup.version(conn, actor, key, Action.READ_CONTENT)
+        row = version_rows.find_revision(conn, found.version.n, number)
+    if row is None:
+        raise NotFound(f"{found.version.label} has no revision {number}.")
+    return row
+
+
+def diff(
+    depot: Depot, actor: Actor, older: tuple[Key, int | None], newer: tuple[Key, int | None]
+) -> Iterator[rows.EntryChange]:
+    """What changed from one revision to another: added, removed, changed, renamed; streamed in path order.
+
+    The two may belong to different versions, even of different datasets.
+    """
+    with depot.catalog.read() as conn:
+        one, one_rev = pin(conn, actor, older[0], older[1], action=Action.READ_CONTENT)
+        two, two_rev = pin(conn, actor, newer[0], newer[1], action=Action.READ_CONTENT)
+    return rows.diff(depot.catalog, (one.version.n, one_rev), (two.version.n, two_rev))
+
+
+def restore(
+    depot: Depot, actor: Actor, key: Key, to: int, *, expected: int | None = None, message: str = ""
+) -> Committed:
+    """A new revision that shows what an old one showed."""
+    now = depot.now()
+    text = names.text(message, max_length=10_000, field="message") or f"Restore revision {to}"
+
+    def work(conn: Connection) -> Committed:
+        found = lookup.version(conn, actor, key, Action.EDIT)
+        version = lookup.writable(found)
+        if to < 0 or to > version.revision:
+            raise NotFound(f"{version.label} has no revision {to}; its newest is {version.revision}.")
+        event = record(
+            conn,
+            actor,
+            "revision.created",
+            at=now,
+            project=version.project,
+            dataset=version.dataset,
+            version=version.n,
+            detail={"restored": to},
+        )
+        rows.restore(conn, version.n, to, expected=expected, author=actor.user, at=now, message=text, event=event)
+        return settle(conn, actor, found, now)
+
+    return depot.catalog.write(work, bulk=True)
+
+
+def clear(depot: Depot, actor: Actor, key: Key) -> Committed:
+    """Every entry's metadata text becomes empty, as one revision."""
+    now = depot.now()
+
+    def work(conn: Connection) -> Committed:
+        found = lookup.version(conn, actor, key, Action.EDIT)
+        lookup.writable(found)
+        return publish(
+            conn, actor, found, [rows.DescribeAll("")], expected=None, message="Clear metadata texts", now=now
+        )
+
+    return depot.catalog.write(work, bulk=True)

@@ -1,0 +1,258 @@
+"""Ingests: giving a version content that must be checked first.
+
+    empty ──► receiving ──► processing ──► ready
+                                      └──► failed (stage transfer or content, with a report)
+
+The check runs in the worker. Only what it found good becomes a revision, in the transaction that also ends the task;
+a later ingest that fails leaves the last ready revision readable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from entrepot.catalog import entries as entry_rows
+from entrepot.catalog import ingests as rows
+from entrepot.catalog import queue
+from entrepot.catalog import tasks as task_rows
+from entrepot.catalog import uploads as upload_rows
+from entrepot.catalog import versions as version_rows
+from entrepot.catalog.connection import Connection
+from entrepot.catalog.versions import Found
+from entrepot.catalog.work import Work
+from entrepot.depot import lines, lookup
+from entrepot.depot.contents import ContentReader, open_content
+from entrepot.depot.context import Depot
+from entrepot.depot.entries import settle
+from entrepot.depot.events import record
+from entrepot.depot.lookup import Key
+from entrepot.depot.uploads import FINISHED
+from entrepot.model import names
+from entrepot.model.access import Action, Actor
+from entrepot.model.errors import EntrepotError, Invalid, Unsupported
+from entrepot.model.values import Kind, Numbering, Stage, State, Task, TaskState, Version
+
+JOB = "ingest"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file that came: its name and a reader of its bytes."""
+
+    name: str
+    content: int
+    size: int
+    reader: ContentReader
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a checker says of all parts together.
+
+    Args:
+        accepted: Whether they become a revision.
+        report: What people read: counts, and every bad row or line when refused. JSON values only.
+        item_count: Rows, lines; None when the kind does not count.
+        declared: The schema as found or enforced, kept on the version.
+        media_types: By part name.
+    """
+
+    accepted: bool
+    report: Mapping[str, Any]
+    item_count: int | None = None
+    declared: Any = None
+    media_types: Mapping[str, str] = field(default_factory=dict)
+    data_type: str | None = None
+
+
+#: Judges the parts of a version; `progress(done, total)` in bytes. Raises nothing but errors of the tree.
+Checker = Callable[[Version, Sequence[Part], Callable[[int, int], None]], Verdict]
+
+
+def start(depot: Depot, actor: Actor, key: Key) -> Task:
+    """Begin checking what was put into the version's slots. Repeating it answers the same task, also when it ended.
+
+    Raises:
+        Invalid: Slots are still empty; `errors` names them.
+    """
+    now = depot.now()
+    return depot.catalog.write(lambda conn: start_in(conn, depot, actor, key, now))
+
+
+def start_in(conn: Connection, depot: Depot, actor: Actor, key: Key, now: datetime) -> Task:
+    """`start` inside the caller's transaction."""
+    found = lookup.version(conn, actor, key, Action.EDIT)
+    version = lookup.editable(found)
+    if version.kind.value not in depot.checkers and version.kind is not Kind.FILES:
+        raise Unsupported(f"This server has no checker for kind {version.kind}.")
+    known = task_rows.of_version(conn, version.n, JOB)
+    if known is not None and version.state is not State.RECEIVING and version.state is not State.EMPTY:
+        return known
+    slots = upload_rows.of_version(conn, version.n, "slot")
+    missing = [row.file_name for row in slots if row.state != FINISHED]
+    if missing or not slots:
+        raise Invalid(
+            f"{len(missing)} of {len(slots)} files are missing: {', '.join(str(name) for name in missing[:5])}. "
+            "Upload them first.",
+            errors=[{"file_name": name, "detail": "not uploaded"} for name in missing],
+        )
+    n = rows.insert_ingest(conn, uid=depot.new_uid(), version=version.n, at=now)
+    task = queue.enqueue(
+        conn,
+        uid=depot.new_uid(),
+        queue="ingest",
+        kind=JOB,
+        payload={"version": version.n, "ingest": n, "door": actor.door, "user": actor.user, "token": actor.token},
+        now=now,
+        starter=actor.user,
+        project=version.project,
+        version=version.n,
+    )
+    rows.change(conn, n, {"job": task, "state": State.PROCESSING.value, "started_at": now})
+    version_rows.change(
+        conn,
+        version.n,
+        {"state": State.PROCESSING.value, "stage": None, "report": None, "updated_at": now},
+        edited=False,
+    )
+    depot.catalog.after_commit(conn, lambda: depot.wake("ingest"))
+    made = task_rows.find(conn, n=task)
+    assert made is not None
+    return made
+
+
+def run(depot: Depot, work: Work) -> None:
+    """Check the parts and publish them, or fail the version with the report. A job handler."""
+    with depot.catalog.read() as conn:
+        found = version_rows.find(conn, asking=work.payload["user"], n=work.payload["version"])
+        slots = upload_rows.of_version(conn, work.payload["version"], "slot")
+    if found is None or found.version.trash is not None:
+        work.finish(lambda _conn: {"skipped": "the version is gone"})
+        return
+    version = found.version
+    readers = [open_content(depot, row.content) for row in slots if row.content is not None]
+    parts = [
+        Part(row.file_name or "", row.content, reader.size, reader)
+        for row, reader in zip(slots, readers, strict=True)
+        if row.content is not None
+    ]
+    try:
+        verdict = _judge(depot, version, parts, work)
+    finally:
+        for reader in readers:
+            reader.close()
+    if verdict.accepted:
+        work.finish(lambda conn: _publish(conn, depot, work, found, parts, verdict))
+    else:
+        work.finish(
+            lambda conn: fail_in(conn, depot, work.payload, Stage.CONTENT, verdict.report), state=TaskState.FAILED
+        )
+
+
+def _judge(depot: Depot, version: Version, parts: Sequence[Part], work: Work) -> Verdict:
+    checker = depot.checkers.get(version.kind.value)
+    if checker is None:
+        return Verdict(False, {"message": f"This server has no checker for kind {version.kind}."})
+    try:
+        return checker(version, parts, lambda done, total: work.progress(done, total))
+    except EntrepotError as error:
+        if error.retryable:
+            raise
+        return Verdict(False, {"message": str(error), "errors": error.errors})
+
+
+def _actor(payload: Mapping[str, Any]) -> Actor:
+    return Actor(user=payload["user"], token=payload.get("token"), door=payload.get("door") or "worker")
+
+
+def _publish(
+    conn: Connection, depot: Depot, work: Work, found: Found, parts: Sequence[Part], verdict: Verdict
+) -> Mapping[str, Any]:
+    now, actor = depot.now(), _actor(work.payload)
+    version_rows.lock(conn, found.version.n)
+    current = version_rows.find(conn, asking=actor.user, n=found.version.n)
+    if current is None or current.version.trash is not None:
+        return {"skipped": "the version is gone"}
+    version = current.version
+    values: dict[str, Any] = {
+        "state": State.READY.value,
+        "stage": None,
+        "report": dict(verdict.report),
+        "item_count": verdict.item_count,
+    }
+    if verdict.declared is not None:
+        values["declared"] = verdict.declared
+    if version.number is None:
+        line = version_rows.find_dataset(conn, n=version.dataset)
+        assert line is not None
+        # Only now is it a version that others see: attempts that failed before it ate no number.
+        values["number"] = lines.number_for(conn, line, Numbering.NEXT, ready=True, but=version.n)
+        values["ready_at"] = now
+    version_rows.change(conn, version.n, values, edited=False)
+    event = record(
+        conn,
+        actor,
+        "revision.created",
+        at=now,
+        project=version.project,
+        dataset=version.dataset,
+        version=version.n,
+        detail={"ingest": work.payload["ingest"]},
+    )
+    puts: list[entry_rows.RowChange] = (
+        [entry_rows.Remove("", recursive=True, condition="any")] if version.n_entries else []
+    )
+    puts += [
+        entry_rows.Put(
+            path=names.entry_path(part.name),
+            content=part.content,
+            media=verdict.media_types.get(part.name),
+            dtype=verdict.data_type,
+        )
+        for part in parts
+    ]
+    entry_rows.commit(conn, version.n, puts, expected=None, author=actor.user, at=now, message="Ingest", event=event)
+    done = settle(conn, actor, current, now)
+    rows.change(
+        conn, work.payload["ingest"], {"state": State.READY.value, "report": dict(verdict.report), "ended_at": now}
+    )
+    return {"version": done.version.uid.hex, "revision": done.version.revision, "item_count": verdict.item_count}
+
+
+def abandoned(depot: Depot, conn: Connection, payload: Mapping[str, Any], error: Mapping[str, Any]) -> None:
+    """The check itself could not be done, again and again: the version fails with that as its report."""
+    fail_in(conn, depot, payload, Stage.CONTENT, {"message": "The content could not be checked.", "cause": dict(error)})
+
+
+def fail_in(
+    conn: Connection, depot: Depot, payload: Mapping[str, Any], stage: Stage, report: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Mark the ingest as failed; a version that was ready before stays ready. Answers the task's error."""
+    now, actor = depot.now(), _actor(payload)
+    found = version_rows.find(conn, asking=actor.user, n=payload["version"])
+    if found is not None:
+        version = found.version
+        state = State.READY if version.revision > 0 else State.FAILED
+        values = {
+            "state": state.value,
+            "stage": None if state is State.READY else stage.value,
+            "report": dict(report),
+            "updated_at": now,
+        }
+        version_rows.change(conn, version.n, values, edited=False)
+        record(
+            conn,
+            actor,
+            "version.failed",
+            at=now,
+            project=version.project,
+            dataset=version.dataset,
+            version=version.n,
+            detail={"stage": stage.value},
+        )
+    ended = {"state": State.FAILED.value, "stage": stage.value, "report": dict(report), "ended_at": now}
+    rows.change(conn, payload["ingest"], ended)
+    return {"code": "invalid", "detail": str(report.get("message", "The content was refused.")), "report": dict(report)}

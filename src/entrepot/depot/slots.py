@@ -1,0 +1,264 @@
+"""Slots: named places of a version that is not ready, each waiting for one file by a signed PUT.
+
+A PUT is received whole into an upload of its own and becomes the slot's content in one transaction at its last byte:
+a cut transfer leaves nothing, and of two that come at once each is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from entrepot.catalog import uploads as rows
+from entrepot.catalog import versions as version_rows
+from entrepot.catalog.connection import Connection
+from entrepot.catalog.uploads import UploadRow
+from entrepot.depot import ingests, lookup, uploads
+from entrepot.depot.context import Depot
+from entrepot.depot.lookup import Key
+from entrepot.depot.uploads import FINISHED, OPEN, Receiver
+from entrepot.depot.versions import NewVersion, create_in
+from entrepot.model import ids, names
+from entrepot.model.access import Action, Actor
+from entrepot.model.errors import (
+    Gone,
+    Invalid,
+    LengthMismatch,
+    NotFound,
+    PreconditionFailed,
+    TooLarge,
+    WrongState,
+)
+from entrepot.model.ids import Noun
+from entrepot.model.values import Kind, State, Version
+
+
+@dataclass(frozen=True, slots=True)
+class NewSlot:
+    """One file that will come.
+
+    Args:
+        length: Announced bytes, compared; None is not announced.
+        crc32c: Likewise.
+        once: A second PUT is refused; otherwise it replaces the first until the ingest starts.
+        starts: The last byte starts the ingest by itself.
+    """
+
+    file_name: str
+    length: int | None = None
+    crc32c: int | None = None
+    once: bool = False
+    starts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A slot as its owners see it. `size` and `sha256` are those of what was put, once something was."""
+
+    uid: UUID
+    version: int
+    file_name: str
+    length: int | None
+    crc32c: int | None
+    once: bool
+    starts: bool
+    full: bool
+    size: int | None
+    sha256: bytes | None
+    url_expires_at: datetime
+
+
+def _slot(row: UploadRow) -> Slot:
+    assert row.version is not None
+    return Slot(
+        uid=row.uid,
+        version=row.version,
+        file_name=row.file_name or "",
+        length=row.length,
+        crc32c=row.crc32c,
+        once=bool(row.detail.get("once")),
+        starts=bool(row.detail.get("starts")),
+        full=row.state == FINISHED,
+        size=row.content_size,
+        sha256=row.content_sha256,
+        url_expires_at=row.expires_at,
+    )
+
+
+def create(
+    depot: Depot, actor: Actor, project: Key | str | None, new: NewVersion, wanted: Sequence[NewSlot]
+) -> tuple[Version, list[Slot]]:
+    """A version and its slots, all or nothing.
+
+    Raises:
+        Invalid: No slot, two of one name, or a name that is no file name; `errors` tells each.
+    """
+    _check(depot, new, wanted)
+    now = depot.now()
+
+    def work(conn: Connection) -> tuple[Version, list[Slot]]:
+        version = create_in(conn, depot, actor, project, new, now)
+        made = [
+            uploads.insert(
+                conn,
+                depot,
+                actor,
+                now=now,
+                lifetime=depot.policy.slot_lifetime,
+                length=slot.length,
+                crc32c=slot.crc32c,
+                file_name=names.file_name(slot.file_name),
+                project=version.project,
+                version=version.n,
+                purpose="slot",
+                detail={"once": slot.once, "starts": slot.starts},
+            )
+            for slot in wanted
+        ]
+        return version, [_slot(row) for row in made]
+
+    return depot.catalog.write(work)
+
+
+def _check(depot: Depot, new: NewVersion, wanted: Sequence[NewSlot]) -> None:
+    if new.kind is Kind.FILES and not new.awaits_content:
+        raise Invalid("A version of kind files takes its content by commits; slots belong to table and records.")
+    if not wanted:
+        raise Invalid("Name at least one file to come.")
+    if len(wanted) > depot.limits.slots_per_version:
+        raise TooLarge(f"A version may have {depot.limits.slots_per_version} slots, not {len(wanted)}.")
+    faults: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for i, slot in enumerate(wanted):
+        try:
+            clean = names.file_name(slot.file_name)
+        except Invalid as error:
+            faults.append({"index": i, "file_name": slot.file_name[:200], "detail": str(error)})
+            continue
+        if clean in seen:
+            faults.append({"index": i, "file_name": clean, "detail": f"{clean!r} is named twice."})
+        seen.add(clean)
+    if faults:
+        raise Invalid(f"Nothing was made: {faults[0]['detail']}", errors=faults)
+
+
+def list_slots(depot: Depot, actor: Actor, key: Key) -> tuple[Version, list[Slot]]:
+    """The slots of a version, in the order they were named; for those who may write."""
+    with depot.catalog.read() as conn:
+        version = lookup.version(conn, actor, key, Action.EDIT).version
+        return version, [_slot(row) for row in rows.of_version(conn, version.n, "slot")]
+
+
+def renew(depot: Depot, actor: Actor, key: Key) -> tuple[Version, list[Slot]]:
+    """As `list_slots`, giving each open slot another full lifetime: fresh URLs were asked for."""
+    now = depot.now()
+
+    def work(conn: Connection) -> tuple[Version, list[Slot]]:
+        version = lookup.version(conn, actor, key, Action.EDIT).version
+        found = rows.of_version(conn, version.n, "slot")
+        for row in found:
+            if row.state == OPEN:
+                rows.change(conn, row.n, {"expires_at": now + depot.policy.slot_lifetime})
+        return version, [_slot(row) for row in rows.of_version(conn, version.n, "slot")]
+
+    return depot.catalog.write(work)
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """A PUT into a slot under way: write its bytes, then `finish`, or `close` to leave nothing behind."""
+
+    slot: UploadRow
+    receiver: Receiver
+    _depot: Depot
+    _actor: Actor
+
+    def write(self, block: bytes | bytearray | memoryview) -> None:
+        self.receiver.write(block)
+
+    def finish(self) -> Slot:
+        """Check the bytes and make them the slot's content; the last one may start the ingest."""
+        slot, depot, actor = self.slot, self._depot, self._actor
+        if slot.length is not None and self.receiver.offset != slot.length:
+            raise LengthMismatch(f"{slot.length} bytes were announced, {self.receiver.offset} came.")
+        _, done = self.receiver.finish(lambda conn, content: _fill(conn, depot, actor, slot, content))
+        assert isinstance(done, Slot)
+        return done
+
+    def close(self) -> None:
+        """Give up, unless finished: what was received is thrown away."""
+        self.receiver.discard()
+
+
+def fill(depot: Depot, actor: Actor, uid: UUID) -> Filling:
+    """Begin a PUT into a slot.
+
+    Raises:
+        PreconditionFailed: It is full and takes one PUT only.
+        WrongState: The ingest has started.
+    """
+    now = depot.now()
+
+    def work(conn: Connection) -> tuple[UploadRow, UploadRow]:
+        slot = rows.find(conn, uid=uid)
+        if slot is None or slot.version is None or slot.purpose != "slot":
+            raise NotFound("This slot is gone.")
+        _open_for(conn, actor, slot)
+        attempt = uploads.insert(
+            conn,
+            depot,
+            actor,
+            now=now,
+            lifetime=depot.policy.slot_lifetime,
+            length=slot.length,
+            crc32c=slot.crc32c,
+            file_name=slot.file_name,
+            project=slot.project,
+            purpose="attempt",
+            detail={},
+        )
+        version = version_rows.find(conn, asking=actor.user, n=slot.version)
+        if version is not None and version.version.state is State.EMPTY:
+            version_rows.change(conn, slot.version, {"state": State.RECEIVING.value, "updated_at": now}, edited=False)
+        return slot, attempt
+
+    slot, attempt = depot.catalog.write(work)
+    return Filling(slot, uploads.receive(depot, actor, attempt.uid, 0), depot, actor)
+
+
+def _open_for(conn: Connection, actor: Actor, slot: UploadRow) -> None:
+    assert slot.version is not None
+    found = lookup.version(conn, actor, slot.version, Action.EDIT)
+    version = lookup.editable(found)
+    if slot.state == FINISHED and slot.detail.get("once"):
+        raise PreconditionFailed("This slot has its file already and takes only one.")
+    if version.state not in (State.EMPTY, State.RECEIVING):
+        raise WrongState(f"The content of {version.name} is {version.state}; it takes no more files.")
+    if slot.state == "aborted":
+        raise Gone("This slot was closed.")
+
+
+def _fill(conn: Connection, depot: Depot, actor: Actor, slot: UploadRow, content: int) -> Slot:
+    version_rows.lock(conn, slot.version or 0)
+    current = rows.find(conn, n=slot.n)
+    if current is None:
+        raise Gone("This slot is gone.")
+    _open_for(conn, actor, current)
+    rows.change(conn, slot.n, {"state": FINISHED, "content": content, "touched_at": depot.now()})
+    if slot.detail.get("starts"):
+        ingests.start_in(conn, depot, actor, slot.version or 0, depot.now())
+    fresh = rows.find(conn, n=slot.n)
+    assert fresh is not None
+    return _slot(fresh)
+
+
+def put_link(slot: Slot) -> dict[str, Any]:
+    """What a signed PUT URL of this slot names."""
+    return {"s": slot.uid.hex}
+
+
+def name_of(slot: Slot) -> str:
+    return ids.encode(Noun.UPLOAD, slot.uid)

@@ -1,0 +1,190 @@
+"""The way of a byte: restartable, checked where it arrives, and named only when it is durable."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from entrepot.depot import entries, uploads
+from entrepot.depot.uploads import NewUpload
+from entrepot.model.access import ANONYMOUS
+from entrepot.model.errors import (
+    Conflict,
+    DigestMismatch,
+    Gone,
+    Invalid,
+    LengthMismatch,
+    NotFound,
+    OffsetMismatch,
+    TooLarge,
+    Unauthenticated,
+)
+from tests.support.house import House
+
+DATA = b"0123456789" * 1000
+
+
+def begin(house: House, who: object, **known: object) -> uploads.UploadRow:
+    return uploads.begin(house.depot, who, NewUpload(**known))  # type: ignore[arg-type]
+
+
+def send(house: House, who: object, row: uploads.UploadRow, offset: int, data: bytes) -> int:
+    with uploads.receive(house.depot, who, row.uid, offset) as receiver:  # type: ignore[arg-type]
+        receiver.write(data)
+        return receiver.offset
+
+
+def test_an_upload_continues_where_it_stopped(house: House) -> None:
+    ann = house.user("ann")
+    row = begin(house, ann, length=len(DATA))
+    assert send(house, ann, row, 0, DATA[:4000]) == 4000
+    assert uploads.get(house.depot, ann, row.uid).received == 4000
+    send(house, ann, row, 4000, DATA[4000:])
+    done, _ = uploads.finish(house.depot, ann, row.uid)
+    assert (done.state, done.content_sha256) == ("finished", house.sha256(DATA))
+
+
+def test_a_wrong_offset_names_the_right_one(house: House) -> None:
+    ann = house.user("ann")
+    row = begin(house, ann, length=len(DATA))
+    send(house, ann, row, 0, DATA[:100])
+    with pytest.raises(OffsetMismatch, match="Resume from 100") as wrong:
+        uploads.receive(house.depot, ann, row.uid, 50)
+    assert wrong.value.details["offset"] == 100
+
+
+def test_two_writers_at_once_are_not_let_in(house: House) -> None:
+    ann = house.user("ann")
+    row = begin(house, ann)
+    with uploads.receive(house.depot, ann, row.uid, 0), pytest.raises(Conflict):
+        uploads.receive(house.depot, ann, row.uid, 0)
+
+
+def test_more_bytes_than_announced_are_refused_and_what_fits_is_kept(house: House) -> None:
+    ann = house.user("ann")
+    row = begin(house, ann, length=10)
+    with uploads.receive(house.depot, ann, row.uid, 0) as receiver:
+        receiver.write(b"12345")
+        with pytest.raises(LengthMismatch):
+            receiver.write(b"678901")
+    assert uploads.get(house.depot, ann, row.uid).received == 5
+
+
+def test_fewer_bytes_than_announced_cannot_be_finished(house: House) -> None:
+    ann = house.user("ann")
+    row = begin(house, ann, length=10)
+    send(house, ann, row, 0, b"12345")
+    with pytest.raises(LengthMismatch, match="Send the rest from 5"):
+        uploads.finish(house.depot, ann, row.uid)
+
+
+def test_bytes_that_are_not_the_announced_ones_are_thrown_away(house: House) -> None:
+    ann = house.user("ann")
+    row = begin(house, ann, length=3, sha256=house.sha256(b"abc"))
+    send(house, ann, row, 0, b"abd")
+    with pytest.raises(DigestMismatch, match="send them again"):
+        uploads.finish(house.depot, ann, row.uid)
+    assert uploads.get(house.depot, ann, row.uid).received == 0
+    assert list(house.depot.store.keys()) == []
+    send(house, ann, row, 0, b"abc")
+    assert uploads.finish(house.depot, ann, row.uid)[0].state == "finished"
+
+
+def test_finishing_twice_is_a_success(house: House) -> None:
+    ann = house.user("ann")
+    row = house.upload(ann, b"abc")
+    again, _ = uploads.finish(house.depot, ann, row.uid)
+    assert again.content == row.content
+
+
+def test_an_empty_upload_is_an_upload(house: House) -> None:
+    ann = house.user("ann")
+    row = house.upload(ann, b"")
+    assert row.content_size == 0
+
+
+def test_what_a_crash_left_between_placing_and_naming_is_picked_up(house: House) -> None:
+    ann = house.user("ann")
+    row = begin(house, ann, length=3)
+    send(house, ann, row, 0, b"abc")
+    stage = house.depot.staging.resume(row.key, durable=0, boot_id=row.boot_id)
+    stage.place()
+    stage.release()
+    assert uploads.get(house.depot, ann, row.uid).received == 3
+    done, _ = uploads.finish(house.depot, ann, row.uid)
+    assert done.content_sha256 == house.sha256(b"abc")
+
+
+def test_an_upload_is_its_owners_alone(house: House) -> None:
+    ann, bob = house.user("ann"), house.user("bob")
+    row = house.upload(ann, b"abc")
+    with pytest.raises(NotFound):
+        uploads.get(house.depot, bob, row.uid)
+    with pytest.raises(Unauthenticated):
+        begin(house, ANONYMOUS, length=1)
+    made = house.version(bob)
+    with pytest.raises(Invalid, match="or it is not yours"):
+        entries.commit(house.depot, bob, made.n, [entries.Add("a", upload=row.uid)])
+
+
+def test_an_aborted_upload_is_gone_and_frees_its_bytes(house: House) -> None:
+    ann = house.user("ann")
+    row = begin(house, ann)
+    send(house, ann, row, 0, b"abc")
+    uploads.abort(house.depot, ann, row.uid)
+    with pytest.raises(Gone):
+        uploads.get(house.depot, ann, row.uid)
+    assert list(house.depot.staging.keys()) == []
+
+
+def test_an_upload_expires_after_its_last_byte_and_is_swept(house: House) -> None:
+    ann = house.user("ann")
+    row = begin(house, ann)
+    house.clock.move(days=6)
+    send(house, ann, row, 0, b"abc")
+    house.clock.move(days=6)
+    assert uploads.get(house.depot, ann, row.uid).received == 3
+    house.clock.move(days=2)
+    with pytest.raises(Gone, match="expired"):
+        uploads.get(house.depot, ann, row.uid)
+    assert uploads.sweep(house.depot) == 1
+    assert list(house.depot.staging.keys()) == []
+    assert uploads.sweep(house.depot) == 0
+
+
+def test_sweeping_a_finished_upload_keeps_what_was_committed(house: House) -> None:
+    ann = house.user("ann")
+    made = house.version(ann)
+    house.put(ann, made, {"a": b"abc"})
+    house.clock.move(days=8)
+    assert uploads.sweep(house.depot) == 1
+    assert house.tree(ann, made.n) == {"a": b"abc"}
+
+
+def test_parts_become_one_in_their_order(house: House) -> None:
+    ann = house.user("ann")
+    parts = [house.upload(ann, b"hello "), house.upload(ann, b"world")]
+    whole = uploads.concatenate(house.depot, ann, [part.uid for part in parts], NewUpload())
+    assert whole.content_sha256 == house.sha256(b"hello world")
+
+
+def test_the_length_may_come_later_once(house: House) -> None:
+    ann = house.user("ann")
+    row = begin(house, ann)
+    send(house, ann, row, 0, b"abc")
+    with pytest.raises(LengthMismatch):
+        uploads.declare_length(house.depot, ann, row.uid, 2)
+    uploads.declare_length(house.depot, ann, row.uid, 3)
+    with pytest.raises(LengthMismatch):
+        uploads.declare_length(house.depot, ann, row.uid, 4)
+    assert uploads.finish(house.depot, ann, row.uid)[0].content_size == 3
+
+
+def test_a_person_cannot_open_uploads_without_end(house: House) -> None:
+    ann = house.user("ann")
+    house.depot.limits = replace(house.depot.limits, open_uploads_per_user=2)
+    begin(house, ann)
+    begin(house, ann)
+    with pytest.raises(TooLarge, match="Finish or delete some first"):
+        begin(house, ann)
