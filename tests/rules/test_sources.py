@@ -15,7 +15,7 @@ RUNS_ON_WINDOWS = ("", "_version", "model", "wire", "client", "cli")
 SERVER_COMMANDS = {f"entrepot.cli.{noun}" for noun in ("serve", "worker", "demo", "gc", "backup", "verify", "token")}
 
 # Exceptions: "module: name" and the reason. An entry that is no longer needed fails the test.
-MAY_OPEN_FILES: dict[str, str] = {}
+MAY_OPEN_FILES = {"entrepot.jobs.nudge: os.open": "a folder's descriptor, to name sockets in it by a short path"}
 MAY_IMPORT_BY_NAME: dict[str, str] = {}
 MAY_ASK_THE_TIME = {"entrepot.depot.context: datetime.datetime.now": "the system's clock itself"}
 MAY_BE_POSIX_ONLY: dict[str, str] = {}
@@ -77,6 +77,8 @@ def test_nobody_above_the_store_opens_files_through_a_path() -> None:
             continue
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Attribute) and node.attr in OPENING_METHODS:
+                if isinstance(node.value, ast.Name) and node.value.id == "os":
+                    continue  # judged by the rule above
                 key = f"{module.name}: {node.attr}"
                 if key not in MAY_OPEN_FILES:
                     found.append(f"{module.path}:{node.lineno}: .{node.attr}")
