@@ -47,8 +47,10 @@ def check_key(key: str) -> str:
 class ObjectReader(Protocol):
     """Random reads in one object. May be used by several threads at once, and closed while others still read."""
 
-    size: int
-    """Bytes in the object. A caller who knows how many there should be compares before serving any."""
+    @property
+    def size(self) -> int:
+        """Bytes in the object. A caller who knows how many there should be compares before serving any."""
+        ...
 
     def read_at(self, offset: int, length: int) -> bytes:
         """`length` bytes from `offset`, never fewer inside the object.
@@ -78,8 +80,10 @@ class ObjectReader(Protocol):
 class ObjectStore(Protocol):
     """Immutable objects. Safe for any number of threads and processes."""
 
-    name: str
-    """What the catalogue calls this store, and what messages call it."""
+    @property
+    def name(self) -> str:
+        """What the catalogue calls this store, and what messages call it."""
+        ...
 
     def open(self, key: str) -> ObjectReader:
         """A reader of one object.
@@ -133,11 +137,20 @@ class Stage(Protocol):
     attempt a success. The bytes are thrown away and every later call says so (`Unavailable`).
     """
 
-    key: str
-    size: int
-    """Bytes received so far: where the next block goes."""
-    durable: int
-    """Bytes that a power cut cannot take back; moves only in `sync` and `place`."""
+    @property
+    def key(self) -> str:
+        """The key of the object it will become."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes received so far: where the next block goes."""
+        ...
+
+    @property
+    def durable(self) -> int:
+        """Bytes that a power cut cannot take back; moves only in `sync` and `place`."""
+        ...
 
     def write(self, block: Block) -> None:
         """Append one block and hash it, in the calling thread. All of it or nothing of it.

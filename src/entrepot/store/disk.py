@@ -110,8 +110,8 @@ class Disk:
             os.close(fd)
 
     def make_folder(self, path: Path) -> None:
-        """It and its parents, if they are missing."""
-        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        """The folder, if it is missing; its parent must be there."""
+        path.mkdir(mode=0o750, exist_ok=True)
 
     def _writeback(self, fd: int, offset: int, length: int, flags: int) -> None:
         call = self._sync_file_range

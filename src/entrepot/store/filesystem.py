@@ -170,8 +170,12 @@ class FilesystemStore:
         objects, staging = root / "objects", root / "staging"
         try:
             self._make(root)
-            for folder in (objects, staging, *(objects / name for name in FOLDERS)):
-                disk.make_folder(folder)
+            disk.make_folder(objects)
+            disk.make_folder(staging)
+            present = set(os.listdir(objects))  # noqa: PTH208
+            for name in FOLDERS:
+                if name not in present:
+                    disk.make_folder(objects / name)
             # Always, not only when something was made: an earlier start may have died before it came here.
             disk.sync_folder(str(objects))
             disk.sync_folder(str(root))

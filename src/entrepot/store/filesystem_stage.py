@@ -186,9 +186,10 @@ class FilesystemStage:
             self._close()
             if growing:
                 try:
-                    self._disk.unlink(self._path)
-                except FileNotFoundError:
-                    pass
+                    with contextlib.suppress(FileNotFoundError):
+                        self._disk.unlink(self._path)
+                    # The caller forgets the key next: a power cut must not bring back bytes that nobody owns.
+                    self._disk.sync_folder(self._layout.staging)
                 except OSError as error:
                     raise translate(error, f"remove the bytes of {self._what}") from error
 

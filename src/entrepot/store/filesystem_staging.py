@@ -70,9 +70,10 @@ class FilesystemStaging:
         check_key(key)
         self._hashes.forget(key)
         try:
-            self._disk.unlink(self._layout.staged(key))
-        except FileNotFoundError:
-            pass
+            with contextlib.suppress(FileNotFoundError):
+                self._disk.unlink(self._layout.staged(key))
+            # The caller forgets the key next. Without this a power cut could bring the bytes back, owned by nobody.
+            self._disk.sync_folder(self._layout.staging)
         except OSError as error:
             raise translate(error, f"remove the bytes of upload {key} in store {self._store!r}") from error
 
