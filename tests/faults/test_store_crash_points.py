@@ -262,6 +262,18 @@ def test_a_deleted_object_does_not_come_back_with_the_power(tmp_path: Path) -> N
         assert run.reopened(NEXT_BOOT).stat(KEY) is None
 
 
+@pytest.mark.parametrize("by_handle", [True, False], ids=["by-handle", "by-key"])
+def test_a_discarded_upload_does_not_come_back_with_the_power(tmp_path: Path, by_handle: bool) -> None:
+    for seed in range(10):
+        run = Bench(tmp_path, seed)
+        stage = run.store.staging.create(KEY)
+        stage.write(CONTENT)
+        stage.sync()
+        stage.discard() if by_handle else run.store.staging.discard(KEY)
+        run.disk.cut_power(run.root, random.Random(seed), ordered=False)
+        assert list(run.reopened(NEXT_BOOT).staging.keys()) == []
+
+
 # ---------------------------------------------------------------------- the folders
 
 

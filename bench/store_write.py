@@ -1,0 +1,191 @@
+"""What the write path of the store costs beside a plain write, and whether a second thread would pay.
+
+    python bench/store_write.py FOLDER… [--mib 1024] [--rounds 5]
+
+Give a folder in memory and one on the disk that will hold the data. Each round runs all cases once, in random order,
+in one process; blocks are of 1 MiB. Printed per case: MiB/s (median and range over the rounds) and the median of the
+ratios to `write + fdatasync` of the same round, above 1 meaning faster. Compare cases of one run only.
+
+    write                 os.write, nothing else
+    write + fdatasync     the same, durable at the end: what a careful copy does
+    hash                  the three checksums, no writing
+    stage                 Staging.create, Stage.write, Stage.place: written, hashed, durable, in place
+    stage, writing only   the same without the time of `place`
+    hash beside write     a helper thread hashes while this one writes; the prototype of what `stage` does not do
+    read 256 KiB          all of the object through ObjectReader.read_at
+    pread 256 KiB         the same by os.pread
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import queue
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from entrepot.store.filesystem import FilesystemStore
+from entrepot.store.hashing import Hasher
+
+MIB = 1 << 20
+READ = 256 * 1024
+REFERENCE = "write + fdatasync"
+
+
+class Bench:
+    """The cases on one folder."""
+
+    def __init__(self, folder: Path, mib: int) -> None:
+        self.folder = folder
+        self.mib = mib
+        self.data = memoryview(os.urandom(64 * MIB))
+        self.store = FilesystemStore(folder / "store")
+        self.count = 0
+        self.cases: dict[str, Callable[[], dict[str, float]]] = {
+            "write": lambda: self.plain("write", sync=False),
+            REFERENCE: lambda: self.plain(REFERENCE, sync=True),
+            "hash": self.hash_only,
+            "stage": self.stage,
+            "hash beside write": self.hash_beside_write,
+            "read": self.read,
+        }
+
+    def blocks(self) -> Iterator[memoryview]:
+        for n in range(self.mib):
+            at = n % 64 * MIB
+            yield self.data[at : at + MIB]
+
+    def new_file(self) -> tuple[Path, int]:
+        self.count += 1
+        path = self.folder / f"plain{self.count}"
+        return path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+
+    def new_key(self) -> str:
+        self.count += 1
+        return f"{self.count:032x}"
+
+    def plain(self, name: str, *, sync: bool) -> dict[str, float]:
+        path, fd = self.new_file()
+        start = time.perf_counter()
+        for block in self.blocks():
+            os.write(fd, block)
+        if sync:
+            os.fdatasync(fd)
+        took = time.perf_counter() - start
+        os.close(fd)
+        path.unlink()
+        return {name: took}
+
+    def hash_only(self) -> dict[str, float]:
+        hasher = Hasher()
+        start = time.perf_counter()
+        for block in self.blocks():
+            hasher.update(block)
+        hasher.digests()
+        return {"hash": time.perf_counter() - start}
+
+    def stage(self) -> dict[str, float]:
+        key = self.new_key()
+        start = time.perf_counter()
+        with self.store.staging.create(key) as stage:
+            for block in self.blocks():
+                stage.write(block)
+            written = time.perf_counter()
+            stage.place()
+        done = time.perf_counter()
+        self.store.delete(key)
+        return {"stage": done - start, "stage, writing only": written - start}
+
+    def hash_beside_write(self) -> dict[str, float]:
+        path, fd = self.new_file()
+        waiting: queue.Queue[memoryview | None] = queue.Queue(maxsize=4)
+        hasher = Hasher()
+
+        def hash_all() -> None:
+            while (block := waiting.get()) is not None:
+                hasher.update(block)
+
+        helper = threading.Thread(target=hash_all)
+        start = time.perf_counter()
+        helper.start()
+        for block in self.blocks():
+            waiting.put(block)
+            os.write(fd, block)
+        waiting.put(None)
+        helper.join()
+        os.fdatasync(fd)
+        took = time.perf_counter() - start
+        os.close(fd)
+        path.unlink()
+        return {"hash beside write": took}
+
+    def read(self) -> dict[str, float]:
+        key = self.new_key()
+        self.store.put(key, self.blocks())
+        size = self.mib * MIB
+        fd = os.open(self.folder / "store" / "objects" / key[:2] / key, os.O_RDONLY)
+
+        def through_reader() -> None:
+            with self.store.open(key) as reader:
+                for at in range(0, size, READ):
+                    reader.read_at(at, READ)
+
+        def by_pread() -> None:
+            for at in range(0, size, READ):
+                os.pread(fd, READ, at)
+
+        found: dict[str, float] = {}
+        by_pread()
+        for name, case in random.sample([("read 256 KiB", through_reader), ("pread 256 KiB", by_pread)], 2):
+            start = time.perf_counter()
+            case()
+            found[name] = time.perf_counter() - start
+        os.close(fd)
+        self.store.delete(key)
+        return found
+
+
+def measure(folder: Path, mib: int, rounds: int) -> None:
+    """Run all cases and print their table."""
+    work = Path(tempfile.mkdtemp(prefix="store-write-", dir=folder))
+    times: dict[str, list[float]] = {}
+    try:
+        bench = Bench(work, mib)
+        for _ in range(rounds):
+            for name in random.sample(list(bench.cases), len(bench.cases)):
+                # What the case before left dirty would be written at this one's cost.
+                os.sync()
+                for case, took in bench.cases[name]().items():
+                    times.setdefault(case, []).append(took)
+    finally:
+        shutil.rmtree(work)
+    print(f"\n{folder}: {mib} MiB, {rounds} rounds")
+    for case, took in times.items():
+        speeds = sorted(mib / second for second in took)
+        ratio = statistics.median(a / b for a, b in zip(times[REFERENCE], took, strict=True))
+        print(
+            f"  {case:<20} {statistics.median(speeds):7.0f} MiB/s  ({speeds[0]:.0f} to {speeds[-1]:.0f})"
+            f"   x{ratio:.2f} of {REFERENCE}"
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path, help="where to write; one table each")
+    parser.add_argument("--mib", type=int, default=1024, help="size of the upload (default 1024)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds (default 5)")
+    options = parser.parse_args(arguments)
+    for folder in options.folders:
+        measure(folder, options.mib, options.rounds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
