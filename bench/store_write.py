@@ -1,10 +1,11 @@
 """What the write path of the store costs beside a plain write, and whether a second thread would pay.
 
-    python bench/store_write.py FOLDER… [--mib 1024] [--rounds 5]
+    python -m bench store_write [FOLDER…] [--mib 1024] [--rounds 5] [--keep]
 
-Give a folder in memory and one on the disk that will hold the data. Each round runs all cases once, in random order,
-in one process; blocks are of 1 MiB. Printed per case: MiB/s (median and range over the rounds) and the median of the
-ratios to `write + fdatasync` of the same round, above 1 meaning faster. Compare cases of one run only.
+Give a folder in memory and one on the disk that will hold the data (default: /dev/shm and the folder for temporary
+files). Each round runs all cases once, in random order, in one process; blocks are of 1 MiB. Per case: MiB/s (median
+and range over the rounds) and the median of the ratios to `write + fdatasync` of the same round, above 1 meaning
+faster. Compare cases of one run only.
 
     write                 os.write, nothing else
     write + fdatasync     the same, durable at the end: what a careful copy does
@@ -19,7 +20,9 @@ ratios to `write + fdatasync` of the same round, above 1 meaning faster. Compare
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import platform
 import queue
 import random
 import shutil
@@ -36,6 +39,8 @@ from entrepot.store.hashing import Hasher
 
 MIB = 1 << 20
 READ = 256 * 1024
+MEMORY = Path("/dev/shm")
+RESULTS = Path(__file__).parent / "results" / "store_write"
 REFERENCE = "write + fdatasync"
 
 
@@ -152,8 +157,8 @@ class Bench:
         return found
 
 
-def measure(folder: Path, mib: int, rounds: int) -> None:
-    """Run all cases and print their table."""
+def measure(folder: Path, mib: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each case, in the order of the rounds."""
     work = Path(tempfile.mkdtemp(prefix="store-write-", dir=folder))
     times: dict[str, list[float]] = {}
     try:
@@ -166,26 +171,56 @@ def measure(folder: Path, mib: int, rounds: int) -> None:
                     times.setdefault(case, []).append(took)
     finally:
         shutil.rmtree(work)
-    print(f"\n{folder}: {mib} MiB, {rounds} rounds")
+    return times
+
+
+def table(times: dict[str, list[float]], mib: int) -> str:
+    """The figures of one folder, as a table for people."""
+    lines = [f"| case | MiB/s, median (range) | × `{REFERENCE}` |", "|---|---|---|"]
     for case, took in times.items():
         speeds = sorted(mib / second for second in took)
         ratio = statistics.median(a / b for a, b in zip(times[REFERENCE], took, strict=True))
-        print(
-            f"  {case:<20} {statistics.median(speeds):7.0f} MiB/s  ({speeds[0]:.0f} to {speeds[-1]:.0f})"
-            f"   x{ratio:.2f} of {REFERENCE}"
-        )
+        speed = f"{statistics.median(speeds):,.0f} ({speeds[0]:,.0f} to {speeds[-1]:,.0f})"
+        lines.append(f"| {case} | {speed} | {ratio:.2f} |")
+    return "\n".join(lines)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def machine() -> str:
+    """What the figures were measured on."""
+    cores = os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+    sha = "with" if "sha_ni" in Path("/proc/cpuinfo").read_text(encoding="ascii") else "without"
+    load = os.getloadavg()[0]
+    return (
+        f"{cores} cores {sha} SHA instructions, {memory} GiB, Linux {platform.release()}, "
+        f"Python {platform.python_version()}, load {load:.1f} at the end"
+    )
+
+
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path, help="where to write; one table each")
+    parser.add_argument("folders", nargs="*", type=Path, help="where to write; one table each")
     parser.add_argument("--mib", type=int, default=1024, help="size of the upload (default 1024)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds (default 5)")
+    parser.add_argument("--keep", action="store_true", help="write the figures to bench/results/")
     options = parser.parse_args(arguments)
-    for folder in options.folders:
-        measure(folder, options.mib, options.rounds)
+    folders = options.folders or [path for path in (MEMORY, Path(tempfile.gettempdir())) if path.is_dir()]
+    found = {}
+    pages = []
+    for folder in folders:
+        times = found["memory" if folder == MEMORY else "disk"] = measure(folder, options.mib, options.rounds)
+        heading = "In memory (tmpfs)" if folder == MEMORY else "On disk"
+        pages.append(f"## {heading}\n\n{table(times, options.mib)}\n")
+        print(f"\n{pages[-1]}", flush=True)
+    print(machine())
+    if options.keep:
+        about = f"# store_write\n\n{options.mib} MiB in blocks of 1 MiB, {options.rounds} rounds. {machine()}.\n\n"
+        RESULTS.with_suffix(".md").write_text(about + "\n".join(pages), encoding="utf-8")
+        RESULTS.with_suffix(".json").write_text(
+            json.dumps({"machine": machine(), "mib": options.mib, "seconds": found}, indent=1) + "\n", encoding="utf-8"
+        )
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
