@@ -1,33 +1,49 @@
-"""Contents, their extents and objects: what bytes are here, where, and who may be told.
+"""Contents, their extents and objects: what bytes are here and where.
 
-    content.state   0 used, 1 condemned (unreferenced, waiting out the grace), 2 doomed (being removed)
+    content.state   0 used, 1 condemned (nothing refers to it, waiting out the grace)
     object.state    placing, placed, doomed
 
-A content is found by digest only while its state is below 2. Finding it again takes it back from condemnation, in the
-transaction that is about to refer to it.
+A content is found by digest while it has a row. Finding it again takes it back from condemnation, in the transaction
+that is about to refer to it. How contents end is in `collecting`, who may be told of them in `reach`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from entrepot.catalog.schema import content, extent, live, membership, object_, past, project, revision, version
-from entrepot.catalog.versions import Sight, sight_condition
+from entrepot.catalog import bulk
+from entrepot.catalog.failures import Contended
+from entrepot.catalog.reach import readable, readable_refs
+from entrepot.catalog.schema import content, extent, object_
+from entrepot.catalog.schema.types import to_micros
+from entrepot.catalog.statements import Sql
 from entrepot.model.digests import Digests
 from entrepot.model.errors import Gone
 
+__all__ = [
+    "Extent",
+    "dedupe_hit",
+    "extents",
+    "find",
+    "find_many",
+    "insert_packed",
+    "insert_placed",
+    "object_known",
+    "readable",
+    "readable_refs",
+    "reserve_object",
+    "size_of",
+]
+
 _CHUNK = 500
 
-#: A popular content is not written to on every hit, only when its mark is older than this.
-_TOUCH_EVERY = timedelta(hours=1)
-
-#: Strands looked at before a claim by digest is refused; the sender then simply sends the bytes.
-_STRANDS = 200
+#: A popular content is not written to on every hit, only when its mark is older than this: well below the grace.
+TOUCH_EVERY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +63,8 @@ def find(conn: Connection, sha256: bytes) -> int | None:
 
 def find_many(conn: Connection, digests: Sequence[bytes]) -> dict[bytes, int]:
     found: dict[bytes, int] = {}
-    for start in range(0, len(digests), _CHUNK):
-        query = select(content.c.sha256, content.c.id).where(
-            content.c.sha256.in_(digests[start : start + _CHUNK]), text("content.state < 2")
-        )
+    for part in bulk.chunks(digests, _CHUNK):
+        query = select(content.c.sha256, content.c.id).where(content.c.sha256.in_(part), text("content.state < 2"))
         found |= {bytes(row.sha256): int(row.id) for row in conn.execute(query)}
     return found
 
@@ -76,28 +90,30 @@ def object_known(conn: Connection, store: str, key: str) -> bool:
     return conn.execute(query).first() is not None
 
 
+# Finding again
+
+
 def dedupe_hit(conn: Connection, digests: Sequence[bytes], *, at: datetime) -> dict[bytes, int]:
     """Those of the digests that are here, held so that the collector cannot take them before this commit.
 
-    In a write transaction only. Locks in order of number; first those in use, shared, and only then, in a second
-    statement, condemned ones are taken back: one lock that is upgraded would deadlock.
+    In a write transaction only. Popular contents are locked shared, so that commits do not queue behind one row; a mark
+    that is due is written under a lock that is exclusive from the start, because a shared one that is raised deadlocks.
     """
     found: dict[bytes, int] = {}
-    unique = list(dict.fromkeys(digests))
-    for start in range(0, len(unique), _CHUNK):
-        part = unique[start : start + _CHUNK]
+    unique = sorted(set(digests))
+    for part in bulk.chunks(unique, _CHUNK):
+        found |= _touch(conn, part, at)
+        rest = [digest for digest in part if digest not in found]
+        if not rest:
+            continue
         used = (
-            select(content.c.sha256, content.c.id, content.c.touched)
-            .where(content.c.sha256.in_(part), text("content.state < 2"), content.c.state == 0)
+            select(content.c.sha256, content.c.id)
+            .where(content.c.sha256.in_(rest), text("content.state < 2"), content.c.state == 0)
             .order_by(content.c.id)
             .with_for_update(read=True)
         )
-        stale: list[int] = []
-        for row in conn.execute(used):
-            found[bytes(row.sha256)] = int(row.id)
-            if row.touched < at - _TOUCH_EVERY:
-                stale.append(int(row.id))
-        rest = [digest for digest in part if digest not in found]
+        found |= {bytes(row.sha256): int(row.id) for row in conn.execute(used)}
+        rest = [digest for digest in rest if digest not in found]
         if rest:
             back = (
                 update(content)
@@ -106,15 +122,46 @@ def dedupe_hit(conn: Connection, digests: Sequence[bytes], *, at: datetime) -> d
                 .returning(content.c.sha256, content.c.id)
             )
             found |= {bytes(row.sha256): int(row.id) for row in conn.execute(back)}
-        if stale:
-            conn.execute(update(content).where(content.c.id.in_(stale)).values(touched=at))
     return found
+
+
+def _touch(conn: Connection, digests: Sequence[bytes], at: datetime) -> dict[bytes, int]:
+    due = (
+        select(content.c.sha256, content.c.id)
+        .where(
+            content.c.sha256.in_(digests),
+            text("content.state < 2"),
+            content.c.state == 0,
+            content.c.touched < at - TOUCH_EVERY,
+        )
+        .order_by(content.c.id)
+        .with_for_update()
+    )
+    found = {bytes(row.sha256): int(row.id) for row in conn.execute(due)}
+    if found:
+        conn.execute(update(content).where(content.c.id.in_(found.values())).values(touched=at))
+    return found
+
+
+# Coming in
+
+_ON_KNOWN = "(sha256) WHERE state < 2 DO NOTHING"
+
+
+def reserve_object(conn: Connection, *, store: str, key: str, kind: str, at: datetime) -> int:
+    """Write an object down before its first byte is placed; answers its number.
+
+    Until `insert_packed` names its contents it is `placing`, and the sweep may expire it.
+    """
+    row = {"store": store, "key": key, "size": 0, "kind": kind, "state": "placing", "live_bytes": 0, "created_at": at}
+    return int(conn.execute(insert(object_).returning(object_.c.id), row).scalar_one())
 
 
 def insert_placed(conn: Connection, digests: Digests, *, store: str, key: str, at: datetime) -> int:
     """Name the whole object `key`, whose bytes are durable, as content; answers the content's number.
 
-    When somebody else named equal bytes a moment ago, theirs is used and ours is left to the collector.
+    Something else that the catalogue holds (an upload's row) must have known `key` before its bytes were placed. When
+    somebody else named equal bytes a moment ago, theirs is used and ours is left to the collector.
     """
     fields = {
         "sha256": digests.sha256,
@@ -133,56 +180,81 @@ def insert_placed(conn: Connection, digests: Digests, *, store: str, key: str, a
         .returning(content.c.id)
     )
     n = conn.execute(statement).scalar()
-    placed = "placed" if n is not None else "doomed"
-    live_bytes = digests.size if n is not None else 0
     obj = conn.execute(
         insert(object_)
         .values(
-            store=store, key=key, size=digests.size, kind="plain", state=placed, live_bytes=live_bytes, created_at=at
+            store=store,
+            key=key,
+            size=digests.size,
+            kind="plain",
+            state="doomed" if n is None else "placed",
+            live_bytes=0 if n is None else digests.size,
+            created_at=at,
         )
         .returning(object_.c.id)
     ).scalar_one()
     if n is None:
-        known = dedupe_hit(conn, [digests.sha256], at=at).get(digests.sha256)
-        if known is None:
-            # It was condemned, found, and doomed in between: the transaction starts again and inserts.
-            raise Gone("The equal content that was here is being removed. Send it again.")
-        return known
+        return _known(conn, [digests.sha256], at)[digests.sha256]
     conn.execute(insert(extent).values(content=n, n=0, object=obj, off=0, len=digests.size))
     return int(n)
 
 
-def readable(conn: Connection, n: int, sight: Sight) -> bool:
-    """Whether some entry with this content lies in a version that `sight` may show.
+_PLACE = Sql(
+    "UPDATE object SET state = 'placed', size = :size, live_bytes = :live_bytes "
+    "WHERE id = :object AND state = 'placing'"
+)
 
-    Looks at strands, not entries: a skip scan over the index (content, strand), so a content that a million entries
-    share costs no more than the number of histories it is in.
+
+_BARE = Sql(
+    "SELECT listed.value AS id FROM {ids} WHERE NOT EXISTS (SELECT 1 FROM extent AS e WHERE e.content = listed.value)"
+)
+
+
+def insert_packed(
+    conn: Connection, object_n: int, size: int, members: Mapping[int, Digests], *, at: datetime
+) -> dict[bytes, int]:
+    """Name the members of a reserved object whose bytes are durable; the number of each by digest.
+
+    Members that are here already are taken from where they are; their place in the object is dead from the start.
+
+    Args:
+        size: Of the whole object, in bytes.
+        members: What lies at which offset. Equal members may lie there more than once.
+
+    Raises:
+        Gone: The reservation expired; the bytes have to be sent again.
     """
-    strands: list[int] = []
-    for table in (live, past):
-        last = -1
-        while len(strands) < _STRANDS:
-            query = (
-                select(table.c.strand)
-                .where(table.c.content == n, table.c.strand > last)
-                .order_by(table.c.strand)
-                .limit(1)
-            )
-            found = conn.execute(query).scalar()
-            if found is None:
-                break
-            strands.append(int(found))
-            last = int(found)
-    if not strands:
-        return False
-    query = (
-        select(version.c.id)
-        .join_from(version, project, version.c.project == project.c.id)
-        .outerjoin(membership, (membership.c.team == project.c.team) & (membership.c.user == (sight.user or 0)))
-        .where(
-            version.c.id.in_(select(revision.c.version).where(revision.c.strand.in_(strands))),
-            sight_condition(sight),
-        )
-        .limit(1)
+    first = {digests.sha256: (offset, digests) for offset, digests in sorted(members.items(), reverse=True)}
+    known = dedupe_hit(conn, list(first), at=at)
+    new = {sha256: where for sha256, where in first.items() if sha256 not in known}
+    now = to_micros(at)
+    columns = ("sha256", "size", "crc32c", "crc32", "state", "touched", "created_at")
+    rows = [(sha256, d.size, d.crc32c, d.crc32, 0, now, now) for sha256, (_, d) in sorted(new.items())]
+    # In order of digest: two transactions with the same new members wait for each other and do not deadlock.
+    bulk.insert_rows(conn, content, columns, rows, _ON_KNOWN)
+    numbers = _known(conn, list(new), at)
+    # Whoever names a content gives it its extents in the same transaction: those without any were named here.
+    bare = {row.id for row in _BARE(conn, ids=sorted(numbers.values()))}
+    ours = [sha256 for sha256, n in numbers.items() if n in bare]
+    placed = sum(new[sha256][1].size for sha256 in ours)
+    if _PLACE(conn, object=object_n, size=size, live_bytes=placed).rowcount != 1:
+        raise Gone("The room reserved for these bytes has expired. Send them again.")
+    bulk.insert_rows(
+        conn,
+        extent,
+        ("content", "n", "object", "off", "len"),
+        [(numbers[sha256], 0, object_n, new[sha256][0], new[sha256][1].size) for sha256 in sorted(ours)],
     )
-    return conn.execute(query).first() is not None
+    return known | numbers
+
+
+def _known(conn: Connection, digests: Sequence[bytes], at: datetime) -> dict[bytes, int]:
+    """All of these, which were inserted a moment ago, here or by somebody else.
+
+    Raises:
+        Contended: One was removed in between; the transaction starts again and inserts it.
+    """
+    known = dedupe_hit(conn, digests, at=at)
+    if len(known) < len(digests):
+        raise Contended("Equal content was being removed at the same moment. Try again.")
+    return known

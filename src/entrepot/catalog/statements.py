@@ -4,7 +4,7 @@ The entry tables are read and written by range scans whose plan matters, so thei
 between the two databases is a handful of phrases, put in braces:
 
     {paths}       a table `listed(value)` of the texts bound as :paths
-    {ids}         the same of the integers bound as :ids
+    {ids}, {own}  the same of the integers bound as :ids and :own
     {in_paths}    "is one of the texts bound as :paths"
     {join}        a join whose left side must drive (SQLite's CROSS JOIN says so)
     {for_update}, {for_share}    row locks; SQLite has one writer and needs none
@@ -28,6 +28,7 @@ _PHRASES = {
     "sqlite": {
         "paths": "json_each(:paths) AS listed",
         "ids": "json_each(:ids) AS listed",
+        "own": "json_each(:own) AS listed",
         "in_paths": "IN (SELECT value FROM json_each(:paths))",
         "join": "CROSS JOIN",
         "for_update": "",
@@ -38,6 +39,7 @@ _PHRASES = {
     "postgresql": {
         "paths": "unnest(CAST(:paths AS text[])) AS listed(value)",
         "ids": "unnest(CAST(:ids AS bigint[])) AS listed(value)",
+        "own": "unnest(CAST(:own AS bigint[])) AS listed(value)",
         "in_paths": "= ANY(CAST(:paths AS text[]))",
         "join": "JOIN",
         "for_update": "FOR UPDATE",
@@ -63,7 +65,7 @@ class Sql:
     def __call__(self, conn: Connection, **values: Any) -> CursorResult[Any]:
         dialect = conn.dialect.name
         if dialect == "sqlite":
-            for name in ("paths", "ids"):
+            for name in ("paths", "ids", "own"):
                 if name in values:
                     values[name] = json.dumps(values[name])
         return conn.execute(self._texts[dialect], values)

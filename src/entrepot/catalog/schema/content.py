@@ -102,8 +102,9 @@ live = Table(
     sqlite_with_rowid=False,
 )
 Index("ix_live_strand_vfrom", live.c.strand, live.c.vfrom)
-# The strand too: which histories hold a content is then one seek for each, however often it occurs in one.
-Index("ix_live_content", live.c.content, live.c.strand)
+# The strand and the birth too: which histories hold a content, and from when on, is then one seek for each, however
+# often it occurs in one.
+Index("ix_live_content", live.c.content, live.c.strand, live.c.vfrom)
 Index("ix_live_strand_pos", live.c.strand, live.c.pos)
 
 past = Table(
@@ -117,10 +118,10 @@ past = Table(
 )
 Index("ix_past_strand_vfrom", past.c.strand, past.c.vfrom)
 Index("ix_past_strand_vto", past.c.strand, past.c.vto)
-Index("ix_past_content", past.c.content, past.c.strand)
+Index("ix_past_content", past.c.content, past.c.strand, past.c.vfrom)
 Index("ix_past_strand_pos", past.c.strand, past.c.pos)
 
-#: state: 0 used, 1 condemned, 2 doomed.
+#: state: 0 used, 1 condemned since `touched`; 2 would be doomed, but a doomed content's row is removed at once.
 content = Table(
     "content",
     metadata,

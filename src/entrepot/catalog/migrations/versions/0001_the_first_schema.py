@@ -244,7 +244,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("strand", "path", name=op.f("pk_live")),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_live_content", "live", ["content", "strand"], unique=False)
+    op.create_index("ix_live_content", "live", ["content", "strand", "vfrom"], unique=False)
     op.create_index("ix_live_strand_pos", "live", ["strand", "pos"], unique=False)
     op.create_index("ix_live_strand_vfrom", "live", ["strand", "vfrom"], unique=False)
     op.create_table(
@@ -278,7 +278,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("strand", "path", "vto", name=op.f("pk_past")),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_past_content", "past", ["content", "strand"], unique=False)
+    op.create_index("ix_past_content", "past", ["content", "strand", "vfrom"], unique=False)
     op.create_index("ix_past_strand_pos", "past", ["strand", "pos"], unique=False)
     op.create_index("ix_past_strand_vfrom", "past", ["strand", "vfrom"], unique=False)
     op.create_index("ix_past_strand_vto", "past", ["strand", "vto"], unique=False)

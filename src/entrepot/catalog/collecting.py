@@ -1,0 +1,154 @@
+"""How contents and objects end: the collector's steps, each a short transaction that may be repeated.
+
+    used ──condemn──► condemned ──(grace)──► doom ──► rows gone, object doomed ──► bytes gone ──► object row gone
+                          └── found again, or referred to: used
+
+1. `unreferenced` and `condemn`: nothing refers to the content, and its mark is older than the grace.
+2. `doomable` and `doom`, after another grace: **lock the row first, then look** in a second statement. One statement
+   that does both waits for an uploader's lock and then still judges by the rows from before it waited; that lost data.
+   Whoever inserts an entry takes a lock on the content it names (its foreign key), so it either was there when we look,
+   or waits and finds the content gone.
+3. `doomed_objects`, the bytes are deleted (missing is fine), `forget_object`. A crash anywhere is finished by the next
+   run.
+
+`expire_placing` gives up objects that were reserved and never named. Nothing is ever deleted because a listing of the
+store shows it and the catalogue does not: that would race with a slow commit.
+"""
+
+# ruff: noqa: S608 - statements are put together from constants of this floor, values are always bound
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from entrepot.catalog.reach import is_referenced
+from entrepot.catalog.schema.types import to_micros
+from entrepot.catalog.statements import Sql
+
+__all__ = [
+    "DoomedObject",
+    "condemn",
+    "doom",
+    "doomable",
+    "doomed_objects",
+    "expire_placing",
+    "forget_object",
+    "unreferenced",
+]
+
+_NOTHING_REFERS = (
+    "NOT EXISTS (SELECT 1 FROM live AS l WHERE l.content = c.id) "
+    "AND NOT EXISTS (SELECT 1 FROM past AS p WHERE p.content = c.id) "
+    "AND NOT EXISTS (SELECT 1 FROM upload AS u WHERE u.content = c.id)"
+)
+_PAGE_END = Sql(
+    "SELECT max(id) AS last, count(*) AS n "
+    "FROM (SELECT id FROM content WHERE id > :after ORDER BY id LIMIT :limit) AS s"
+)
+_UNREFERENCED = Sql(
+    "SELECT c.id FROM content AS c WHERE c.id > :after AND c.id <= :last AND c.state = 0 AND c.touched < :before "
+    f"AND {_NOTHING_REFERS} ORDER BY c.id"
+)
+_CONDEMN = Sql(
+    "UPDATE content SET state = 1, touched = :at "
+    "WHERE id IN (SELECT value FROM {ids}) AND state = 0 AND touched < :before"
+)
+_DOOMABLE = Sql("SELECT id FROM content WHERE state = 1 AND touched < :before ORDER BY touched LIMIT :limit")
+_LOCK = Sql("SELECT state, touched FROM content WHERE id = :content {for_update}")
+_KEEP = Sql("UPDATE content SET state = 0 WHERE id = :content")
+_PLACES = Sql("SELECT object, sum(len) AS size FROM extent WHERE content = :content GROUP BY object ORDER BY object")
+_DROP_EXTENTS = Sql("DELETE FROM extent WHERE content = :content")
+_DROP_CONTENT = Sql("DELETE FROM content WHERE id = :content")
+_LOWER = Sql("UPDATE object SET live_bytes = live_bytes - :size WHERE id = :object")
+_DOOM_EMPTY = Sql(
+    "UPDATE object SET state = 'doomed' WHERE id = :object AND state = 'placed' "
+    "AND NOT EXISTS (SELECT 1 FROM extent AS e WHERE e.object = :object)"
+)
+_DOOMED = Sql(
+    # The first condition is that of the partial index, word for word.
+    "SELECT id, store, key, size FROM object WHERE state != 'placed' AND state = 'doomed' AND id > :after "
+    "ORDER BY id LIMIT :limit"
+)
+_FORGET = Sql("DELETE FROM object WHERE id = :object AND state = 'doomed'")
+_EXPIRE = Sql(
+    "UPDATE object SET state = 'doomed' WHERE state != 'placed' AND state = 'placing' AND created_at < :before"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DoomedObject:
+    """Bytes that nothing refers to any more."""
+
+    n: int
+    store: str
+    key: str
+    size: int
+
+
+def unreferenced(conn: Connection, *, before: datetime, after: int, limit: int) -> tuple[list[int], int | None]:
+    """Contents to condemn among the next `limit`; and the number to go on after, None at the end. A plain read.
+
+    Args:
+        before: Only those last marked before this.
+        after: The number that the page before gave; 0 to begin.
+    """
+    looked = _PAGE_END(conn, after=after, limit=limit).one()
+    if not looked.n:
+        return [], None
+    rows = _UNREFERENCED(conn, after=after, last=looked.last, before=to_micros(before))
+    return [int(row.id) for row in rows], int(looked.last) if looked.n == limit else None
+
+
+def condemn(conn: Connection, contents: Sequence[int], *, before: datetime, at: datetime) -> int:
+    """Condemn those that are still in use by name only and were not marked since; how many."""
+    if not contents:
+        return 0
+    return _CONDEMN(conn, ids=list(contents), before=to_micros(before), at=to_micros(at)).rowcount
+
+
+def doomable(conn: Connection, *, before: datetime, limit: int) -> list[int]:
+    """Contents that were condemned before this time."""
+    return [int(row.id) for row in _DOOMABLE(conn, before=to_micros(before), limit=limit)]
+
+
+def doom(conn: Connection, content: int, *, before: datetime) -> bool:
+    """End one content, unless something refers to it or found it again; whether it ended.
+
+    Its rows go at once. Objects left without any extent are doomed; a pack that still has some only counts fewer bytes.
+    """
+    row = _LOCK(conn, content=content).first()
+    if row is None or row.state != 1 or row.touched >= to_micros(before):
+        return False
+    if is_referenced(conn, content):
+        _KEEP(conn, content=content)
+        return False
+    places = _PLACES(conn, content=content).all()
+    _DROP_EXTENTS(conn, content=content)
+    _DROP_CONTENT(conn, content=content)
+    for place in places:
+        _LOWER(conn, object=place.object, size=int(place.size))
+        # The row is locked by now: who else ends a content of this object has committed, or waits.
+        _DOOM_EMPTY(conn, object=place.object)
+    return True
+
+
+def doomed_objects(conn: Connection, *, after: int = 0, limit: int) -> list[DoomedObject]:
+    """Objects whose bytes can be deleted, in order of number. The doom is committed: that order matters."""
+    return [DoomedObject(int(r.id), r.store, r.key, int(r.size)) for r in _DOOMED(conn, after=after, limit=limit)]
+
+
+def forget_object(conn: Connection, n: int) -> bool:
+    """Remove the row of a doomed object after its bytes are gone; whether it was there."""
+    return _FORGET(conn, object=n).rowcount == 1
+
+
+def expire_placing(conn: Connection, *, before: datetime) -> int:
+    """Doom objects that were reserved before this time and never named; how many.
+
+    A commit that names one of them at the same moment waits for this, finds the reservation gone and fails.
+    """
+    return _EXPIRE(conn, before=to_micros(before)).rowcount
