@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from entrepot.catalog.schema import collection, membership, old_slug, project, team, version
+from entrepot.catalog.schema import collection, licence, membership, old_slug, project, team, version
+from entrepot.model import names
 from entrepot.model.values import Collection, Project, Role, Trash
 
 
@@ -79,6 +80,7 @@ def _value(row: Row[Any]) -> Project:
         team_name=row.team_name,
         personal=row.personal,
         default_licence=row.default_licence,
+        default_licence_name=row.default_licence_name,
         allocation=row.allocation,
         default_expiry_s=row.default_expiry_s,
         retention_s=row.retention_s,
@@ -92,10 +94,23 @@ def _value(row: Row[Any]) -> Project:
 
 #: Runs with {"asking": user number}.
 _SELECT: Select[Any] = (
-    select(project, team.c.name.label("team_name"), func.coalesce(membership.c.role, 0).label("role"))
+    select(
+        project,
+        team.c.name.label("team_name"),
+        licence.c.name.label("default_licence_name"),
+        func.coalesce(membership.c.role, 0).label("role"),
+    )
     .join_from(project, team, project.c.team == team.c.id)
+    .join(licence, project.c.default_licence == licence.c.id)
     .outerjoin(membership, (membership.c.team == project.c.team) & (membership.c.user == bindparam("asking")))
 )
+
+
+def find_by(conn: Connection, key: int | UUID | str, *, user: int | None) -> tuple[Project, Role] | None:
+    """`find` by whatever a caller has: the number, the uid or the slug."""
+    if isinstance(key, int):
+        return find(conn, user=user, n=key)
+    return find(conn, user=user, uid=key) if isinstance(key, UUID) else find(conn, user=user, slug=key)
 
 
 def find(
@@ -107,8 +122,10 @@ def find(
         query = query.where(project.c.id == n)
     elif uid is not None:
         query = query.where(project.c.uid == uid)
-    else:
+    elif slug is not None and names.storable(slug):
         query = query.where(project.c.slug == slug)
+    else:
+        return None
     row = conn.execute(query, asking).first()
     if row is None and slug is not None:
         led = conn.execute(select(old_slug.c.project).where(old_slug.c.scope == 0, old_slug.c.slug == slug)).scalar()

@@ -109,19 +109,39 @@ def create(
     return depot.catalog.write(work)
 
 
-def update(depot: Depot, actor: Actor, key: LicenceKey, *, name: str | None = None, url: str | None = None) -> Licence:
-    """Change what is given. Staff only.
+def update(
+    depot: Depot,
+    actor: Actor,
+    key: LicenceKey,
+    *,
+    name: str | None = None,
+    url: str | None = None,
+    permissions: Sequence[str] | None = None,
+    conditions: Sequence[str] | None = None,
+    limitations: Sequence[str] | None = None,
+    domains: Sequence[str] | None = None,
+) -> Licence:
+    """Change what is given; a list that is given replaces the whole one. Staff only.
 
     Raises:
         NameTaken
         Conflict: It is the default of new projects, which finds it by its name.
     """
     _require(actor)
+    given = {
+        Descriptor.PERMISSIONS: permissions,
+        Descriptor.CONDITIONS: conditions,
+        Descriptor.LIMITATIONS: limitations,
+        Descriptor.DOMAINS: domains,
+    }
+    lists = {kind.value: _bounded(kind, _descriptors(words)) for kind, words in given.items() if words is not None}
     now = depot.now()
 
     def work(conn: Connection) -> Licence:
         found = _find(conn, key, lock=True)
-        values: dict[str, Any] = {}
+        values: dict[str, Any] = {
+            field: list(words) for field, words in lists.items() if words != getattr(found, field)
+        }
         if name is not None and _name(name) != found.name:
             _require_not_default(depot, found, "renamed")
             values["name"] = _name(name)
@@ -135,11 +155,15 @@ def update(depot: Depot, actor: Actor, key: LicenceKey, *, name: str | None = No
             rows.change(conn, found.n, values)
         except ConstraintViolated as clash:
             raise _taken(values["name"]) from clash
-        before = {field: getattr(found, field) for field in values}
+        before = {field: _plain(getattr(found, field)) for field in values}
         record(conn, actor, "licence.updated", at=now, subject=_id(found), before=before, after=values)
         return _find(conn, found.n)
 
     return depot.catalog.write(work)
+
+
+def _plain(value: str | tuple[str, ...]) -> str | list[str]:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def delete(depot: Depot, actor: Actor, key: LicenceKey) -> Licence:
@@ -199,9 +223,7 @@ def _relist(
         after = change(before)
         if after == before:
             return found
-        if len(after) > MAX_DESCRIPTORS:
-            raise Invalid(f"A licence has at most {MAX_DESCRIPTORS} {kind}; this would be {len(after)}.")
-        rows.change(conn, found.n, {kind.value: list(after)})
+        rows.change(conn, found.n, {kind.value: list(_bounded(kind, after))})
         record(
             conn,
             actor,
@@ -214,6 +236,12 @@ def _relist(
         return _find(conn, found.n)
 
     return depot.catalog.write(work)
+
+
+def _bounded(kind: Descriptor, words: tuple[str, ...]) -> tuple[str, ...]:
+    if len(words) > MAX_DESCRIPTORS:
+        raise Invalid(f"A licence has at most {MAX_DESCRIPTORS} {kind}; this would be {len(words)}.")
+    return words
 
 
 def _require(actor: Actor) -> None:

@@ -35,7 +35,10 @@ def add(depot: Depot, actor: Actor, team: TeamKey, user: UserKey, role: Role = R
         if not person.is_active:
             raise Invalid(f"The account of {person.name} is deactivated. Have it reactivated first.")
         _require_role(role)
-        already = Conflict(f"{person.name} is already a member of team {found.name}. Change the role instead.")
+        already = Conflict(
+            f"{person.name} is already a member of team {found.name}. Change the role instead.",
+            details={"reason": "member"},
+        )
         if rows.member(conn, found.n, person.n) is not None:
             raise already
         try:
@@ -84,6 +87,20 @@ def update(depot: Depot, actor: Actor, team: TeamKey, user: UserKey, role: Role)
         return _member(conn, found.n, person)
 
     return depot.catalog.write(work)
+
+
+def put(depot: Depot, actor: Actor, team: TeamKey, user: UserKey, role: Role) -> Membership:
+    """Make somebody a member with this role, whether they are one already or not. The team's admins.
+
+    Raises:
+        Invalid: As `add` and `update` say.
+    """
+    try:
+        return add(depot, actor, team, user, role)
+    except Conflict as already:
+        if already.details.get("reason") != "member":
+            raise
+        return update(depot, actor, team, user, role)
 
 
 def remove(depot: Depot, actor: Actor, team: TeamKey, user: UserKey) -> Membership:

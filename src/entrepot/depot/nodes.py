@@ -80,30 +80,40 @@ def reactivate(depot: Depot, actor: Actor, key: NodeKey) -> Node:
     return _switch(depot, actor, key, active=True)
 
 
-def resolve_node(depot: Depot, n: int) -> Node:
-    """The active node of a number, as a request's header names it.
+def resolve_node(depot: Depot, key: NodeKey) -> Node:
+    """The active node that a request's header names.
 
     Raises:
         Invalid: There is none, or it is deactivated.
     """
-    with depot.catalog.read() as conn:
-        found = rows.find(conn, n=n) if 0 < n <= ids.MAX_N else None
-    if found is None or not found.is_active:
-        why = "there is no such node" if found is None else "the node is deactivated"
-        raise Invalid(f"Node {n} cannot be acted for: {why}.", details={"field": "node", "node": n})
+    try:
+        if isinstance(key, int) and not 0 < key <= ids.MAX_N:
+            raise NotFound(f"There is no node {key}.")
+        with depot.catalog.read() as conn:
+            found = locate(conn, key)
+    except NotFound:
+        raise _unusable(key, "there is no such node") from None
+    if not found.is_active:
+        raise _unusable(key, "the node is deactivated")
     return found
 
 
-def acting_for(depot: Depot, actor: Actor, n: int) -> Actor:
-    """The actor, on behalf of the node of that number.
+def _unusable(key: NodeKey, why: str) -> Invalid:
+    shown = ids.encode(Noun.NODE, key) if isinstance(key, UUID) else key
+    return Invalid(f"Node {shown} cannot be acted for: {why}.", details={"field": "node", "node": shown})
+
+
+def acting_for(depot: Depot, actor: Actor, key: NodeKey) -> Actor:
+    """The actor, on behalf of a node.
 
     Raises:
-        Invalid: As `resolve_node` says.
+        Invalid: There is no such node, or it is deactivated.
         Forbidden: The actor's token is bound to another node.
     """
-    if actor.node is not None and actor.node != n:
-        raise Forbidden(f"This token is bound to node {actor.node}; it cannot act for node {n}.")
-    return actor.acting_for(resolve_node(depot, n).n)
+    node = resolve_node(depot, key)
+    if actor.node is not None and actor.node != node.n:
+        raise Forbidden(f"This token is bound to another node; it cannot act for node {node.name}.")
+    return actor.acting_for(node.n)
 
 
 def locate(conn: Connection, key: NodeKey, *, lock: bool = False) -> Node:

@@ -28,6 +28,9 @@ from entrepot.model.values import Page, Scope, Token, User
 #: The catalogue's number, the uid, or `tok_…`.
 TokenKey: TypeAlias = int | UUID | str
 
+#: The catalogue's number, the uid, or the slug.
+ProjectKey: TypeAlias = int | UUID | str
+
 MAX_TOKEN_NAME = 255
 MAX_PROJECTS = 1000
 _ORDER = (Scope.READ, Scope.WRITE, Scope.ADMIN)
@@ -48,7 +51,7 @@ def create(
     scope: Scope,
     name: str = "",
     user: UserKey | None = None,
-    projects: Sequence[int] | None = None,
+    projects: Sequence[ProjectKey] | None = None,
     node: NodeKey | None = None,
     expires_at: datetime | None = None,
     never: bool = False,
@@ -58,7 +61,7 @@ def create(
     It needs a login, or a token of scope admin that is not limited to projects.
 
     Args:
-        projects: Numbers of projects, if the token shall reach only these.
+        projects: By number, uid or slug, if the token shall reach only these.
         node: Bind it to a node; staff only.
         expires_at: Not given, the server's usual lifetime, and no longer than the token it is made with.
         never: It has no end, on purpose.
@@ -218,22 +221,24 @@ def _require_scope(actor: Actor, scope: Scope) -> None:
         raise Forbidden(f"You are here with scope {actor.scope} and cannot make a token of scope {scope}.")
 
 
-def _projects(conn: Connection, actor: Actor, projects: Sequence[int] | None) -> tuple[int, ...] | None:
+def _projects(conn: Connection, actor: Actor, projects: Sequence[ProjectKey] | None) -> tuple[int, ...] | None:
     """The numbers, each of a project that the caller may see; those of the caller's own limit where none are given."""
     if projects is None:
         return actor.projects
-    wanted = tuple(dict.fromkeys(projects))
-    if not wanted or len(wanted) > MAX_PROJECTS:
+    if not 1 <= len(projects) <= MAX_PROJECTS:
         raise Invalid(
-            f"A token can be limited to 1 to {MAX_PROJECTS} projects, not {len(wanted)}. "
+            f"A token can be limited to 1 to {MAX_PROJECTS} projects, not {len(projects)}. "
             "To give it all of its user's projects, do not limit it.",
             details={"field": "projects"},
         )
-    for n in wanted:
-        found = project_rows.find(conn, user=actor.user, n=n)
-        if found is None or not may(actor, Action.VIEW_PROJECT, Standing(found[1], n)):
-            raise NotFound(f"There is no project {n}, or you may not see it.", details={"field": "projects"})
-    return wanted
+    wanted: list[int] = []
+    for key in projects:
+        found = project_rows.find_by(conn, key, user=actor.user)
+        if found is None or not may(actor, Action.VIEW_PROJECT, Standing(found[1], found[0].n)):
+            shown = ids.encode(Noun.PROJECT, key) if isinstance(key, UUID) else key
+            raise NotFound(f"There is no project {shown}, or you may not see it.", details={"field": "projects"})
+        wanted.append(found[0].n)
+    return tuple(dict.fromkeys(wanted))
 
 
 def _node(conn: Connection, actor: Actor, node: NodeKey | None) -> int | None:

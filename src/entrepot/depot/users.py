@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from entrepot.catalog import licences as licence_rows
 from entrepot.catalog import projects as project_rows
@@ -22,7 +23,7 @@ from entrepot.depot import paging, passwords
 from entrepot.depot.context import Depot
 from entrepot.depot.events import record
 from entrepot.depot.people import UserKey, id_of, locate, logged_in, managed, shown
-from entrepot.model import names
+from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor, Standing, may, require
 from entrepot.model.errors import (
     Conflict,
@@ -32,6 +33,7 @@ from entrepot.model.errors import (
     Trashed,
     Unavailable,
 )
+from entrepot.model.ids import Noun
 from entrepot.model.values import Page, Person, Role, Scope, User
 
 MAX_PERSON_NAME = 150
@@ -51,7 +53,7 @@ class UserChanges:
     last_name: str | None = None
     is_staff: bool | None = None
     is_active: bool | None = None
-    default_project: int | None = None
+    default_project: int | UUID | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,20 +361,21 @@ def _require_other_staff(conn: Connection, user: User) -> None:
         raise Conflict(f"{user.name} is the only active staff of this server. Make somebody else staff first.")
 
 
-def _writable_project(conn: Connection, user: User, n: int) -> int:
-    """The project, if the user (not whoever asks for them) may create in it."""
-    found = project_rows.find(conn, user=user.n, n=n)
+def _writable_project(conn: Connection, user: User, key: int | UUID | str) -> int:
+    """The number of a project, if the user (not whoever asks for them) may create in it."""
+    found = project_rows.find_by(conn, key, user=user.n)
     owner = Actor(user=user.n, staff=user.is_staff, scope=Scope.ADMIN)
-    if found is None or not may(owner, Action.VIEW_PROJECT, Standing(found[1], n)):
-        raise NotFound(f"There is no project {n}, or {user.name} may not see it.")
+    if found is None or not may(owner, Action.VIEW_PROJECT, Standing(found[1], found[0].n)):
+        shown = ids.encode(Noun.PROJECT, key) if isinstance(key, UUID) else key
+        raise NotFound(f"There is no project {shown}, or {user.name} may not see it.")
     if found[0].trash is not None:
         raise Trashed(f"Project {found[0].name} is deleted; reinstate it first.")
-    if not may(owner, Action.CREATE, Standing(found[1], n)):
+    if not may(owner, Action.CREATE, Standing(found[1], found[0].n)):
         raise Invalid(
             f"{user.name} may not write to project {found[0].name}, so it cannot be where their data goes by default.",
             details={"field": "default_project"},
         )
-    return n
+    return found[0].n
 
 
 def _email(value: str) -> str:

@@ -200,6 +200,7 @@ class Project:
     team_name: str
     personal: bool
     default_licence: int
+    default_licence_name: str
     allocation: int | None
     default_expiry_s: int | None
     retention_s: int | None

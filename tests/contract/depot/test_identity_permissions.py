@@ -223,6 +223,7 @@ CASES: Mapping[str, Case] = {
     # members
     "members.add": Case(add_member, keeps_team),
     "members.update": Case(lambda c, a: members.update(c.depot, a, c.team.n, "extra", Role.WRITE), keeps_team),
+    "members.put": Case(lambda c, a: members.put(c.depot, a, c.team.n, "extra", Role.READ), keeps_team),
     "members.remove": Case(remove_member, keeps_team),
     "members.list": Case(lambda c, a: members.list_members(c.depot, a, c.team.n), sees_team),
     "members.role_of": Case(lambda c, a: members.role_of(c.depot, a, c.team.n, "reader"), keeps_team),
