@@ -29,6 +29,7 @@ dialect needs it, leaves) to statuses; the SDK turns a problem document back int
     │   ├── Trashed          deleted; reinstate it first
     │   ├── WrongState       an upload, ingest or task is past that step
     │   ├── KindMismatch     files, tables and records do not mix here
+    │   ├── InProgress       the same request is being carried out; repeat it in a moment
     │   ├── AlreadyRunning   a second server on the same data folder
     │   └── PreconditionFailed  If-Match and friends
     ├── TooLarge           beyond a limit of this server
@@ -61,6 +62,7 @@ __all__ = [
     "Frozen",
     "Gone",
     "Hidden",
+    "InProgress",
     "Invalid",
     "InvalidName",
     "KindMismatch",
@@ -224,6 +226,13 @@ class WrongState(Conflict):
 
 class KindMismatch(Conflict):
     code = "kind_mismatch"
+
+
+class InProgress(Conflict):
+    """The same request, by its idempotency key, is being carried out. `details["retry_after_s"]` says when to ask."""
+
+    code = "in_progress"
+    retryable = True
 
 
 class AlreadyRunning(Conflict):

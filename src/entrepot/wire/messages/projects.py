@@ -36,7 +36,7 @@ class Project(Answer):
     description: str
     team: str
     personal: bool
-    role: RoleName = Field(description="The caller's.")
+    role: RoleName | None = Field(default=None, description="The caller's; only reads tell it.")
     default_licence: str
     allocation: int | None
     default_expiry_s: int | None

@@ -10,7 +10,7 @@ from entrepot.wire.messages.versions import Version
 
 class SearchRow(Answer):
     version: Version
-    snippet: str | None = Field(default=None, description="Where the words were found.")
+    score: float = Field(description="Comparable within one answer only; larger is better.")
 
 
 class SearchPage(Answer):

@@ -16,6 +16,9 @@ class NewSlot(Request):
     crc32c: Crc32c | None = None
 
 
+SlotState = Literal["waiting", "full"]
+
+
 class Slot(Answer):
     """`url` is null for callers who may not write, and once the slot takes no more bytes."""
 
@@ -24,7 +27,7 @@ class Slot(Answer):
     url: str | None
     headers: dict[str, str] = Field(description="To be sent with the bytes.")
     expires_at: Instant
-    state: Literal["waiting", "receiving", "full", "closed"]
+    state: SlotState
     length: int | None
     received: int
 

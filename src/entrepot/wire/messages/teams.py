@@ -28,7 +28,6 @@ class Team(Answer):
 
 class Member(Answer):
     user: str
-    user_id: str
     role: RoleName
     created_at: Instant
 

@@ -8,10 +8,12 @@ from pydantic import Field
 
 from entrepot.wire.messages.base import Answer, Instant
 
+UploadState = Literal["open", "finished", "aborted"]
+
 
 class Upload(Answer):
     id: str
-    state: Literal["open", "finished", "aborted"]
+    state: UploadState
     offset: int = Field(description="Where the sender goes on.")
     length: int | None
     file_name: str | None

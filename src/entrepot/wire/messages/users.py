@@ -25,9 +25,7 @@ class UserChanges(Changes):
     first_name: str = ""
     last_name: str = ""
     staff: bool = False
-    default_project: str | None = Field(
-        default=None, description="Where things go that name no project; null is the personal project."
-    )
+    default_project: str = Field(default="", description="Id or slug: where things go that name no project.")
 
 
 class NewPassword(Request):
