@@ -57,5 +57,5 @@ wheel: setup ## build the wheel and check that its base install is the client al
 	@scripts/check-wheel
 
 clean: ## remove .venv, caches and what the demonstration left
-	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist artifacts
+	rm -rf .venv .env-clients .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist artifacts
 	find src tests bench scripts examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
