@@ -1,7 +1,108 @@
-"""Entrepot: one home for data files, typed tables and record sets."""
+"""Entrepot: one home for data files, typed tables and record sets.
+
+`import entrepot` gives the client: `entrepot.Client`, and the errors it raises, which are the server's too. They are
+loaded when they are first named, so that the command line starts fast.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from entrepot._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from entrepot.client.client import Client as Client
+    from entrepot.client.progress import Progress as Progress
+    from entrepot.model.errors import AlreadyRunning as AlreadyRunning
+    from entrepot.model.errors import BadCredentials as BadCredentials
+    from entrepot.model.errors import BadCursor as BadCursor
+    from entrepot.model.errors import BadSignature as BadSignature
+    from entrepot.model.errors import Conflict as Conflict
+    from entrepot.model.errors import Corrupt as Corrupt
+    from entrepot.model.errors import DigestMismatch as DigestMismatch
+    from entrepot.model.errors import DiskFull as DiskFull
+    from entrepot.model.errors import EntrepotError as EntrepotError
+    from entrepot.model.errors import EntryNotFound as EntryNotFound
+    from entrepot.model.errors import Expired as Expired
+    from entrepot.model.errors import Forbidden as Forbidden
+    from entrepot.model.errors import Frozen as Frozen
+    from entrepot.model.errors import Gone as Gone
+    from entrepot.model.errors import Hidden as Hidden
+    from entrepot.model.errors import Invalid as Invalid
+    from entrepot.model.errors import InvalidName as InvalidName
+    from entrepot.model.errors import KindMismatch as KindMismatch
+    from entrepot.model.errors import LengthMismatch as LengthMismatch
+    from entrepot.model.errors import Malformed as Malformed
+    from entrepot.model.errors import NameTaken as NameTaken
+    from entrepot.model.errors import NotFound as NotFound
+    from entrepot.model.errors import OffsetMismatch as OffsetMismatch
+    from entrepot.model.errors import PathTaken as PathTaken
+    from entrepot.model.errors import PreconditionFailed as PreconditionFailed
+    from entrepot.model.errors import QuotaExceeded as QuotaExceeded
+    from entrepot.model.errors import RateLimited as RateLimited
+    from entrepot.model.errors import ShuttingDown as ShuttingDown
+    from entrepot.model.errors import SourceChanged as SourceChanged
+    from entrepot.model.errors import StaleRevision as StaleRevision
+    from entrepot.model.errors import TooLarge as TooLarge
+    from entrepot.model.errors import Trashed as Trashed
+    from entrepot.model.errors import Unauthenticated as Unauthenticated
+    from entrepot.model.errors import Unavailable as Unavailable
+    from entrepot.model.errors import Unsupported as Unsupported
+    from entrepot.model.errors import WrongState as WrongState
+
+__all__ = [
+    "AlreadyRunning",
+    "BadCredentials",
+    "BadCursor",
+    "BadSignature",
+    "Client",
+    "Conflict",
+    "Corrupt",
+    "DigestMismatch",
+    "DiskFull",
+    "EntrepotError",
+    "EntryNotFound",
+    "Expired",
+    "Forbidden",
+    "Frozen",
+    "Gone",
+    "Hidden",
+    "Invalid",
+    "InvalidName",
+    "KindMismatch",
+    "LengthMismatch",
+    "Malformed",
+    "NameTaken",
+    "NotFound",
+    "OffsetMismatch",
+    "PathTaken",
+    "PreconditionFailed",
+    "Progress",
+    "QuotaExceeded",
+    "RateLimited",
+    "ShuttingDown",
+    "SourceChanged",
+    "StaleRevision",
+    "TooLarge",
+    "Trashed",
+    "Unauthenticated",
+    "Unavailable",
+    "Unsupported",
+    "WrongState",
+    "__version__",
+]
+
+_ELSEWHERE = {"Client": "entrepot.client.client", "Progress": "entrepot.client.progress"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'entrepot' has no attribute {name!r}")
+    found = getattr(importlib.import_module(_ELSEWHERE.get(name, "entrepot.model.errors")), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -31,6 +31,7 @@ dialect needs it, leaves) to statuses; the SDK turns a problem document back int
     │   ├── KindMismatch     files, tables and records do not mix here
     │   ├── InProgress       the same request is being carried out; repeat it in a moment
     │   ├── AlreadyRunning   a second server on the same data folder
+    │   ├── SourceChanged    a local file did not hold still while it was read
     │   └── PreconditionFailed  If-Match and friends
     ├── TooLarge           beyond a limit of this server
     │   └── QuotaExceeded    beyond the project's allocation
@@ -76,6 +77,7 @@ __all__ = [
     "QuotaExceeded",
     "RateLimited",
     "ShuttingDown",
+    "SourceChanged",
     "StaleRevision",
     "TooLarge",
     "Trashed",
@@ -237,6 +239,12 @@ class InProgress(Conflict):
 
 class AlreadyRunning(Conflict):
     code = "already_running"
+
+
+class SourceChanged(Conflict):
+    """A local file is not what it was when it was looked at. `details["path"]` says which."""
+
+    code = "source_changed"
 
 
 class PreconditionFailed(Conflict):

@@ -1,0 +1,427 @@
+"""Making a version equal to a folder: only what the server does not have is sent, and all of it becomes one revision.
+
+    look      every file's path, size and time; what cannot be stored is said before anything else happens
+    hash      what changed since last time (the stat cache knows the rest)
+    compare   with the listing of the version's newest revision: added, changed, renamed, removed
+    ask       which of the new contents the server may take from what the caller can read there already
+    send      the others, restartable and in parallel
+    commit    once, against the revision that was compared with
+
+If somebody else commits meanwhile and touched other paths, the commit is repeated on top of theirs; if they touched
+the same ones, nothing is changed and the push says which. A push that is killed goes on where it stopped when it is
+run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from entrepot.client import pins
+from entrepot.client.journal import Journal
+from entrepot.client.parallel import Stop, each
+from entrepot.client.pins import Thing
+from entrepot.client.plan import Plan, make_plan
+from entrepot.client.progress import OnProgress, Tally
+from entrepot.client.statcache import StatCache, stat_of
+from entrepot.client.transfer import PARALLEL, FileSource, Sender, Source
+from entrepot.client.transport import Transport, segment
+from entrepot.client.tree import ATTEMPTS, LocalFile, LocalTree, Problem, again, digest_file, scan
+from entrepot.model import names
+from entrepot.model.digests import parse_sha256, sha256_text
+from entrepot.model.errors import (
+    Conflict,
+    Invalid,
+    KindMismatch,
+    NameTaken,
+    NotFound,
+    SourceChanged,
+    StaleRevision,
+)
+from entrepot.model.values import Kind
+from entrepot.wire.messages.entries import (
+    Add,
+    Change,
+    Committed,
+    DiffPage,
+    EntryPage,
+    Known,
+    KnownRequest,
+    NewCommit,
+    Remove,
+    Rename,
+)
+from entrepot.wire.messages.projects import ProjectDetail
+from entrepot.wire.messages.server import Server
+from entrepot.wire.messages.versions import CopyVersion, NewVersion, Version, VersionWithSlots
+
+__all__ = ["PushOptions", "Pushed", "push"]
+
+_REBASES = 5
+_ASK = 1000
+#: A commit may take as long as the server needs for a hundred thousand entries.
+_COMMIT_PATIENCE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class PushOptions:
+    """How to push.
+
+    Args:
+        keep: Leave files that only the version has. A single file is always pushed so.
+        name: Of the dataset, if it is made by this push; otherwise its slug is its name.
+        follow_links: Take what symbolic links lead to.
+        dry_run: Work everything out and change nothing.
+    """
+
+    message: str = ""
+    keep: bool = False
+    name: str | None = None
+    description: str = ""
+    follow_links: bool = False
+    dry_run: bool = False
+    parallel: int = PARALLEL
+
+
+@dataclass(slots=True)
+class Pushed:
+    """What a push did, or with `dry_run` would do.
+
+    Args:
+        version: As it is now; None where a dry run found no dataset yet.
+        made: `dataset` or `version` if the push made one; None otherwise.
+        sent: Contents and bytes that went over the network. What the server had already is not in it.
+        on_top_of: Revisions of others that the commit was moved on top of.
+    """
+
+    version: Version | None
+    plan: Plan
+    made: str | None = None
+    sent_files: int = 0
+    sent_bytes: int = 0
+    total_files: int = 0
+    total_bytes: int = 0
+    on_top_of: int = 0
+    dry_run: bool = False
+    skipped: list[Problem] = field(default_factory=list)
+    clashes: list[tuple[str, ...]] = field(default_factory=list)
+    ignored: int = 0
+
+    @property
+    def changed(self) -> bool:
+        return not self.plan.is_empty
+
+
+@dataclass(slots=True)
+class _Target:
+    """Where a push goes. `record` is None while the dataset does not exist."""
+
+    record: Version | None
+    prefix: str | None
+    project: str
+    dataset: str
+    made: str | None = None
+
+
+def push(
+    transport: Transport,
+    source: Path,
+    target: Thing,
+    options: PushOptions | None = None,
+    *,
+    journal: Journal,
+    stats: StatCache,
+    on_progress: OnProgress | None = None,
+) -> Pushed:
+    """Make the version that `target` names hold what `source` holds: a folder's files, or one file.
+
+    Raises:
+        InvalidName: Files that cannot be stored; `errors` names them all. Nothing was sent.
+        SourceChanged: A file did not hold still, three times.
+        StaleRevision: Somebody changed the same paths meanwhile; `errors` names them. Nothing was changed.
+        KindMismatch: The version is a table or records.
+    """
+    work = _Push(transport, options or PushOptions(), journal, stats, Tally(on_progress))
+    for attempt in range(ATTEMPTS):
+        try:
+            return work.run(source, target)
+        except SourceChanged:
+            # What was sent is in the journal, so another round costs only what really changed.
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("the loop returns or raises")
+
+
+class _Push:
+    def __init__(
+        self, transport: Transport, options: PushOptions, journal: Journal, stats: StatCache, tally: Tally
+    ) -> None:
+        self._transport = transport
+        self._options = options
+        self._journal = journal
+        self._stats = stats
+        self._tally = tally
+        self._stop = Stop()
+
+    def run(self, source: Path, thing: Thing) -> Pushed:
+        target = self._target(thing)
+        tree = self._look(source, target)
+        digests = self._hash(tree)
+        listing = self._listing(target)
+        options = self._options
+        plan = make_plan(digests, listing, keep=options.keep or source.is_file())
+        done = Pushed(
+            target.record,
+            plan,
+            total_files=len(tree.files),
+            total_bytes=tree.size,
+            dry_run=options.dry_run,
+            skipped=tree.skipped,
+            clashes=tree.clashes,
+            ignored=tree.ignored,
+        )
+        if plan.is_empty and target.record is not None:
+            return done
+        sources = self._unknown(tree, plan, listing)
+        done.sent_files, done.sent_bytes = len(sources), sum(source.size for source in sources)
+        if options.dry_run:
+            return done
+        uploads = self._send(sources, target)
+        self._commit(done, target, uploads)
+        self._journal.forget(self._transport.url, uploads)
+        return done
+
+    # --- where to -----------------------------------------------------------------------------------------------------
+
+    def _target(self, thing: Thing) -> _Target:
+        if isinstance(thing, str):
+            reference = pins.reference_of(thing)
+            if reference is not None and reference.revision is not None:
+                raise Invalid(
+                    f"{thing!r} names a revision, and revisions never change. Push to the version: "
+                    f"{reference.project}/{reference.dataset}@{reference.version}."
+                )
+            if reference is not None:
+                try:
+                    found = pins.pin(self._transport, thing)
+                except NotFound:
+                    if reference.version is not None:
+                        raise
+                    home = self._transport.get(f"/projects/{segment(reference.project)}", ProjectDetail)
+                    return _Target(None, reference.path, home.id, reference.dataset)
+                return self._existing(found.record, found.path)
+        found = pins.pin(self._transport, thing)
+        return self._existing(found.record, found.path)
+
+    def _existing(self, record: Version, prefix: str | None) -> _Target:
+        if record.kind is not Kind.FILES:
+            raise KindMismatch(
+                f"{record.label} is a {record.kind}; its content is checked as a whole and takes no single files. "
+                "Make a new version of it from a file instead."
+            )
+        return _Target(record, prefix, record.project, record.slug)
+
+    # --- what is here and there ---------------------------------------------------------------------------------------
+
+    def _look(self, source: Path, target: _Target) -> LocalTree:
+        self._tally.begin("scan")
+        if source.is_file():
+            return _single(source, target)
+        tree = scan(source, follow_links=self._options.follow_links, on_file=lambda _: self._tally.add(files=1))
+        tree.require_storable()
+        if target.prefix is not None:
+            tree.files = {
+                names.entry_path(f"{target.prefix}/{path}"): LocalFile(f"{target.prefix}/{path}", file.place, file.stat)
+                for path, file in tree.files.items()
+            }
+        self._tally.end()
+        return tree
+
+    def _hash(self, tree: LocalTree) -> dict[str, str]:
+        """Digests by path. A file that moves while it is read is looked at again a few times."""
+        self._tally.begin("hash", bytes_total=tree.size, files_total=len(tree.files))
+        digests: dict[str, str] = {}
+        present: dict[str, LocalFile] = {}
+
+        def work(file: LocalFile) -> None:
+            for attempt in range(ATTEMPTS):
+                read = 0
+
+                def count(size: int) -> None:
+                    nonlocal read
+                    self._stop.check()
+                    read += size
+                    self._tally.add(size, file_name=file.path)  # noqa: B023  called before the loop goes on
+
+                try:
+                    digest = digest_file(file, self._stats, count)
+                    break
+                except SourceChanged:
+                    self._tally.add(-read)
+                    if attempt == ATTEMPTS - 1:
+                        raise
+                    file = again(file)
+            self._tally.add(skipped=file.size - read, files=1)
+            digests[file.path] = sha256_text(digest)
+            present[file.path] = file
+
+        each(work, list(tree.files.values()), workers=2, stop=self._stop)
+        tree.files = {path: present[path] for path in tree.files}
+        self._tally.end()
+        return digests
+
+    def _listing(self, target: _Target) -> dict[str, str]:
+        """Digests by path of the version's newest revision, as far as the push is about it."""
+        if target.record is None:
+            return {}
+        self._tally.begin("list")
+        found: dict[str, str] = {}
+        address = f"/versions/{segment(target.record.id)}/entries"
+        prefix = None if target.prefix is None else f"{target.prefix}/"
+        asked = {"revision": target.record.revision, "prefix": prefix}
+        for page in self._transport.pages(address, EntryPage, asked, limit=1000):
+            found.update((entry.path, entry.sha256) for entry in page.rows)
+            self._tally.add(files=len(page.rows))
+        return found
+
+    def _unknown(self, tree: LocalTree, plan: Plan, listing: Mapping[str, str]) -> list[Source]:
+        """The contents that have to be sent, each once."""
+        have = set(listing.values())
+        wanted: dict[str, LocalFile] = {}
+        for path, digest in plan.contents.items():
+            if digest not in have:
+                wanted.setdefault(digest, tree.files[path])
+        asked = list(wanted)
+        for start in range(0, len(asked), _ASK):
+            question = KnownRequest(sha256=asked[start : start + _ASK])
+            for known in self._transport.post("/contents/known", Known, question, keyed=False).known:
+                wanted.pop(known, None)
+        return [FileSource(file, parse_sha256(digest)) for digest, file in wanted.items()]
+
+    # --- sending and committing ---------------------------------------------------------------------------------------
+
+    def _send(self, sources: list[Source], target: _Target) -> dict[bytes, str]:
+        total = sum(source.size for source in sources)
+        self._tally.begin("upload", bytes_total=total, files_total=len(sources))
+        sender = Sender(
+            self._transport,
+            self._journal,
+            project=target.project,
+            parallel=self._options.parallel,
+            tally=self._tally,
+            stop=self._stop,
+        )
+        uploads = sender.send_all(sources) if sources else {}
+        self._tally.end()
+        return uploads
+
+    def _commit(self, done: Pushed, target: _Target, uploads: Mapping[bytes, str]) -> None:
+        self._tally.begin("commit", files_total=len(done.plan))
+        record = self._ready(target)
+        changes = _changes(done.plan, uploads)
+        parts = self._parts(changes)
+        expected = record.revision
+        for number, part in enumerate(parts, 1):
+            message = self._options.message
+            if len(parts) > 1:
+                message = f"{message} (part {number} of {len(parts)})".strip()
+            committed, moved = self._commit_part(record.id, part, expected, message, done.plan)
+            done.on_top_of += moved
+            expected = committed.revision.number
+            record = committed.version
+        done.version = record
+        done.made = target.made
+        self._tally.end()
+
+    def _ready(self, target: _Target) -> Version:
+        """The version to commit to: the one that was compared with, its successor if that is frozen, or a new one."""
+        record = target.record
+        if record is None:
+            new = NewVersion(
+                project=target.project,
+                name=self._options.name or target.dataset,
+                slug=target.dataset,
+                description=self._options.description,
+                numbering="only",
+            )
+            try:
+                made = self._transport.post("/versions", VersionWithSlots, new)
+            except NameTaken as error:
+                raise StaleRevision(
+                    f"{target.dataset!r} was made by somebody else meanwhile. Push again to compare with what is there."
+                ) from error
+            target.made = "dataset"
+            return made
+        if record.frozen_at is None:
+            return record
+        copy = CopyVersion(revision=record.revision, numbering="next")
+        target.made = "version"
+        return self._transport.post(f"/versions/{segment(record.id)}/copy", Version, copy)
+
+    def _parts(self, changes: list[Change]) -> list[list[Change]]:
+        """All changes as one commit, unless the server takes fewer at a time."""
+        if len(changes) <= 10_000:
+            return [changes]
+        limit = max(1, self._transport.get("/", Server).limits.entries_per_commit)
+        return [changes[start : start + limit] for start in range(0, len(changes), limit)]
+
+    def _commit_part(
+        self, version: str, changes: list[Change], expected: int, message: str, plan: Plan
+    ) -> tuple[Committed, int]:
+        base = expected
+        for attempt in range(_REBASES + 1):
+            body = NewCommit(changes=changes, expected=expected, message=message)
+            try:
+                committed = self._transport.post(
+                    f"/versions/{segment(version)}/commits", Committed, body, patience_s=_COMMIT_PATIENCE_S
+                )
+                return committed, expected - base
+            except StaleRevision as error:
+                if attempt == _REBASES:
+                    raise
+                head = self._transport.get(f"/versions/{segment(version)}", Version)
+                if head.frozen_at is not None:
+                    raise Conflict(
+                        f"{head.label} was frozen meanwhile. Push again to start the next version."
+                    ) from error
+                self._require_apart(version, expected, head, plan)
+                expected = head.revision
+        raise AssertionError("the loop returns or raises")
+
+    def _require_apart(self, version: str, base: int, head: Version, plan: Plan) -> None:
+        """Raise if what others committed after `base` touches a path of ours."""
+        mine = plan.paths
+        both = []
+        asked = {"from": base, "to": head.revision}
+        for page in self._transport.pages(f"/versions/{segment(version)}/diff", DiffPage, asked):
+            both += [
+                path for row in page.rows for path in (row.path, row.old_path) if path is not None and path in mine
+            ]
+        if both:
+            more = f" and {len(both) - 1:,} more" if len(both) > 1 else ""
+            raise StaleRevision(
+                f"Somebody else changed {both[0]!r}{more} in {head.label} while you pushed. Nothing was changed; pull "
+                "first, or push again to replace their version.",
+                details={"revision": head.revision},
+                errors=[{"path": path} for path in both],
+            )
+
+
+def _single(source: Path, target: _Target) -> LocalTree:
+    """One file: to the path that was named, else to its own name at the top."""
+    path = names.entry_path(target.prefix or source.name)
+    return LocalTree(files={path: LocalFile(path, source, stat_of(source.stat()))})
+
+
+def _changes(plan: Plan, uploads: Mapping[bytes, str]) -> list[Change]:
+    """In the order the server applies them: what goes makes room for what comes."""
+    found: list[Change] = [Remove(op="remove", path=path) for path in plan.removed]
+    found += [Rename(op="rename", source=old, target=new) for new, old in plan.renamed.items()]
+    for path, digest in plan.contents.items():
+        upload = uploads.get(parse_sha256(digest))
+        if upload is None:
+            found.append(Add(op="add", path=path, sha256=digest))
+        else:
+            found.append(Add(op="add", path=path, upload=upload))
+    return found

@@ -1,0 +1,163 @@
+"""Relationships between versions, search, events and tasks: what is asked across datasets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from entrepot.client.pins import Thing
+from entrepot.client.resources.base import Resource, named
+from entrepot.client.transport import segment
+from entrepot.model.errors import Unavailable
+from entrepot.model.values import TaskState
+from entrepot.wire.messages.events import Event, EventPage
+from entrepot.wire.messages.relationships import Graph, NewRelationship, Relationship, RelationshipPage
+from entrepot.wire.messages.search import SearchPage, SearchRow
+from entrepot.wire.messages.tasks import Task, TaskPage
+
+__all__ = ["Events", "Relationships", "Search", "Tasks"]
+
+#: How long the server holds an answer back while nothing happens.
+_LONG_POLL_S = 20
+_ENDED = frozenset({TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED})
+
+
+class Relationships(Resource):
+    """Directed, typed edges: `derived_from` points from the result to its origin."""
+
+    def list(self, version: Thing, *, direction: str = "both", verb: str | None = None) -> Iterator[Relationship]:
+        """The edges of a version.
+
+        Args:
+            direction: `out` where it is the source, `in` where it is the target, or `both`.
+        """
+        asked = {"version": self._version_id(version), "direction": direction, "verb": verb}
+        yield from self._transport.rows("/relationships", RelationshipPage, asked)
+
+    def get(self, relationship: str) -> Relationship:
+        return self._transport.get(f"/relationships/{named('relationship', relationship)}", Relationship)
+
+    def create(
+        self,
+        source: Thing,
+        target: Thing,
+        verb: str,
+        *,
+        mode: str | None = None,
+        note: str | None = None,
+        at: datetime | None = None,
+        qualifiers: Mapping[str, Any] | None = None,
+        source_revision: int | None = None,
+        target_revision: int | None = None,
+    ) -> Relationship:
+        """Say how one version came from another. The same edge again is the one that is there."""
+        given: dict[str, Any] = {
+            "source": self._version_id(source),
+            "target": self._version_id(target),
+            "verb": verb,
+            "mode": mode,
+            "note": note,
+            "at": at,
+            "source_revision": source_revision,
+            "target_revision": target_revision,
+        }
+        given = {name: value for name, value in given.items() if value is not None}
+        if qualifiers is not None:
+            given["qualifiers"] = dict(qualifiers)
+        return self._transport.post("/relationships", Relationship, NewRelationship(**given))
+
+    def delete(self, relationship: str) -> None:
+        self._transport.send("DELETE", f"/relationships/{named('relationship', relationship)}")
+
+    def graph(self, version: Thing, *, direction: str = "both", depth: int | None = None) -> Graph:
+        """All that can be reached.
+
+        Args:
+            direction: `up` to what it was made of, `down` to what was made of it, or `both`.
+        """
+        asked = {"direction": direction, "depth": depth}
+        return self._transport.get(self._version(version, "/graph"), Graph, asked)
+
+
+class Search(Resource):
+    """Words in names, descriptions, tags, metadata and columns."""
+
+    def __call__(
+        self,
+        q: str,
+        *,
+        project: str | None = None,
+        kind: str | None = None,
+        tags: Sequence[str] = (),
+    ) -> Iterator[SearchRow]:
+        """What fits, best first, as far as the caller may see it."""
+        asked = {"q": q, "project": project, "kind": kind, "tag": [*tags] or None}
+        yield from self._transport.rows("/search", SearchPage, asked)
+
+
+class Events(Resource):
+    """Who did what, when, through which door. Staff sees all, others what happened in their projects."""
+
+    def list(
+        self,
+        *,
+        version: Thing | None = None,
+        since: datetime | None = None,
+        actor: str | None = None,
+        verb: str | None = None,
+    ) -> Iterator[Event]:
+        """Newest first."""
+        asked = {"since": None if since is None else since.isoformat(), "actor": actor, "verb": verb}
+        path = "/events" if version is None else self._version(version, "/events")
+        yield from self._transport.rows(path, EventPage, asked if version is None else None)
+
+
+class Tasks(Resource):
+    """Long work that somebody may wait for."""
+
+    def list(self, *, version: Thing | None = None, state: str | None = None) -> Iterator[Task]:
+        asked = {"version": None if version is None else self._version_id(version), "state": state}
+        yield from self._transport.rows("/tasks", TaskPage, asked)
+
+    def get(self, task: str) -> Task:
+        return self._transport.get(f"/tasks/{named('task', task)}", Task)
+
+    def cancel(self, task: str) -> Task:
+        """Ask it to end. It may have ended by then."""
+        return self._transport.post(f"/tasks/{named('task', task)}/cancel", Task)
+
+    def wait(
+        self,
+        task: str | Task,
+        *,
+        timeout: float | None = None,
+        on_progress: Callable[[Task], None] | None = None,
+    ) -> Task:
+        """The task once it has ended: done, failed or cancelled; which, the caller looks up in `state`.
+
+        Args:
+            timeout: Seconds to wait in all.
+            on_progress: Called with each state that the server tells.
+
+        Raises:
+            Unavailable: It has not ended within `timeout`. It goes on all the same.
+        """
+        address = f"/tasks/{segment(task if isinstance(task, str) else task.id)}"
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = _LONG_POLL_S if deadline is None else min(_LONG_POLL_S, deadline - time.monotonic())
+            # The server's wait ends before our own patience for an answer does.
+            wait = max(0, min(int(left), int(self._transport.timeout) - 5))
+            found = self._transport.get(address, Task, {"wait": wait or None})
+            if on_progress is not None:
+                on_progress(found)
+            if found.state in _ENDED:
+                return found
+            if deadline is not None and time.monotonic() >= deadline:
+                raise Unavailable(
+                    f"Task {found.id} is still {found.state.value} after {timeout:g} s. It goes on; wait for it again."
+                )
+            if wait == 0:
+                time.sleep(0.2)
