@@ -19,8 +19,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
-from fsspec.utils import tokenize
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem  # type: ignore[import-untyped]
+from fsspec.utils import tokenize  # type: ignore[import-untyped]
 
 from entrepot.client.client import Client
 from entrepot.client.download import Wanted
@@ -250,7 +250,7 @@ class EntrepotFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no
     def _initiate_upload(self) -> None:
         import tempfile
 
-        self._spool = tempfile.SpooledTemporaryFile(max_size=WHOLE)
+        self._spool = tempfile.SpooledTemporaryFile(max_size=WHOLE)  # noqa: SIM115  closed by commit or discard
 
     def _upload_chunk(self, final: bool = False) -> bool:
         self.buffer.seek(0)

@@ -17,7 +17,7 @@ White space at the end of a line is dropped unless a backslash stands before it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,9 +26,13 @@ __all__ = ["FILE_NAME", "IgnoreRules", "parse"]
 FILE_NAME = ".entrepotignore"
 
 
+#: Any number of names; every other part of a pattern is one name.
+_ANY = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    expression: re.Pattern[str]
+    names: tuple[re.Pattern[str] | None, ...]
     folders_only: bool
     takes_back: bool
 
@@ -53,7 +57,7 @@ class IgnoreRules:
         for base, rule in reversed(self.rules):
             if rule.folders_only and not is_folder:
                 continue
-            if path.startswith(base) and rule.expression.fullmatch(path, len(base)):
+            if path.startswith(base) and _fits(rule.names, path[len(base) :].split("/")):
                 return not rule.takes_back
         return False
 
@@ -71,45 +75,67 @@ def parse(line: str) -> _Rule | None:
     text = text.rstrip("/") if folders_only else text
     if not text:
         return None
-    anchored = "/" in text
-    return _Rule(_expression(text.removeprefix("/"), anchored), folders_only, takes_back)
+    parts: list[re.Pattern[str] | None] = [] if "/" in text else [_ANY]
+    for part in text.removeprefix("/").split("/"):
+        if part != "**":
+            parts.append(_name(part))
+        elif not parts or parts[-1] is not _ANY:
+            parts.append(_ANY)
+    if parts[-1] is _ANY:
+        # `logs/**` is all that is in logs, not logs itself.
+        parts.append(_name("*"))
+    return _Rule(tuple(parts), folders_only, takes_back)
+
+
+def _fits(parts: Sequence[re.Pattern[str] | None], names: Sequence[str]) -> bool:
+    """Whether the names of a path are those of a pattern.
+
+    Only the last `**` met is ever tried again, one name further on: whatever fits later fits for it too. So the cost
+    is at most the product of the two lengths, whoever wrote the pattern.
+    """
+    part = name = 0
+    again: tuple[int, int] | None = None
+    while name < len(names):
+        expected = parts[part] if part < len(parts) else None
+        if part < len(parts) and expected is _ANY:
+            part += 1
+            again = (part, name)
+        elif expected is not None and expected.fullmatch(names[name]):
+            part, name = part + 1, name + 1
+        elif again is not None:
+            part, name = again[0], again[1] + 1
+            again = (part, name)
+        else:
+            return False
+    return part == len(parts)
 
 
 @lru_cache(maxsize=1024)
-def _expression(pattern: str, anchored: bool) -> re.Pattern[str]:
-    start = "" if anchored or pattern.startswith("**/") else "(?:[^/]+/)*"
-    names = pattern.split("/")
-    parts = []
-    for position, name in enumerate(names):
-        last = position == len(names) - 1
-        if name == "**":
-            parts.append(".+" if last else "(?:[^/]+/)*")
-        else:
-            parts.append(_name(name) + ("" if last else "/"))
-    return re.compile(start + "".join(parts), re.DOTALL)
-
-
-def _name(pattern: str) -> str:
-    found: list[str] = []
+def _name(pattern: str) -> re.Pattern[str]:
+    """One name of a pattern, with its wild cards, as an expression."""
+    pieces: list[str] = [""]
     at = 0
     while at < len(pattern):
         character = pattern[at]
         at += 1
         if character == "*":
-            # Several stars are one: repeated `[^/]*` would try exponentially many ways to fail.
-            if not found or found[-1] != "[^/]*":
-                found.append("[^/]*")
+            pieces.append("")
         elif character == "?":
-            found.append("[^/]")
+            pieces[-1] += "."
         elif character == "[" and (end := _end_of_set(pattern, at)) > 0:
-            found.append(_set(pattern[at:end]))
+            pieces[-1] += _set(pattern[at:end])
             at = end + 1
         elif character == "\\" and at < len(pattern):
-            found.append(re.escape(pattern[at]))
+            pieces[-1] += re.escape(pattern[at])
             at += 1
         else:
-            found.append(re.escape(character))
-    return "".join(found)
+            pieces[-1] += re.escape(character)
+    if len(pieces) == 1:
+        return re.compile(pieces[0], re.DOTALL)
+    # Where a piece between two stars fits first is as good as anywhere later. Saying so (atomic groups) keeps the
+    # expression from trying exponentially many ways to fail.
+    between = "".join(f"(?>.*?{piece})" for piece in pieces[1:-1] if piece)
+    return re.compile(f"{pieces[0]}{between}.*{pieces[-1]}", re.DOTALL)
 
 
 def _end_of_set(pattern: str, start: int) -> int:
@@ -136,5 +162,5 @@ def _set(inside: str) -> str:
             parts.append(re.escape(members[at]))
             at += 1
     if not parts:
-        return "[^/]" if negated else "(?!)"
-    return f"(?!/)[{'^' if negated else ''}{''.join(parts)}]"
+        return "." if negated else "(?!)"
+    return f"[{'^' if negated else ''}{''.join(parts)}]"

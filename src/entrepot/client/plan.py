@@ -13,6 +13,7 @@ from entrepot.model.digests import EMPTY, sha256_text
 
 __all__ = ["Plan", "make_plan"]
 
+#: All empty files are equal, which tells nothing about where one went.
 _EMPTY = sha256_text(EMPTY.sha256)
 
 
@@ -71,30 +72,36 @@ def make_plan(local: Mapping[str, str], remote: Mapping[str, str], *, keep: bool
     if keep:
         return plan
     gone = sorted(path for path in remote if path not in local)
-    by_digest: dict[str, list[str]] = {}
-    for path in gone:
-        # All empty files are equal, which tells nothing about where one went.
-        if remote[path] != _EMPTY:
-            by_digest.setdefault(remote[path], []).append(path)
-    for path, digest in list(plan.added.items()):
-        candidates = by_digest.get(digest)
-        if candidates:
-            old = _nearest(path, candidates)
-            candidates.remove(old)
-            plan.renamed[path] = old
-            del plan.added[path]
+    plan.renamed = _renamed(plan.added, {path: remote[path] for path in gone})
+    for path in plan.renamed:
+        del plan.added[path]
     renamed = set(plan.renamed.values())
     plan.removed = [path for path in gone if path not in renamed]
     return plan
 
 
-def _nearest(path: str, candidates: list[str]) -> str:
-    """The candidate that most likely became this path: of the same name, else of the same folder, else the first."""
-    name, folder = path.rpartition("/")[2], path.rpartition("/")[0]
-    for candidate in candidates:
-        if candidate.rpartition("/")[2] == name:
-            return candidate
-    for candidate in candidates:
-        if candidate.rpartition("/")[0] == folder:
-            return candidate
-    return candidates[0]
+def _renamed(added: Mapping[str, str], gone: Mapping[str, str]) -> dict[str, str]:
+    """Old path by new path: pairs of the same bytes, first those of the same name, then of the same folder."""
+    pairs: dict[str, str] = {}
+    left = {path: digest for path, digest in gone.items() if digest != _EMPTY}
+    for likeness in (_name, _folder, _nothing):
+        candidates: dict[tuple[str, str], list[str]] = {}
+        for path, digest in sorted(left.items(), reverse=True):
+            candidates.setdefault((digest, likeness(path)), []).append(path)
+        for path, digest in added.items():
+            if path not in pairs and (found := candidates.get((digest, likeness(path)))):
+                pairs[path] = found.pop()
+                del left[pairs[path]]
+    return dict(sorted(pairs.items()))
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _nothing(_: str) -> str:
+    return ""

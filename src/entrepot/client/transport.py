@@ -343,6 +343,8 @@ def _error(response: httpx2.Response, body: bytes) -> EntrepotError:
 
 
 def _start_of(response: httpx2.Response) -> bytes:
+    if response.is_stream_consumed:
+        return response.content[:_MAX_ERROR]
     found = bytearray()
     for block in response.iter_raw():
         found += block

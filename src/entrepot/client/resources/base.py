@@ -51,7 +51,7 @@ def _is_native(text: str) -> bool:
 
 
 def named(what: str, thing: object) -> str:
-    """The id or name by which a person, team, project or licence is asked for: a text, or an answer that has an `id`."""
+    """The id or name by which a person, team, project or licence is asked for: a text, or an answer with an `id`."""
     found = thing if isinstance(thing, str) else getattr(thing, "id", None)
     if not isinstance(found, str):
         raise Invalid(f"A {what} is named by its id or its name, not by {type(thing).__name__}.")

@@ -191,7 +191,7 @@ class Versions(Resource):
         numbering: NewNumber = "next",
         only_paths: Sequence[str] | None = None,
     ) -> Version:
-        """A new version that shares the entries of this one until either changes. Without write permission a proposal."""
+        """A new version that shares this one's entries until either changes; a proposal without write permission."""
         given: dict[str, Any] = {"revision": revision, "project": project, "name": name, "collection": collection}
         given = {field: value for field, value in given.items() if value is not None}
         if only_paths is not None:
