@@ -32,7 +32,7 @@ class UserFields(TypedDict, total=False):
     first_name: str
     last_name: str
     staff: bool
-    default_project: str | None
+    default_project: str
 
 
 class _People(BaseModel):
