@@ -6,7 +6,6 @@ loaded when they are first named, so that the command line starts fast.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from entrepot._version import __version__
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from entrepot.model.errors import Frozen as Frozen
     from entrepot.model.errors import Gone as Gone
     from entrepot.model.errors import Hidden as Hidden
+    from entrepot.model.errors import InProgress as InProgress
     from entrepot.model.errors import Invalid as Invalid
     from entrepot.model.errors import InvalidName as InvalidName
     from entrepot.model.errors import KindMismatch as KindMismatch
@@ -68,6 +68,7 @@ __all__ = [
     "Frozen",
     "Gone",
     "Hidden",
+    "InProgress",
     "Invalid",
     "InvalidName",
     "KindMismatch",
@@ -93,13 +94,17 @@ __all__ = [
     "__version__",
 ]
 
-_ELSEWHERE = {"Client": "entrepot.client.client", "Progress": "entrepot.client.progress"}
-
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'entrepot' has no attribute {name!r}")
-    found = getattr(importlib.import_module(_ELSEWHERE.get(name, "entrepot.model.errors")), name)
+    if name == "Client":
+        from entrepot.client import client as home
+    elif name == "Progress":
+        from entrepot.client import progress as home  # type: ignore[no-redef]
+    else:
+        from entrepot.model import errors as home  # type: ignore[no-redef]
+    found = getattr(home, name)
     globals()[name] = found
     return found
 

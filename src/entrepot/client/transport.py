@@ -25,7 +25,7 @@ import stamina
 from pydantic import BaseModel, ValidationError
 
 from entrepot._version import __version__
-from entrepot.model.errors import EntrepotError, Invalid, RateLimited, Unavailable, Unsupported
+from entrepot.model.errors import EntrepotError, InProgress, Invalid, Unavailable, Unsupported
 from entrepot.wire.messages.base import Request
 from entrepot.wire.problem import from_answer
 
@@ -320,7 +320,7 @@ def _wait(error: BaseException, safe: bool, patience_s: float) -> bool | float:
         wait = error.details.get("retry_after_s")
         if isinstance(wait, int | float):
             return float(wait) + 0.05 if wait <= patience_s else False
-        return safe and type(error) is not RateLimited and isinstance(error, Unavailable)
+        return safe and isinstance(error, Unavailable | InProgress)
     return False
 
 
