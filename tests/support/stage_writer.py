@@ -1,9 +1,10 @@
 """A process of its own that uploads, and says how far it is, until somebody kills it.
 
-    python stage_writer.py ROOT KEY SEED SIZE OFFSET_DURABLE BOOT_ID
+    python stage_writer.py ROOT KEY SEED SIZE DURABLE
 
-Prints one line a step: `at N` after N bytes were received, `durable N` after a sync, `placing` and `placed`. The bytes
-at each offset are a function of seed and offset, so a second process can go on where the first one ended.
+Takes one character from its input for every block it writes, and ends when there are no more, so that it cannot run
+away from whoever is about to kill it. Prints one line a step: `at N` after N bytes were received, `durable N` after a
+sync, `placing` and `placed`. The bytes are a function of the seed, so a second process can go on where the first ended.
 """
 
 from __future__ import annotations
@@ -31,15 +32,16 @@ def main(root: str, key: str, seed: str, size: str, durable: str) -> None:
     store = FilesystemStore(Path(root))
     stage = begin_or_resume(store.staging, key, int(durable))
     say(f"at {stage.size}")
-    while stage.size < len(content):
+    while stage.size < len(content) and sys.stdin.read(1):
         length = lengths.choice((1, 1_000, 65_536, 400_000))
         stage.write(content[stage.size : stage.size + length])
         say(f"at {stage.size}")
         if lengths.random() < 0.2:
             say(f"durable {stage.sync()}")
-    say("placing")
-    stage.place()
-    say("placed")
+    if stage.size == len(content):
+        say("placing")
+        stage.place()
+        say("placed")
 
 
 def say(line: str) -> None:
