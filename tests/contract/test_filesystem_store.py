@@ -17,7 +17,7 @@ from entrepot.store.base import boot_id
 from entrepot.store.disk import Disk
 from entrepot.store.filesystem import FilesystemStore
 from entrepot.store.hashing import digests_of
-from entrepot.testing.faulty import fails
+from entrepot.testing.faulty import Fault, fails
 from entrepot.testing.faulty_disk import FaultyDisk
 from entrepot.testing.store_contract import KEYS, content_of, read_all
 
@@ -224,6 +224,28 @@ def test_staged_bytes_that_cannot_be_read_back_are_corrupt_and_never_placed(root
         with pytest.raises(Corrupt, match="ends at 50, not at 100"):
             stage.place()
     assert store.stat(KEY) is None
+
+
+def test_a_staged_file_that_lost_its_end_after_it_was_hashed_is_never_placed(root: Path) -> None:
+    store = FilesystemStore(root)
+    with store.staging.create(KEY) as stage:
+        stage.write(content_of(1_000))
+        os.truncate(root / "staging" / KEY, 999)
+        with pytest.raises(Corrupt, match="ends at 999, not at 1000"):
+            stage.place()
+    assert store.stat(KEY) is None
+
+
+def test_an_object_has_no_tail_of_a_write_that_never_returned(root: Path, disk: FaultyDisk) -> None:
+    store = FilesystemStore(root, disk=disk)
+    with store.staging.create(KEY) as stage:
+        stage.write(b"whole")
+        # Not an OSError, so nothing rolls it back: Ctrl-C, or a thread that is ended from outside.
+        disk.faults.on("write", Fault(KeyboardInterrupt(), "torn"))
+        with pytest.raises(KeyboardInterrupt):
+            stage.write(b"interrupted")
+        assert stage.place() == digests_of([b"whole"])
+    assert read_all(store, KEY) == b"whole"
 
 
 # ---------------------------------------------------------------------- hashes that outlive a handle

@@ -20,12 +20,13 @@ KEY = KEYS[0]
 
 
 class InterruptedDisk(Disk):
-    """Lets others act once, just before the next lock or read; what they do is not interrupted in turn."""
+    """Lets others act once, just before the next lock, read or unlink; what they do is not interrupted in turn."""
 
     def __init__(self) -> None:
         super().__init__()
         self.before_lock: Callable[[], object] | None = None
         self.before_read: Callable[[], object] | None = None
+        self.before_unlink: Callable[[], object] | None = None
         self.sync_fails = False
 
     def lock(self, fd: int) -> bool:
@@ -39,6 +40,12 @@ class InterruptedDisk(Disk):
         if action:
             action()
         return super().read(fd, length, offset)
+
+    def unlink(self, path: str) -> None:
+        action, self.before_unlink = self.before_unlink, None
+        if action:
+            action()
+        super().unlink(path)
 
     def sync(self, fd: int) -> None:
         if self.sync_fails:
@@ -111,6 +118,21 @@ def test_a_handle_whose_stage_was_discarded_never_places_the_next_one_of_that_ke
         second.place()
     first.release()
     assert read_all(here, KEY) == b"second"
+
+
+def test_a_stage_that_is_being_discarded_is_not_given_to_a_resumer_first(
+    here: FilesystemStore, elsewhere: FilesystemStore, disk: InterruptedDisk
+) -> None:
+    stage = here.staging.create(KEY)
+    disk.before_unlink = lambda: resume_in_vain(elsewhere)
+    stage.discard()
+    assert disk.before_unlink is None
+    assert list(here.staging.keys()) == []
+
+
+def resume_in_vain(store: FilesystemStore) -> None:
+    with pytest.raises(Conflict):
+        store.staging.resume(KEY, durable=0, boot_id=boot_id())
 
 
 def test_a_sync_that_fails_beside_place_keeps_the_bytes_from_being_placed(

@@ -31,12 +31,3 @@ class ByteRange:
     def length(self) -> int:
         """How many bytes it covers."""
         return self.end - self.start
-
-    def covers(self, other: ByteRange) -> bool:
-        """Whether every byte of `other` lies in this range; an empty one must still begin and end inside it."""
-        return self.start <= other.start and other.end <= self.end
-
-    def overlap(self, other: ByteRange) -> ByteRange | None:
-        """The bytes both ranges have, or None when they share not a single one."""
-        start, end = max(self.start, other.start), min(self.end, other.end)
-        return ByteRange(start, end) if start < end else None

@@ -149,6 +149,7 @@ class FilesystemStage:
                 # Again: a `sync` beside us may have failed while we hashed.
                 self._require(_State.GROWING, _State.COMPLETE)
                 if self._state is _State.GROWING:
+                    self._check_length()
                     self._sync_file(name=False)
                     linked = self._link()
                     # A staged name that stays behind has no bytes of its own; the next start of the store removes it.
@@ -183,15 +184,17 @@ class FilesystemStage:
             growing = self._state is _State.GROWING
             if self._state is not _State.LOST:
                 self._state = _State.DISCARDED
-            self._close()
-            if growing:
-                try:
+            try:
+                # While the lock is still held: whoever resumes next finds nothing, not bytes that are about to go.
+                if growing:
                     with contextlib.suppress(FileNotFoundError):
                         self._disk.unlink(self._path)
                     # The caller forgets the key next: a power cut must not bring back bytes that nobody owns.
                     self._disk.sync_folder(self._layout.staging)
-                except OSError as error:
-                    raise translate(error, f"remove the bytes of {self._what}") from error
+            except OSError as error:
+                raise translate(error, f"remove the bytes of {self._what}") from error
+            finally:
+                self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -256,6 +259,17 @@ class FilesystemStage:
         return Corrupt(f"The bytes of {self._what} cannot be read back: {how}. Abort it and send the file again.")
 
     # ------------------------------------------------------------------ placing
+
+    def _check_length(self) -> None:
+        """What becomes the object is what was hashed: not less, and no tail of a write that never returned."""
+        try:
+            found = self._disk.stat(self._fd).st_size
+            if found > self.size:
+                self._disk.truncate(self._fd, self.size)
+        except OSError as error:
+            raise translate(error, f"place {self._what}") from error
+        if found < self.size:
+            raise self._unreadable(f"its file ends at {found}, not at {self.size}")
 
     def _sync_file(self, *, name: bool = True) -> None:
         """The bytes, and unless it is about to be replaced the staged name, reach the medium; failing is final."""
