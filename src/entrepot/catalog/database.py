@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from entrepot.catalog.failures import ConstraintViolated, Contended, NotYet
+from entrepot.catalog.listening import Listener
 from entrepot.catalog.migrations import upgrade
 from entrepot.catalog.postgres import PostgresBackend
 from entrepot.catalog.sqlite import SqliteBackend
@@ -40,6 +41,7 @@ class _Backend(Protocol):
     def read(self, snapshot: bool) -> AbstractContextManager[Connection]: ...
     def write(self, work: Callable[[Connection], Any], bulk: bool) -> tuple[Any, list[Hook]]: ...
     def alone(self) -> AbstractContextManager[None]: ...
+    def listener(self, channel: str) -> Listener | None: ...
     def wal_size(self) -> int: ...
     def close(self) -> None: ...
 
@@ -154,6 +156,10 @@ class Catalog:
         """
         with self._backend.alone():
             upgrade(self._backend.writer, self._backend.dialect)
+
+    def listener(self, channel: str) -> Listener | None:
+        """Something to wait for notifications with; None on SQLite, which has none. The caller closes it."""
+        return self._backend.listener(channel)
 
     def wal_size(self) -> int:
         """Bytes in the write-ahead log of SQLite, for the metrics; 0 on PostgreSQL."""

@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool
 from entrepot.catalog import failures
 from entrepot.catalog.failures import Contended
 from entrepot.catalog.kept import KeptConnections
+from entrepot.catalog.listening import Listener
 from entrepot.catalog.transaction import Hook, begin_hooks, guard, take_hooks
 from entrepot.model.errors import Unavailable
 
@@ -99,6 +100,12 @@ class PostgresBackend:
                 yield
             finally:
                 conn.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _SCHEMA_LOCK})
+
+    def listener(self, channel: str) -> Listener | None:
+        def connect() -> Connection:
+            return self.reader.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+        return Listener(connect, channel, failures.translate)
 
     def wal_size(self) -> int:
         return 0

@@ -2,10 +2,13 @@
 
     ready ──claim──► running ──finish──► done | failed | cancelled
       ▲                 │
-      └── retry, expired lease
+      └── put back, or its worker is gone
 
 The fence is a number that every claim raises. A worker that lost its lease and comes late finds another number, and the
 transaction in which it wanted to write its result is rolled back: a job's facts are written by exactly one run.
+
+Leases are judged by one clock: on PostgreSQL, which several machines share, the database's own; on SQLite the clock of
+this machine, which the caller hands in. Everything else (due, started, ended) is the caller's time on both.
 """
 
 from __future__ import annotations
@@ -16,15 +19,42 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, func, insert, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    cast,
+    extract,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    type_coerce,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
+from entrepot.catalog.listening import notify
 from entrepot.catalog.schema import job
+from entrepot.catalog.schema.types import Instant
+
+#: What listeners on PostgreSQL listen to: a job was enqueued.
+CHANNEL = "entrepot_jobs"
+
+# Literals, because SQLite's planner uses a partial index only where the text of its condition stands in the query.
+_READY = text("job.state = 'ready'")
+_RUNNING = text("job.state = 'running'")
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """One run of a job: only who holds this fence may end it."""
+    """One run of a job: only who holds this fence may end it.
+
+    Args:
+        attempt: Which run this is, from 1; runs that ended because their worker was shut down do not count.
+        cancel: Whether somebody asked the job to stop before this run began.
+    """
 
     n: int
     queue: str
@@ -33,6 +63,7 @@ class Claimed:
     fence: int
     attempt: int
     max_attempts: int
+    cancel: bool = False
 
 
 def enqueue(
@@ -50,7 +81,10 @@ def enqueue(
     max_attempts: int = 5,
     shown: bool = True,
 ) -> int:
-    """A job that runs once this transaction is durable; answers its number."""
+    """A job that runs once this transaction is durable; answers its number.
+
+    Listeners on PostgreSQL hear of it with the commit; workers beside an SQLite file are woken by the caller.
+    """
     statement = (
         insert(job)
         .values(
@@ -69,7 +103,9 @@ def enqueue(
         )
         .returning(job.c.id)
     )
-    return int(conn.execute(statement).scalar_one())
+    n = int(conn.execute(statement).scalar_one())
+    notify(conn, CHANNEL)
+    return n
 
 
 def enqueue_once(
@@ -81,11 +117,9 @@ def enqueue_once(
     dedupe: str,
     now: datetime,
     payload: Mapping[str, Any] | None = None,
-    due: datetime | None = None,
     max_attempts: int = 5,
-    shown: bool = False,
 ) -> bool:
-    """As `enqueue`, unless a job with this `dedupe` was ever enqueued (periodic: name and slot) or still waits.
+    """A hidden job, unless one with this `dedupe` was ever enqueued and not forgotten since.
 
     From many workers at once, exactly one succeeds. Answers whether it was this one.
     """
@@ -98,21 +132,24 @@ def enqueue_once(
             kind=kind,
             payload=dict(payload or {}),
             state="ready",
-            due=due or now,
+            due=now,
             dedupe=dedupe,
             max_attempts=max_attempts,
-            shown=shown,
+            shown=False,
             created_at=now,
         )
         .on_conflict_do_nothing(index_elements=["dedupe"])
         .returning(job.c.id)
     )
-    return conn.execute(statement).scalar() is not None
+    if conn.execute(statement).scalar() is None:
+        return False
+    notify(conn, CHANNEL)
+    return True
 
 
-def waiting(conn: Connection, queues: Sequence[str], now: datetime) -> bool:
+def waiting(conn: Connection, queue: str, now: datetime) -> bool:
     """Whether a job is due: a plain read, so that idle workers take no write lock on SQLite."""
-    query = select(job.c.id).where(job.c.queue.in_(queues), text("job.state = 'ready'"), job.c.due <= now).limit(1)
+    query = select(job.c.id).where(job.c.queue == queue, _READY, job.c.due <= now).limit(1)
     return conn.execute(query).first() is not None
 
 
@@ -121,40 +158,44 @@ def known(conn: Connection, dedupe: str) -> bool:
     return conn.execute(select(job.c.id).where(job.c.dedupe == dedupe)).first() is not None
 
 
-def claim(
-    conn: Connection, queues: Sequence[str], *, worker: str, now: datetime, lease_until: datetime
-) -> Claimed | None:
-    """Take the oldest due job; None if there is none. Two workers never get the same."""
+def claim(conn: Connection, queue: str, *, worker: str, now: datetime, lease: timedelta) -> Claimed | None:
+    """Take the job of this queue that is due longest; None if there is none. Two workers never get the same."""
     oldest = (
         select(job.c.id)
-        .where(job.c.queue.in_(queues), text("job.state = 'ready'"), job.c.due <= now)
+        .where(job.c.queue == queue, _READY, job.c.due <= now)
         .order_by(job.c.due, job.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
+        .scalar_subquery()
     )
-    n = conn.execute(oldest).scalar()
-    if n is None:
-        return None
     statement = (
         update(job)
-        .where(job.c.id == n, job.c.state == "ready")
+        .where(job.c.id == oldest)
         .values(
             state="running",
             fence=job.c.fence + 1,
             attempt=job.c.attempt + 1,
-            lease=lease_until,
+            lease=_lease_clock(conn, now, lease),
             worker=worker,
-            started_at=func.coalesce(job.c.started_at, bindparam(None, now, type_=job.c.started_at.type)),
+            started_at=func.coalesce(job.c.started_at, literal(now, Instant())),
         )
         .returning(job)
     )
     row = conn.execute(statement).first()
     if row is None:
         return None
-    return Claimed(row.id, row.queue, row.kind, row.payload, row.fence, row.attempt, row.max_attempts)
+    return Claimed(row.id, row.queue, row.kind, row.payload, row.fence, row.attempt, row.max_attempts, row.cancel)
 
 
-def _mine(run: Claimed) -> Any:
+def _lease_clock(conn: Connection, now: datetime, more: timedelta = timedelta(0)) -> Any:
+    """The present by which leases are judged, and `more`."""
+    if conn.dialect.name != "postgresql":
+        return now + more
+    micros = cast(extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)
+    return type_coerce(micros + more // timedelta(microseconds=1), Instant())
+
+
+def _mine(run: Claimed) -> ColumnElement[bool]:
     return (job.c.id == run.n) & (job.c.fence == run.fence) & (job.c.state == "running")
 
 
@@ -162,10 +203,15 @@ def heartbeat(
     conn: Connection, run: Claimed, *, now: datetime, lease: timedelta, progress: Mapping[str, Any] | None = None
 ) -> bool | None:
     """Extend the lease and note progress. Answers whether somebody asked to cancel; None when the run lost the job."""
-    values: dict[str, Any] = {"lease": now + lease}
+    values: dict[str, Any] = {"lease": _lease_clock(conn, now, lease)}
     if progress is not None:
         values["progress"] = dict(progress)
     return conn.execute(update(job).where(_mine(run)).values(**values).returning(job.c.cancel)).scalar()
+
+
+def look(conn: Connection, run: Claimed) -> bool | None:
+    """What `heartbeat` answers, without writing."""
+    return conn.execute(select(job.c.cancel).where(_mine(run))).scalar()
 
 
 def finish(
@@ -176,6 +222,7 @@ def finish(
     now: datetime,
     result: Mapping[str, Any] | None = None,
     error: Mapping[str, Any] | None = None,
+    progress: Mapping[str, Any] | None = None,
 ) -> bool:
     """End the job in this transaction. False when the run lost it: the caller must roll back."""
     values: dict[str, Any] = {
@@ -185,41 +232,51 @@ def finish(
         "result": None if result is None else dict(result),
         "error": None if error is None else dict(error),
     }
+    if progress is not None:
+        values["progress"] = dict(progress)
     return conn.execute(update(job).where(_mine(run)).values(**values)).rowcount == 1
 
 
-def retry(conn: Connection, run: Claimed, *, due: datetime, error: Mapping[str, Any], spent: bool = True) -> bool:
-    """Put the job back for later, after something that may pass. `spent` says whether this attempt counts."""
+def put_back(conn: Connection, run: Claimed, *, due: datetime, error: Mapping[str, Any], spent: bool = True) -> bool:
+    """Back to the queue, after something that may pass. False when the run lost the job.
+
+    Args:
+        spent: Whether this attempt counts; one that a shutdown cut short does not.
+    """
     values: dict[str, Any] = {"state": "ready", "due": due, "lease": None, "worker": None, "error": dict(error)}
     if not spent:
         values["attempt"] = job.c.attempt - 1
     return conn.execute(update(job).where(_mine(run)).values(**values)).rowcount == 1
 
 
+def any_expired(conn: Connection, now: datetime) -> bool:
+    """Whether some lease is over: a plain read before `take_back_expired`."""
+    query = select(job.c.id).where(_RUNNING, job.c.lease < _lease_clock(conn, now)).limit(1)
+    return conn.execute(query).first() is not None
+
+
 def take_back_expired(conn: Connection, now: datetime) -> int:
     """Give jobs of dead or stalled workers back to the queue; answers how many. Who claims one judges its attempts."""
-    over = update(job).where(text("job.state = 'running'"), job.c.lease < now)
+    over = update(job).where(_RUNNING, job.c.lease < _lease_clock(conn, now))
     return conn.execute(over.values(state="ready", lease=None, worker=None)).rowcount
 
 
-def database_now(conn: Connection, clock: datetime) -> datetime:
-    """The time by which leases are judged: the database's own where several machines share it."""
-    if conn.dialect.name != "postgresql":
-        return clock
-    at: datetime = conn.execute(select(func.clock_timestamp())).scalar_one()
-    return at
-
-
-def oldest_heartbeat(conn: Connection) -> datetime | None:
-    """The lease that ends first among running jobs, for health."""
-    return conn.execute(select(func.min(job.c.lease)).where(text("job.state = 'running'"))).scalar()
+def take_back_from(conn: Connection, workers: Sequence[str]) -> int:
+    """As `take_back_expired`, without waiting for the leases: these workers are known to be gone."""
+    theirs = update(job).where(_RUNNING, job.c.worker.in_(workers))
+    return conn.execute(theirs.values(state="ready", lease=None, worker=None)).rowcount
 
 
 def depths(conn: Connection) -> dict[tuple[str, str], int]:
     """Jobs by (queue, state), for metrics: waiting and running ones only."""
-    query = (
-        select(job.c.queue, job.c.state, func.count())
-        .where(job.c.state.in_(["ready", "running"]))
-        .group_by(job.c.queue, job.c.state)
-    )
-    return {(row[0], row[1]): int(row[2]) for row in conn.execute(query)}
+    found: dict[tuple[str, str], int] = {}
+    for state, literally in (("ready", _READY), ("running", _RUNNING)):
+        query = select(job.c.queue, func.count()).where(literally).group_by(job.c.queue)
+        found |= {(row[0], state): int(row[1]) for row in conn.execute(query)}
+    return found
+
+
+def oldest_due(conn: Connection) -> datetime | None:
+    """Since when the job that waits longest could have run, for health; None if none waits."""
+    at: datetime | None = conn.execute(select(func.min(job.c.due)).where(_READY)).scalar()
+    return at

@@ -27,6 +27,7 @@ from sqlalchemy.pool import NullPool
 from entrepot.catalog import failures
 from entrepot.catalog.gate import Gate, locked_file
 from entrepot.catalog.kept import KeptConnections
+from entrepot.catalog.listening import Listener
 from entrepot.catalog.transaction import Hook, begin_hooks, guard, roll_back, take_hooks
 from entrepot.model.errors import EntrepotError, Unavailable
 
@@ -68,6 +69,9 @@ class SqliteBackend:
     def alone(self) -> AbstractContextManager[None]:
         """Hold the lock under which the schema is changed."""
         return locked_file(self._lock_dir / f"{self._path.name}.migrate")
+
+    def listener(self, channel: str) -> Listener | None:  # noqa: ARG002 - SQLite tells nobody of a commit
+        return None
 
     def wal_size(self) -> int:
         try:

@@ -31,7 +31,7 @@ class Work(Protocol):
         """Tell how far it is; cheap enough to call for every block.
 
         Raises:
-            Cancelled: Somebody asked this job to stop, or it belongs to another worker by now.
+            Cancelled: Somebody asked this job to stop, its worker is ending, or it belongs to another worker by now.
         """
         ...
 
@@ -40,7 +40,11 @@ class Work(Protocol):
     ) -> None:
         """Write the job's facts and its end in one transaction.
 
-        What `facts` answers becomes the task's result, or its error when `state` is failed.
+        What `facts` answers becomes the task's result, or its error when `state` is not done. Like any write it may
+        run more than once. At most one call succeeds.
+
+        Raises:
+            Cancelled: The job belongs to another worker by now; nothing was written.
         """
         ...
 
@@ -50,24 +54,41 @@ Handler = Callable[[Work], None]
 #: Told in the transaction that ends a job for good without its handler having finished it: (payload, error).
 Abandoned = Callable[[Connection, Mapping[str, Any], Mapping[str, Any]], None]
 
+#: Told in the transaction that ends a job, however it ended: (its number, its last state).
+Ended = Callable[[Connection, int, TaskState], None]
+
 
 @dataclass(frozen=True, slots=True)
 class JobKind:
     """How one kind of job is run.
 
     Args:
-        run: The use case. Must call `work.finish` once, at its end.
+        run: The use case. A handler that returns without `work.finish` has nothing to write and is done.
         abandoned: Clears up what a job leaves that will never be run to its end.
+        ended: Writes down that it ended.
     """
 
     run: Handler
     abandoned: Abandoned | None = None
+    ended: Ended | None = None
+
+
+#: The queue of periodic work that is short by design.
+UPKEEP = "upkeep"
 
 
 @dataclass(frozen=True, slots=True)
 class Periodic:
-    """A job of `kind` once in every slot of time, whoever of the workers is there to enqueue it."""
+    """A job of `kind` once in every slot of time, whoever of the workers is there to enqueue it.
+
+    Args:
+        every: The length of a slot, at most a day: a slot's row must not be forgotten while the slot lasts.
+    """
 
     kind: str
     every: timedelta
-    queue: str = "upkeep"
+    queue: str = UPKEEP
+
+    def __post_init__(self) -> None:
+        if not timedelta(0) < self.every <= timedelta(days=1):
+            raise ValueError(f"{self.kind} cannot run every {self.every}; at most a day is possible")
