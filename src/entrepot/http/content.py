@@ -312,6 +312,9 @@ async def _send(
             await send({"type": "http.response.body", "body": block, "more_body": sent != length})
             if sent == length:
                 return
+            # A server may take a block without pausing, granian does so for a client that has left: without this pause
+            # nothing else would run until the content ends, not even whoever notices the departure.
+            await asyncio.sleep(0)
             if departure is None:
                 departure = asyncio.create_task(_departure(receive))
                 stack.push_async_callback(_stop, departure)
