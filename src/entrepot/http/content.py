@@ -66,8 +66,11 @@ class Source(Protocol):
 class ReadsNow(Protocol):
     """What a source can do besides, if its bytes may be in memory already."""
 
-    def read_now(self, offset: int, length: int) -> bytes | None:
-        """`read_at` if that needs no waiting for a disk or a network; None otherwise. Called on the event loop."""
+    def read_now(self, offset: int, length: int) -> bytes | bytearray | None:
+        """`read_at` if that needs no waiting for a disk or a network; None otherwise. Called on the event loop.
+
+        A bytearray is given away: nobody may write to it again.
+        """
         ...
 
 
@@ -237,14 +240,14 @@ class _Reader:
     def __init__(
         self,
         read_at: Callable[[int, int], bytes],
-        read_now: Callable[[int, int], bytes | None] | None,
+        read_now: Callable[[int, int], bytes | bytearray | None] | None,
         executor: Executor | None,
     ) -> None:
         self._read_at = read_at
         self._read_now = read_now
         self._executor = executor
 
-    async def read(self, wanted: ByteRange) -> AsyncIterator[bytes]:
+    async def read(self, wanted: ByteRange) -> AsyncIterator[bytes | bytearray]:
         at = wanted.start
         while at < wanted.end:
             block = self._read_now(at, min(_NEAR, wanted.end - at)) if self._read_now is not None else None
@@ -256,7 +259,7 @@ class _Reader:
             yield block
             at += asked
 
-    async def read_framed(self, frame: ranges.Multipart) -> AsyncIterator[bytes]:
+    async def read_framed(self, frame: ranges.Multipart) -> AsyncIterator[bytes | bytearray]:
         for head, wanted in frame.parts:
             async for block in self.read(wanted):
                 # Together, so that nothing is sent before the first bytes are there, and in fewer messages.
@@ -265,7 +268,7 @@ class _Reader:
         yield frame.tail
 
 
-async def _gathered(blocks: Iterator[bytes], executor: Executor | None) -> AsyncIterator[bytes]:
+async def _gathered(blocks: Iterator[bytes], executor: Executor | None) -> AsyncIterator[bytes | bytearray]:
     """The stream in fewer, larger blocks: archives come in many small ones, and each hand-over costs."""
 
     def some() -> bytes:
@@ -289,7 +292,7 @@ async def _send(
     status: int,
     head: dict[str, str],
     length: int | None,
-    pieces: AsyncIterator[bytes],
+    pieces: AsyncIterator[bytes | bytearray],
 ) -> None:
     """Send the head and all pieces; `length` is checked against what really came."""
     if length is not None:

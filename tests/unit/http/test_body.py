@@ -29,14 +29,6 @@ def test_every_byte_arrives_once_in_order_in_blocks(body: bytes, cuts: list[int]
     assert all(0 < len(block) < size + max(map(len, parts)) for block in blocks)
 
 
-@given(st.binary(max_size=400), st.lists(st.integers(0, 400), max_size=12), st.integers(1, 120))
-def test_unjoined_messages_arrive_as_they_came(body: bytes, cuts: list[int], size: int) -> None:
-    blocks: list[bytes] = []
-    parts = pieces(body, cuts)
-    assert run(pump(sends(*parts), blocks.append, block_size=size, join=False)) == len(body)
-    assert blocks == [part for part in parts if part]
-
-
 def test_an_empty_body_writes_nothing() -> None:
     blocks: list[bytes] = []
     assert run(pump(sends(), blocks.append)) == 0
