@@ -140,16 +140,24 @@ def test_no_thread_is_held_while_the_client_is_silent() -> None:
 def test_a_body_that_never_pauses_lets_others_have_their_turn() -> None:
     async def upload() -> None:
         order: list[str] = []
+        client, held = Client(messages(*[b"x"] * 100)), Held()
+
+        def greedily(block: bytes) -> None:
+            held(block)
+            order.append("greedy")
+
         with ThreadPoolExecutor(1) as executor:
             greedy = asyncio.create_task(
-                pump(sends(*[b"x"] * 2000), lambda block: order.append("greedy"), block_size=1, executor=executor)
+                pump(client.receive, greedily, block_size=1, in_flight=100, executor=executor),
             )
-            while not order:
+            await reached(client, held)
+            modest = asyncio.create_task(pump(sends(b"x"), lambda block: order.append("modest"), executor=executor))
+            while executor._work_queue.empty():
                 await asyncio.sleep(0)
-            await pump(sends(b"x"), lambda block: order.append("modest"), executor=executor)
-            await greedy
-        assert len(order) == 2001
-        assert order.index("modest") < 2000
+            held.release.set()
+            await asyncio.gather(greedy, modest)
+        assert len(order) == 101
+        assert order.index("modest") < 50
 
     run(upload())
 
@@ -210,6 +218,24 @@ def test_nothing_is_written_after_an_error_and_the_error_passes_through() -> Non
     assert caught.value.details == {"offset": 7}
     assert seen == [b"0", b"1", b"2"]
     assert client.waiting, "the rest of the body is left where it is"
+
+
+def test_blocks_that_wait_when_one_fails_are_not_written() -> None:
+    async def upload() -> None:
+        client, held = Client(messages(*[b"x"] * 50)), Held()
+
+        def write(block: bytes) -> None:
+            held(block)
+            raise OffsetMismatch("Upload is at 7.")
+
+        task = asyncio.create_task(pump(client.receive, write, block_size=1, in_flight=5))
+        await reached(client, held)
+        held.release.set()
+        with pytest.raises(OffsetMismatch):
+            await task
+        assert len(held.blocks) == 1
+
+    run(upload())
 
 
 def test_an_error_of_the_last_block_is_raised_too() -> None:

@@ -267,6 +267,19 @@ def test_a_source_that_breaks_after_the_first_block_breaks_the_answer(fields, er
     assert source.closed == 1
 
 
+def test_nothing_is_sent_behind_bytes_that_are_missing() -> None:
+    class Gap(Bytes):
+        def read_at(self, offset: int, length: int) -> bytes:
+            block = super().read_at(offset, length)
+            return block[:-1] if offset == 1 << 20 else block
+
+    source, recorded = Gap(CONTENT * 768), Recorded()
+    with pytest.raises(Corrupt, match="ended after 2097151 bytes"):
+        run(send_content(request(), sends(), recorded.send, source, HUGE, ABOUT))
+    assert recorded.body == source.content[: 1 << 20]
+    assert not recorded.complete
+
+
 @pytest.mark.parametrize("fields", [{}, {"range": "bytes=10-"}, {"range": "bytes=0-9,100-200"}])
 def test_a_source_that_breaks_at_once_leaves_room_for_an_answer(fields: dict[str, str]) -> None:
     source, recorded = Bytes(CONTENT, limit=5, error=Unavailable("the store is away")), Recorded()
