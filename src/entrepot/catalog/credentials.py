@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, bindparam, select
 
 from entrepot.catalog import installation, tokens, users
 from entrepot.catalog.schema import installation as installation_table
@@ -46,9 +46,28 @@ def _select(first: Table, onto: Table, condition: ColumnElement[bool], *, outer:
     )
 
 
+# Built once: these run with every request, and SQLAlchemy takes longer to build one than to run it.
+_BY_TOKEN = _select(token, user, token.c.user == user.c.id).where(token.c.digest == bindparam("digest"))
+_BY_UID = (
+    _select(user, token, (token.c.user == user.c.id) & (token.c.uid == bindparam("token_uid")), outer=True)
+    .add_columns(
+        select(installation_table.c.value)
+        .where(installation_table.c.key == installation.UID)
+        .scalar_subquery()
+        .label("installation")
+    )
+    .where(user.c.uid == bindparam("user_uid"))
+)
+_BY_SESSION = (
+    select(*users.columns(), session.c.data.label("session_data"), session.c.expires_at.label("session_expires_at"))
+    .join_from(session, user, session.c.user == user.c.id)
+    .where(session.c.digest == bindparam("digest"))
+)
+
+
 def by_token(conn: Connection, digest: bytes) -> Identity | None:
     """The token with this digest, and its user; neither is judged here."""
-    row = conn.execute(_select(token, user, token.c.user == user.c.id).where(token.c.digest == digest)).first()
+    row = conn.execute(_BY_TOKEN, {"digest": digest}).first()
     return None if row is None else _identity(row)
 
 
@@ -57,21 +76,13 @@ def by_uid(conn: Connection, user_uid: UUID, token_uid: UUID | None) -> tuple[Id
 
     With a token named that is not there, the identity has none.
     """
-    mine = (
-        select(installation_table.c.value).where(installation_table.c.key == installation.UID).scalar_subquery()
-    ).label("installation")
-    shown = _select(user, token, (token.c.user == user.c.id) & (token.c.uid == token_uid), outer=True)
-    row = conn.execute(shown.add_columns(mine).where(user.c.uid == user_uid)).first()
+    row = conn.execute(_BY_UID, {"user_uid": user_uid, "token_uid": token_uid}).first()
     return None if row is None else (_identity(row), row.installation)
 
 
 def by_session(conn: Connection, digest: bytes) -> SessionIdentity | None:
     """The session with this digest, and its user; neither is judged here."""
-    row = conn.execute(
-        select(*users.columns(), session.c.data.label("session_data"), session.c.expires_at.label("session_expires_at"))
-        .join_from(session, user, session.c.user == user.c.id)
-        .where(session.c.digest == digest)
-    ).first()
+    row = conn.execute(_BY_SESSION, {"digest": digest}).first()
     if row is None:
         return None
     return SessionIdentity(users.value(row._mapping), row.session_data, row.session_expires_at)
