@@ -140,19 +140,8 @@ def by_signed(depot: Depot, text: str, *, door: str, kind: jwt.Kind | None) -> t
         found = rows.by_uid(conn, claims.user, claims.token)
     if found is None or found[1] != claims.installation.hex:
         raise _bad("signature", "This signed token is not one that this server makes. Log in again.")
-    identity = found[0]
-    _require_active(identity.user)
-    if identity.user.epoch != claims.epoch:
-        raise _bad("epoch", "This signed token was ended, by a new password for example. Log in again.")
-    if claims.token is None:
-        actor = whole(identity.user)
-    elif identity.token is None:
-        raise _bad("revoked", "The token that this one was made with is gone. Use another token.")
-    else:
-        _require_good(identity, identity.token, depot.now())
-        actor = _of_token(identity.user, identity.token)
-    scope = min(actor.scope, claims.scope, key=_ORDER.index)
-    return replace(actor, scope=scope, staff=actor.staff and scope is Scope.ADMIN), claims, identity.user
+    actor = _resting_on(found[0], claims.token, claims.epoch, claims.scope, depot.now())
+    return actor, claims, found[0].user
 
 
 def issuer_of(depot: Depot, actor: Actor) -> dict[str, Any]:
@@ -183,19 +172,7 @@ def of_issuer(depot: Depot, issuer: Mapping[str, Any], *, door: str) -> Actor:
         found = rows.by_uid(conn, UUID(issuer["u"]), token)
     if found is None:
         raise _bad("unknown", "Whoever made this link is gone.")
-    identity = found[0]
-    _require_active(identity.user)
-    if identity.user.epoch != issuer["e"]:
-        raise _bad("epoch", "This link was ended, by a new password for example.")
-    if token is None:
-        actor = whole(identity.user)
-    elif identity.token is None:
-        raise _bad("revoked", "The token that this link was made with is gone.")
-    else:
-        _require_good(identity, identity.token, depot.now())
-        actor = _of_token(identity.user, identity.token)
-    scope = min(actor.scope, Scope(issuer["s"]), key=_ORDER.index)
-    return entering(replace(actor, scope=scope, staff=actor.staff and scope is Scope.ADMIN), door=door)
+    return entering(_resting_on(found[0], token, issuer["e"], Scope(issuer["s"]), depot.now()), door=door)
 
 
 def by_pair(depot: Depot, pair: Pair) -> tuple[Actor, Token, User]:
@@ -213,6 +190,26 @@ def by_pair(depot: Depot, pair: Pair) -> tuple[Actor, Token, User]:
     if named != token.uid:
         raise _bad("unknown", "This is no token of that id. Check both.")
     return actor, token, user
+
+
+def _resting_on(identity: Identity, token_uid: UUID | None, epoch: int, scope: Scope, now: datetime) -> Actor:
+    """The actor of something signed, if the account, epoch and token it was made under still stand.
+
+    Raises:
+        BadCredentials, Expired
+    """
+    _require_active(identity.user)
+    if identity.user.epoch != epoch:
+        raise _bad("epoch", "This was ended, by a new password for example. Log in again.")
+    if token_uid is None:
+        actor = whole(identity.user)
+    elif identity.token is None:
+        raise _bad("revoked", "The token that this was made with is gone. Use another one.")
+    else:
+        _require_good(identity, identity.token, now)
+        actor = _of_token(identity.user, identity.token)
+    least = min(actor.scope, scope, key=_ORDER.index)
+    return replace(actor, scope=least, staff=actor.staff and least is Scope.ADMIN)
 
 
 def _by_token(depot: Depot, text: str) -> tuple[Actor, Token, User]:

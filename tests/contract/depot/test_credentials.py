@@ -11,7 +11,7 @@ from entrepot.depot import credentials, nodes, passwords, sessions, tokens, user
 from entrepot.depot.credentials import Bearer, Cookie, Credential, Pair
 from entrepot.depot.users import UserChanges
 from entrepot.model import ids
-from entrepot.model.access import STAFF_ONLY, Action, Actor
+from entrepot.model.access import ANONYMOUS, STAFF_ONLY, Action, Actor
 from entrepot.model.errors import BadCredentials, Expired, Forbidden, Invalid, NotFound, Unauthenticated
 from entrepot.model.values import Scope
 from tests.support.identity import PASSWORD, World, new_depot
@@ -278,3 +278,34 @@ def test_the_operator_acts_in_somebody_s_name_with_whole_rights(world: World) ->
 def _both(made: tokens.NewToken) -> tuple[str, str]:
     pair = pair_of(made)
     return pair.token_id, pair.text
+
+
+# Whoever made a signed link
+
+
+def test_the_maker_of_a_link_has_the_rights_of_now_and_no_more_than_then(world: World) -> None:
+    world.user("boss", is_staff=True)
+    boss = world.login("boss")
+    by_read, by_admin = world.by_token(boss, Scope.READ), world.by_token(boss, Scope.ADMIN)
+    actors = {"p": boss, "r": by_read, "a": by_admin}
+    made = {how: credentials.issuer_of(world.depot, actor) for how, actor in actors.items()}
+
+    def now(how: str) -> tuple[Scope, bool]:
+        actor = credentials.of_issuer(world.depot, made[how], door="objects")
+        assert (actor.name, actor.door) == ("boss", "objects")
+        return actor.scope, actor.staff
+
+    assert [now(how) for how in "pra"] == [(Scope.ADMIN, True), (Scope.READ, False), (Scope.ADMIN, True)]
+    users.update(world.depot, world.staff, "boss", UserChanges(is_staff=False))
+    assert [now(how) for how in "pra"] == [(Scope.ADMIN, False), (Scope.READ, False), (Scope.ADMIN, False)]
+    tokens.revoke(world.depot, world.staff, by_read.token or 0)
+    with pytest.raises(BadCredentials, match="revoked"):
+        now("r")
+    assert now("a")[0] is Scope.ADMIN
+    sessions.end_all(world.depot, world.staff, user="boss")
+    for how in "pa":
+        with pytest.raises(BadCredentials, match="ended"):
+            now(how)
+    assert credentials.of_issuer(
+        world.depot, credentials.issuer_of(world.depot, ANONYMOUS), door="objects"
+    ).is_anonymous
