@@ -5,7 +5,8 @@
 Give a folder in memory and one on the disk that will hold the data (default: /dev/shm and the folder for temporary
 files). Each round runs all cases once, in random order, in one process; blocks are of 1 MiB. Per case: MiB/s (median
 and range over the rounds) and the median of the ratios to `write + fdatasync` of the same round, above 1 meaning
-faster. Compare cases of one run only.
+faster; and seconds of processor time per GiB, all threads together, which a busy machine distorts less. Compare cases
+of one run only.
 
     write                 os.write, nothing else
     write + fdatasync     the same, durable at the end: what a careful copy does
@@ -33,6 +34,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from entrepot.store.filesystem import FilesystemStore
 from entrepot.store.hashing import Hasher
@@ -44,6 +46,22 @@ RESULTS = Path(__file__).parent / "results" / "store_write"
 REFERENCE = "write + fdatasync"
 
 
+class Took(NamedTuple):
+    """Seconds on the wall, and of all processors."""
+
+    wall: float
+    processor: float
+
+
+def clock() -> Took:
+    return Took(time.perf_counter(), time.process_time())
+
+
+def since(start: Took, end: Took | None = None) -> Took:
+    end = end or clock()
+    return Took(end.wall - start.wall, end.processor - start.processor)
+
+
 class Bench:
     """The cases on one folder."""
 
@@ -53,7 +71,7 @@ class Bench:
         self.data = memoryview(os.urandom(64 * MIB))
         self.store = FilesystemStore(folder / "store")
         self.count = 0
-        self.cases: dict[str, Callable[[], dict[str, float]]] = {
+        self.cases: dict[str, Callable[[], dict[str, Took]]] = {
             "write": lambda: self.plain("write", sync=False),
             REFERENCE: lambda: self.plain(REFERENCE, sync=True),
             "hash": self.hash_only,
@@ -76,39 +94,39 @@ class Bench:
         self.count += 1
         return f"{self.count:032x}"
 
-    def plain(self, name: str, *, sync: bool) -> dict[str, float]:
+    def plain(self, name: str, *, sync: bool) -> dict[str, Took]:
         path, fd = self.new_file()
-        start = time.perf_counter()
+        start = clock()
         for block in self.blocks():
             os.write(fd, block)
         if sync:
             os.fdatasync(fd)
-        took = time.perf_counter() - start
+        took = since(start)
         os.close(fd)
         path.unlink()
         return {name: took}
 
-    def hash_only(self) -> dict[str, float]:
+    def hash_only(self) -> dict[str, Took]:
         hasher = Hasher()
-        start = time.perf_counter()
+        start = clock()
         for block in self.blocks():
             hasher.update(block)
         hasher.digests()
-        return {"hash": time.perf_counter() - start}
+        return {"hash": since(start)}
 
-    def stage(self) -> dict[str, float]:
+    def stage(self) -> dict[str, Took]:
         key = self.new_key()
-        start = time.perf_counter()
+        start = clock()
         with self.store.staging.create(key) as stage:
             for block in self.blocks():
                 stage.write(block)
-            written = time.perf_counter()
+            written = clock()
             stage.place()
-        done = time.perf_counter()
+        done = clock()
         self.store.delete(key)
-        return {"stage": done - start, "stage, writing only": written - start}
+        return {"stage": since(start, done), "stage, writing only": since(start, written)}
 
-    def hash_beside_write(self) -> dict[str, float]:
+    def hash_beside_write(self) -> dict[str, Took]:
         path, fd = self.new_file()
         waiting: queue.Queue[memoryview | None] = queue.Queue(maxsize=4)
         hasher = Hasher()
@@ -118,7 +136,7 @@ class Bench:
                 hasher.update(block)
 
         helper = threading.Thread(target=hash_all)
-        start = time.perf_counter()
+        start = clock()
         helper.start()
         for block in self.blocks():
             waiting.put(block)
@@ -126,12 +144,12 @@ class Bench:
         waiting.put(None)
         helper.join()
         os.fdatasync(fd)
-        took = time.perf_counter() - start
+        took = since(start)
         os.close(fd)
         path.unlink()
         return {"hash beside write": took}
 
-    def read(self) -> dict[str, float]:
+    def read(self) -> dict[str, Took]:
         key = self.new_key()
         self.store.put(key, self.blocks())
         size = self.mib * MIB
@@ -146,21 +164,21 @@ class Bench:
             for at in range(0, size, READ):
                 os.pread(fd, READ, at)
 
-        found: dict[str, float] = {}
+        found: dict[str, Took] = {}
         by_pread()
         for name, case in random.sample([("read 256 KiB", through_reader), ("pread 256 KiB", by_pread)], 2):
-            start = time.perf_counter()
+            start = clock()
             case()
-            found[name] = time.perf_counter() - start
+            found[name] = since(start)
         os.close(fd)
         self.store.delete(key)
         return found
 
 
-def measure(folder: Path, mib: int, rounds: int) -> dict[str, list[float]]:
+def measure(folder: Path, mib: int, rounds: int) -> dict[str, list[Took]]:
     """Seconds of each case, in the order of the rounds."""
     work = Path(tempfile.mkdtemp(prefix="store-write-", dir=folder))
-    times: dict[str, list[float]] = {}
+    times: dict[str, list[Took]] = {}
     try:
         bench = Bench(work, mib)
         for _ in range(rounds):
@@ -174,14 +192,15 @@ def measure(folder: Path, mib: int, rounds: int) -> dict[str, list[float]]:
     return times
 
 
-def table(times: dict[str, list[float]], mib: int) -> str:
+def table(times: dict[str, list[Took]], mib: int) -> str:
     """The figures of one folder, as a table for people."""
-    lines = [f"| case | MiB/s, median (range) | × `{REFERENCE}` |", "|---|---|---|"]
+    lines = [f"| case | MiB/s, median (range) | × `{REFERENCE}` | processor s/GiB |", "|---|---|---|---|"]
     for case, took in times.items():
-        speeds = sorted(mib / second for second in took)
-        ratio = statistics.median(a / b for a, b in zip(times[REFERENCE], took, strict=True))
+        speeds = sorted(mib / one.wall for one in took)
+        ratio = statistics.median(a.wall / b.wall for a, b in zip(times[REFERENCE], took, strict=True))
         speed = f"{statistics.median(speeds):,.0f} ({speeds[0]:,.0f} to {speeds[-1]:,.0f})"
-        lines.append(f"| {case} | {speed} | {ratio:.2f} |")
+        processor = statistics.median(one.processor for one in took) * 1024 / mib
+        lines.append(f"| {case} | {speed} | {ratio:.2f} | {processor:.2f} |")
     return "\n".join(lines)
 
 

@@ -229,7 +229,8 @@ class _Reader:
             raise WrongState(f"The reader of object {self._key} was closed. Open the object again.")
         if offset < 0 or length < 0:
             raise Invalid(f"Offset {offset} and length {length} must not be negative.")
-        length = min(length, max(self.size - offset, 0))
+        if offset + length > self.size:
+            length = max(self.size - offset, 0)
         try:
             block = self._disk.read(file.fd, length, offset)
             if len(block) == length:
