@@ -58,7 +58,7 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Give it back. Called once, when the last read has returned."""
+        """Give it back. Called once, when the last read has returned, and on the event loop: nothing to wait for."""
         ...
 
 
@@ -157,10 +157,7 @@ async def send_content(
             head["content-type"] = frame.media_type
         await _send(scope, receive, send, status, head, length, pieces)
     finally:
-        if now is not None:
-            source.close()
-        else:
-            await in_thread(executor, source.close)
+        source.close()
 
 
 async def send_stream(
