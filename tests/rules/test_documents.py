@@ -14,6 +14,7 @@ import pytest
 
 import entrepot
 from entrepot.model import errors
+from entrepot.wire import problem
 from tests.support.sources import PACKAGE, ROOT, modules, on_floors, tracked_files
 
 DOCUMENTS = [path for path in tracked_files() if path.suffix == ".md"]
@@ -109,6 +110,7 @@ def test_every_error_is_documented_as_it_is(error: type[errors.EntrepotError]) -
     row = re.search(rf"^\| `{error.code}` \| (\S+) \| (\S*) \| (yes)? *\|", page, re.MULTILINE)
     assert row, f"docs/reference/errors.md has no row for {error.code}"
     assert row[1].strip("*") == error.__name__
+    assert row[2] == str(problem.status_of(error("x")))
     assert bool(row[3]) == error.retryable
     assert row[1].startswith("**") == (error.__base__ is errors.EntrepotError), "kinds are bold, leaves are not"
 

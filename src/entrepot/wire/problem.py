@@ -34,7 +34,6 @@ STATUS: Final[Mapping[type[EntrepotError], int]] = MappingProxyType(
     {
         errors.Invalid: 422,
         errors.Malformed: 400,
-        errors.BadCursor: 400,
         errors.Unauthenticated: 401,
         errors.Forbidden: 403,
         errors.Hidden: 404,

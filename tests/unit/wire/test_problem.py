@@ -58,7 +58,7 @@ def test_nothing_in_a_document_tells_hidden_from_not_found() -> None:
         (errors.InvalidName, 422),
         (errors.DigestMismatch, 422),
         (errors.LengthMismatch, 422),
-        (errors.BadCursor, 400),
+        (errors.BadCursor, 422),
         (errors.Unauthenticated, 401),
         (errors.BadCredentials, 401),
         (errors.Expired, 401),
