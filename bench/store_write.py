@@ -28,6 +28,7 @@ import queue
 import random
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -210,9 +211,12 @@ def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     sha = "with" if "sha_ni" in Path("/proc/cpuinfo").read_text(encoding="ascii") else "without"
     load = os.getloadavg()[0]
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True, check=False
+    )
     return (
         f"{cores} cores {sha} SHA instructions, {memory} GiB, Linux {platform.release()}, "
-        f"Python {platform.python_version()}, load {load:.1f} at the end"
+        f"Python {platform.python_version()}, load {load:.1f} at the end, commit {commit.stdout.strip() or 'unknown'}"
     )
 
 
