@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, Select, and_, false, insert, or_, select
 
 from entrepot.catalog.schema import event, token, user
+from entrepot.catalog.versions import Sight, member_projects
 from entrepot.model.values import Event
 
 
@@ -73,8 +74,13 @@ def page(
     actor: int | None = None,
     since: datetime | None = None,
     verbs: tuple[str, ...] = (),
+    seen_by: Sight | None = None,
 ) -> list[Event]:
-    """Newest first; `before` is the number of the last event already seen."""
+    """Newest first; `before` is the number of the last event already seen.
+
+    Args:
+        seen_by: Only what happened in this person's projects, and what they did outside of projects.
+    """
     query = _select().order_by(event.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(event.c.id < before)
@@ -82,6 +88,16 @@ def page(
         query = query.where(event.c.at >= since)
     if verbs:
         query = query.where(event.c.verb.in_(verbs))
+    if seen_by is not None:
+        query = query.where(
+            or_(
+                event.c.project.in_(member_projects(seen_by)),
+                # A credential limited to projects is told of nothing else.
+                and_(event.c.project.is_(None), event.c.actor == (seen_by.user or 0))
+                if seen_by.projects is None
+                else false(),
+            )
+        )
     for column, value in (
         (event.c.project, project),
         (event.c.dataset, dataset),

@@ -122,7 +122,8 @@ def of_version(conn: Connection, version_n: int, purpose: str | None = None) -> 
 
 
 def of_owner(conn: Connection, owner: int, *, before: int | None, limit: int) -> list[UploadRow]:
-    query = _select().where(upload.c.owner == owner, upload.c.state != "aborted")
+    """What somebody may still use, newest first; bodies of single requests under way are nobody's business."""
+    query = _select().where(upload.c.owner == owner, upload.c.state != "aborted", upload.c.purpose != "attempt")
     if before is not None:
         query = query.where(upload.c.id < before)
     return [_value(row) for row in conn.execute(query.order_by(upload.c.id.desc()).limit(limit))]

@@ -419,6 +419,24 @@ def by_numbers(conn: Connection, sight: Sight, numbers: Sequence[int]) -> dict[i
     return {row.id: _found(row) for row in conn.execute(query, {"asking": sight.user or 0})}
 
 
+def heads(conn: Connection, project_n: int, *, after: int | None, limit: int) -> list[tuple[int, int]]:
+    """(dataset, version that its bare name means) of a project, in order of the datasets' numbers."""
+    best = (
+        select(version.c.id)
+        .where(version.c.dataset == dataset.c.id, version.c.trashed_at.is_(None), version.c.number.is_not(None))
+        .order_by(version.c.is_proposal, version.c.number.desc())
+        .limit(1)
+        .correlate(dataset)
+        .scalar_subquery()
+    )
+    query = select(dataset.c.id, best.label("head")).where(dataset.c.project == project_n).order_by(dataset.c.id)
+    if after is not None:
+        query = query.where(dataset.c.id > after)
+    named = query.subquery()
+    rows = conn.execute(select(named).where(named.c.head.is_not(None)).order_by(named.c.id).limit(limit))
+    return [(row.id, row.head) for row in rows]
+
+
 def tags_in_use(conn: Connection, project_n: int, *, limit: int) -> list[str]:
     query = (
         select(version_tag.c.tag)

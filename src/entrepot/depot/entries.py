@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 from entrepot.catalog import contents as content_rows
@@ -34,6 +34,12 @@ from entrepot.model.digests import sha256_text
 from entrepot.model.errors import EntrepotError, EntryNotFound, Invalid, NotFound, TooLarge
 from entrepot.model.ids import Noun
 from entrepot.model.values import Entry, Kind, Page, Revision, Version
+
+#: What a listing of one folder shows; doors take it from here.
+FolderItem: TypeAlias = rows.FolderItem
+
+#: So many digests may be asked about in one question.
+KNOWN_DIGESTS = 10_000
 
 Condition = Literal["any", "absent", "present"]
 
@@ -213,7 +219,7 @@ def _clean(depot: Depot, changes: Sequence[Change]) -> list[Change]:
     faults: list[dict[str, Any]] = []
     for i, change in enumerate(changes):
         try:
-            clean.append(_clean_one(depot, change))
+            clean.append(clean_change(depot, change))
         except EntrepotError as error:
             path = change.source if isinstance(change, Rename) else change.path
             faults.append({"index": i, "path": path[:200], "code": error.code, "detail": str(error)})
@@ -224,7 +230,7 @@ def _clean(depot: Depot, changes: Sequence[Change]) -> list[Change]:
     return clean
 
 
-def _clean_one(depot: Depot, change: Change) -> Change:
+def clean_change(depot: Depot, change: Change) -> Change:
     if isinstance(change, Add):
         given = [change.upload is not None, change.sha256 is not None, change.source is not None]
         if sum(given) != 1:
@@ -340,8 +346,8 @@ def claim(conn: Connection, depot: Depot, actor: Actor, digests: Sequence[bytes]
 def known(depot: Depot, actor: Actor, digests: Sequence[bytes]) -> set[bytes]:
     """Which of these contents need not be sent again. The answer is good for the grace time of collection."""
     lookup.person(actor)
-    if len(digests) > 10_000:
-        raise TooLarge(f"Ask about at most 10000 digests at a time, not {len(digests)}.")
+    if len(digests) > KNOWN_DIGESTS:
+        raise TooLarge(f"Ask about at most {KNOWN_DIGESTS} digests at a time, not {len(digests)}.")
     return set(depot.catalog.write(lambda conn: claim(conn, depot, actor, digests)))
 
 
@@ -463,11 +469,18 @@ def open_entry(
 
 
 def iterate(
-    depot: Depot, actor: Actor, key: Key, *, revision: int | None = None, by_position: bool = False
+    depot: Depot,
+    actor: Actor,
+    key: Key,
+    *,
+    revision: int | None = None,
+    prefix: str | None = None,
+    by_position: bool = False,
 ) -> tuple[Version, int, Iterator[Entry]]:
     """All entries of one revision, page by page: no read transaction outlives a page.
 
     Args:
+        prefix: Only below this folder; in path order.
         by_position: In order of first addition instead of path order.
     """
     with depot.catalog.read() as conn:
@@ -482,7 +495,7 @@ def iterate(
                 if by_position:
                     page = rows.page_by_position(conn, n, wanted, after=position, limit=1000)
                 else:
-                    page = rows.page(conn, n, wanted, after=after, limit=1000, prefix=None)
+                    page = rows.page(conn, n, wanted, after=after, limit=1000, prefix=prefix)
             if not page:
                 return
             yield from (entry_of(row) for row in page)

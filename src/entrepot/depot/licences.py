@@ -45,7 +45,7 @@ def get(depot: Depot, actor: Actor, key: LicenceKey) -> Licence:
     """
     require(actor, Action.VIEW_LICENCES, Standing(), "licences", visible=True)
     with depot.catalog.read() as conn:
-        return _find(conn, key)
+        return locate(conn, key)
 
 
 def list_licences(depot: Depot, actor: Actor, *, cursor: str | None = None, limit: int = 100) -> Page[Licence]:
@@ -102,7 +102,7 @@ def create(
             )
         except ConstraintViolated as clash:
             raise _taken(wanted) from clash
-        made = _find(conn, n)
+        made = locate(conn, n)
         record(conn, actor, "licence.created", at=now, subject=_id(made), after=_told(made))
         return made
 
@@ -138,7 +138,7 @@ def update(
     now = depot.now()
 
     def work(conn: Connection) -> Licence:
-        found = _find(conn, key, lock=True)
+        found = locate(conn, key, lock=True)
         values: dict[str, Any] = {
             field: list(words) for field, words in lists.items() if words != getattr(found, field)
         }
@@ -157,7 +157,7 @@ def update(
             raise _taken(values["name"]) from clash
         before = {field: _plain(getattr(found, field)) for field in values}
         record(conn, actor, "licence.updated", at=now, subject=_id(found), before=before, after=values)
-        return _find(conn, found.n)
+        return locate(conn, found.n)
 
     return depot.catalog.write(work)
 
@@ -176,7 +176,7 @@ def delete(depot: Depot, actor: Actor, key: LicenceKey) -> Licence:
     now = depot.now()
 
     def work(conn: Connection) -> Licence:
-        found = _find(conn, key, lock=True)
+        found = locate(conn, key, lock=True)
         _require_not_default(depot, found, "removed")
         used = Conflict(
             f"Licence {found.name} is in use by datasets or projects, some maybe in the trash. Give them another first."
@@ -218,7 +218,7 @@ def _relist(
     now = depot.now()
 
     def work(conn: Connection) -> Licence:
-        found = _find(conn, key, lock=True)
+        found = locate(conn, key, lock=True)
         before: tuple[str, ...] = getattr(found, kind.value)
         after = change(before)
         if after == before:
@@ -233,7 +233,7 @@ def _relist(
             before={kind.value: list(before)},
             after={kind.value: list(after)},
         )
-        return _find(conn, found.n)
+        return locate(conn, found.n)
 
     return depot.catalog.write(work)
 
@@ -248,7 +248,12 @@ def _require(actor: Actor) -> None:
     require(actor, Action.MANAGE_LICENCES, Standing(), "licences", visible=True)
 
 
-def _find(conn: Connection, key: LicenceKey, *, lock: bool = False) -> Licence:
+def locate(conn: Connection, key: LicenceKey, *, lock: bool = False) -> Licence:
+    """A licence by any key, for use cases that have asked the judge.
+
+    Raises:
+        NotFound
+    """
     uid = key if isinstance(key, UUID) else _uid(key) if isinstance(key, str) else None
     by_name = isinstance(key, str) and uid is None
     found = None

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from entrepot.catalog import licences as licence_rows
 from entrepot.catalog import projects as rows
 from entrepot.catalog import standing
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.database import ConstraintViolated
-from entrepot.depot import lookup, paging
+from entrepot.depot import licences, lookup, paging, teams
 from entrepot.depot.context import Depot
 from entrepot.depot.events import record
+from entrepot.depot.licences import LicenceKey
 from entrepot.depot.lookup import FoundProject, Key
+from entrepot.depot.teams import TeamKey
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor, Standing, may, require
 from entrepot.model.errors import Conflict, Forbidden, Invalid, NameTaken, NotFound
@@ -38,8 +39,8 @@ class ProjectChanges:
     name: str | Keep = KEEP
     slug: str | Keep = KEEP
     description: str | Keep = KEEP
-    team: int | Keep = KEEP
-    default_licence: int | Keep = KEEP
+    team: TeamKey | Keep = KEEP
+    default_licence: LicenceKey | Keep = KEEP
     allocation: int | Keep | None = KEEP
     default_expiry_s: int | Keep | None = KEEP
     retention_s: int | Keep | None = KEEP
@@ -51,10 +52,10 @@ def create(
     actor: Actor,
     name: str,
     *,
-    team: int | None = None,
+    team: TeamKey | None = None,
     description: str = "",
     slug: str | None = None,
-    default_licence: int | None = None,
+    default_licence: LicenceKey | None = None,
 ) -> Project:
     """Make a project owned by a team, or by the caller when none is named.
 
@@ -67,20 +68,7 @@ def create(
     now = depot.now()
 
     def work(conn: Connection) -> Project:
-        owner = team if team is not None else standing.personal_team(conn, user)
-        owner_name = standing.active_team_name(conn, owner)
-        if owner_name is None:
-            raise NotFound(f"There is no team {owner}, or you may not see it.")
-        role = standing.team_role(conn, user, owner)
-        # A credential limited to certain projects may not make others.
-        stands = Standing(role, None)
-        require(
-            actor,
-            Action.CREATE_PROJECT,
-            stands,
-            f"project in team {owner_name}",
-            visible=role > Role.NONE or actor.staff,
-        )
+        owner, owner_name = _owner(conn, actor, standing.personal_team(conn, user) if team is None else team)
         if slug is not None:
             chosen = names.slug(slug)
             if rows.slug_taken(conn, chosen):
@@ -111,16 +99,30 @@ def create(
     return depot.catalog.write(work)
 
 
-def _licence(conn: Connection, depot: Depot, wanted: int | None) -> int:
-    if wanted is None:
-        found = licence_rows.find(conn, name=depot.policy.default_licence)
-        if found is None:
-            raise NotFound(f"The default licence {depot.policy.default_licence!r} does not exist; create it first.")
-        return found.n
-    found = licence_rows.find(conn, n=wanted)
-    if found is None:
-        raise NotFound(f"There is no licence {wanted}.")
-    return found.n
+def _owner(conn: Connection, actor: Actor, key: TeamKey) -> tuple[int, str]:
+    """Number and name of a team in which the actor may create projects; it stays until the transaction ends."""
+    shown = ids.encode(Noun.TEAM, key) if isinstance(key, UUID) else key
+    n = teams.number_of(conn, key)
+    name = None if n is None else standing.active_team_name(conn, n)
+    if n is None or name is None:
+        raise NotFound(f"There is no team {shown}, or you may not see it.")
+    role = standing.team_role(conn, lookup.person(actor), n)
+    visible = role > Role.NONE or actor.staff
+    # A credential limited to certain projects may not make others.
+    what = f"project in team {name if visible else shown}"
+    require(actor, Action.CREATE_PROJECT, Standing(role, None), what, visible=visible)
+    return n, name
+
+
+def _licence(conn: Connection, depot: Depot, wanted: LicenceKey | None) -> int:
+    if wanted is not None:
+        return licences.locate(conn, wanted).n
+    try:
+        return licences.locate(conn, depot.policy.default_licence).n
+    except NotFound as missing:
+        raise NotFound(
+            f"The default licence {depot.policy.default_licence!r} does not exist; create it first."
+        ) from missing
 
 
 def _get(conn: Connection, actor: Actor, n: int) -> FoundProject:
@@ -133,6 +135,13 @@ def get(depot: Depot, actor: Actor, key: Key | str, *, trashed: bool = True) -> 
     """One project and the caller's role in it; `key` may be a number, a uid or a slug."""
     with depot.catalog.read() as conn:
         return lookup.project(conn, actor, key, Action.VIEW_PROJECT, trashed=trashed)
+
+
+def get_with_usage(depot: Depot, actor: Actor, key: Key | str) -> tuple[FoundProject, int]:
+    """One project and the bytes that count against its allocation."""
+    with depot.catalog.read() as conn:
+        found = lookup.project(conn, actor, key, Action.VIEW_PROJECT)
+        return found, rows.used_bytes(conn, found.project.n)
 
 
 def usage(depot: Depot, actor: Actor, key: Key | str) -> int:
@@ -208,13 +217,12 @@ def update(depot: Depot, actor: Actor, key: Key | str, changes: ProjectChanges) 
             )
         if not isinstance(changes.default_licence, Keep):
             values["default_licence"] = _licence(conn, depot, changes.default_licence)
-        if not isinstance(changes.team, Keep) and changes.team != project.team:
-            _require_new_team(conn, actor, changes.team)
+        if not isinstance(changes.team, Keep) and teams.number_of(conn, changes.team) != project.team:
+            values["team"] = _owner(conn, actor, changes.team)[0]
             if project.personal:
                 raise Conflict(
                     "A personal project stays with its person. Make a project in the team and move the data."
                 )
-            values["team"] = changes.team
         for field, wished in (
             ("allocation", changes.allocation),
             ("default_expiry_s", changes.default_expiry_s),
@@ -262,14 +270,6 @@ def update(depot: Depot, actor: Actor, key: Key | str, changes: ProjectChanges) 
 
 def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
-
-
-def _require_new_team(conn: Connection, actor: Actor, team: int) -> None:
-    name = standing.active_team_name(conn, team)
-    role = standing.team_role(conn, lookup.person(actor), team)
-    if name is None:
-        raise NotFound(f"There is no team {team}, or you may not see it.")
-    require(actor, Action.CREATE_PROJECT, Standing(role, None), f"project in team {name}", visible=role > Role.NONE)
 
 
 def trash(depot: Depot, actor: Actor, key: Key | str) -> Project:

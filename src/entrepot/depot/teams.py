@@ -230,6 +230,17 @@ def locate(conn: Connection, actor: Actor, key: TeamKey, action: Action, *, lock
     return FoundTeam(*found)
 
 
+def number_of(conn: Connection, key: TeamKey) -> int | None:
+    """The number of the team that a key names, whoever asks; None if there is none."""
+    if isinstance(key, int):
+        return key
+    uid = key if isinstance(key, UUID) else _uid(key)
+    if uid is None and not names.storable(str(key)):
+        return None
+    found = rows.find(conn, asking=None, uid=uid, name=None if uid is not None else str(key))
+    return None if found is None else found[0].n
+
+
 def changeable(conn: Connection, actor: Actor, key: TeamKey) -> Team:
     """A team that the actor administers, that is not in the trash and nobody's personal one; its row is locked.
 

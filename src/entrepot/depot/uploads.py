@@ -26,8 +26,8 @@ from entrepot.catalog import contents as content_rows
 from entrepot.catalog import projects as project_rows
 from entrepot.catalog import uploads as rows
 from entrepot.catalog.connection import Connection
-from entrepot.catalog.uploads import UploadRow
-from entrepot.depot import lines, lookup
+from entrepot.catalog.uploads import UploadRow as UploadRow
+from entrepot.depot import lines, lookup, paging
 from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
 from entrepot.model import ids, names
@@ -44,6 +44,7 @@ from entrepot.model.errors import (
     WrongState,
 )
 from entrepot.model.ids import Noun
+from entrepot.model.values import Page
 from entrepot.store.base import Block, Stage, boot_id
 from entrepot.store.hashing import Hasher
 
@@ -180,12 +181,15 @@ def _with_offset(depot: Depot, row: UploadRow) -> UploadRow:
     return replace(row, received=staged)
 
 
-def list_uploads(depot: Depot, actor: Actor, *, before: int | None = None, limit: int = 100) -> list[UploadRow]:
+def list_uploads(depot: Depot, actor: Actor, *, cursor: str | None = None, limit: int = 100) -> Page[UploadRow]:
     """The caller's unfinished and uncommitted uploads, newest first."""
     user = lookup.person(actor)
+    size, question = paging.size(depot, limit), f"uploads:{user}"
+    seen = paging.after(cursor, question, int)
     with depot.catalog.read() as conn:
-        found = rows.of_owner(conn, user, before=before, limit=min(limit, depot.limits.page))
-    return [_with_offset(depot, row) for row in found]
+        found = rows.of_owner(conn, user, before=None if seen is None else seen[0], limit=size + 1)
+    page = paging.page(found, size, question, lambda row: (row.n,))
+    return Page(tuple(_with_offset(depot, row) for row in page.rows), page.cursor)
 
 
 def declare_length(depot: Depot, actor: Actor, uid: UUID, length: int) -> UploadRow:

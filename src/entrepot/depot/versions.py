@@ -6,21 +6,21 @@ Content is the business of `depot.entries`; here are names, lines, numbers, reco
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from entrepot.catalog import entries as entry_rows
-from entrepot.catalog import licences as licence_rows
 from entrepot.catalog import projects as project_rows
 from entrepot.catalog import versions as rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.versions import Filter, Found
-from entrepot.depot import lines, lookup, paging, search
+from entrepot.depot import licences, lines, lookup, paging, search
 from entrepot.depot.context import Depot
 from entrepot.depot.events import record
+from entrepot.depot.licences import LicenceKey
 from entrepot.depot.lookup import Key
 from entrepot.depot.projects import KEEP, Keep, collection_at, default_in
 from entrepot.model import ids, names
@@ -39,7 +39,7 @@ class NewVersion:
     kind: Kind = Kind.FILES
     numbering: Numbering = Numbering.ONLY
     description: str = ""
-    licence: int | None = None
+    licence: LicenceKey | None = None
     visibility: Visibility = Visibility.PRIVATE
     tags: Sequence[str] = ()
     custom: Mapping[str, Any] | None = None
@@ -58,7 +58,7 @@ class VersionChanges:
     """Fields left at KEEP stay. `project`, `name` and `collection` move the version."""
 
     description: str | Keep = KEEP
-    licence: int | Keep = KEEP
+    licence: LicenceKey | Keep = KEEP
     visibility: Visibility | Keep = KEEP
     tags: Sequence[str] | Keep = KEEP
     custom: Mapping[str, Any] | Keep = KEEP
@@ -153,7 +153,7 @@ def place(conn: Connection, depot: Depot, home: Project, wished: str | None) -> 
 
 
 def _fields(conn: Connection, depot: Depot, home: Project, new: NewVersion) -> dict[str, Any]:
-    licence = home.default_licence if new.licence is None else _licence(conn, new.licence)
+    licence = home.default_licence if new.licence is None else licences.locate(conn, new.licence).n
     return {
         "description": names.text(new.description, max_length=depot.limits.description, field="description"),
         "licence": licence,
@@ -161,12 +161,6 @@ def _fields(conn: Connection, depot: Depot, home: Project, new: NewVersion) -> d
         "tags": _tags(depot, new.tags),
         "custom": _custom(depot, new.custom or {}),
     }
-
-
-def _licence(conn: Connection, n: int) -> int:
-    if licence_rows.find(conn, n=n) is None:
-        raise NotFound(f"There is no licence {n}.")
-    return n
 
 
 def _tags(depot: Depot, wished: Sequence[str]) -> list[str]:
@@ -249,11 +243,21 @@ def list_versions(
 # Changing the record
 
 
-def update(depot: Depot, actor: Actor, key: Key, changes: VersionChanges) -> Version:
+def update(
+    depot: Depot,
+    actor: Actor,
+    key: Key,
+    changes: VersionChanges,
+    *,
+    check: Callable[[Version], None] | None = None,
+) -> Version:
     """Edit the record and, where project, name or collection are given, move it: one transaction, one event each.
 
     Record edits are allowed on frozen versions; moves to another line are not. An edit by somebody who may write
     also accepts a proposal.
+
+    Args:
+        check: Looks at the record as it is, under lock, and raises if it is not the one that the caller saw.
     """
     now = depot.now()
 
@@ -261,6 +265,8 @@ def update(depot: Depot, actor: Actor, key: Key, changes: VersionChanges) -> Ver
         found = lookup.version(conn, actor, key, Action.EDIT)
         rows.lock(conn, found.version.n)
         before = lookup.editable(rows.find(conn, asking=actor.user, n=found.version.n) or found)
+        if check is not None:
+            check(before)
         moved = _move(conn, depot, actor, before, changes, now)
         values = _edited(conn, depot, moved, changes)
         kept = {name: _plain(getattr(before, name)) for name in values}
@@ -307,7 +313,7 @@ def _edited(conn: Connection, depot: Depot, version: Version, changes: VersionCh
             changes.description, max_length=depot.limits.description, field="description"
         )
     if not isinstance(changes.licence, Keep):
-        values["licence"] = _licence(conn, changes.licence)
+        values["licence"] = licences.locate(conn, changes.licence).n
     if not isinstance(changes.visibility, Keep):
         values["visibility"] = changes.visibility.value
     if not isinstance(changes.tags, Keep):

@@ -9,6 +9,7 @@ is refused in the file: a typing error would otherwise leave a limit at its defa
 from __future__ import annotations
 
 import ipaddress
+import socket
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -64,6 +65,16 @@ def _networks(given: Any) -> tuple[str, ...]:
     return found
 
 
+def _key(given: Any) -> bytes:
+    try:
+        key = bytes.fromhex(text(given))
+    except ValueError:
+        raise ValueError("is not hexadecimal") from None
+    if len(key) < 32:
+        raise ValueError("is shorter than 32 bytes")
+    return key
+
+
 def _path(given: Any) -> Path:
     return Path(text(given)).expanduser()
 
@@ -100,6 +111,13 @@ SETTINGS: tuple[Setting, ...] = (
         "addresses or networks with commas between them",
         (),
         "Proxies whose X-Forwarded-For, -Proto and -Host count.",
+    ),
+    Setting(
+        "secret_key",
+        optional(_key),
+        "64 or more hexadecimal digits, or none",
+        None,
+        "Signs links and short-lived tokens. None is a key made in the data folder; several machines need one key.",
     ),
     Setting("doors", words(DOORS), "names with commas between them", DOORS, "The doors that are open."),
     Setting("workers", whole(1, 64), _COUNT, 1, "Processes that answer requests."),
@@ -247,8 +265,14 @@ class Config:
     access_log: bool
     json_body: int
     json_depth: int
+    #: Signs links and short-lived tokens; None takes the key in the data folder.
+    secret_key: bytes | None = field(default=None, repr=False)
     limits: Limits = field(default_factory=Limits)
     policy: Policy = field(default_factory=Policy)
+
+    def names_of_this_host(self) -> tuple[str, ...]:
+        """Host names that requests may name: those allowed by the operator, and the machine's own."""
+        return (*self.allowed_hosts, socket.gethostname(), self.host)
 
     @property
     def catalog(self) -> str | Path:
@@ -298,6 +322,7 @@ def load(
                 "public_url",
                 "allowed_hosts",
                 "trusted_proxies",
+                "secret_key",
                 "doors",
                 "workers",
                 "threads",

@@ -1,0 +1,344 @@
+"""Bytes that arrive in one piece: a file of a version in one request, an upload in one request, a chunk with a digest.
+
+A restartable upload stands behind each of them, because every byte that is stored needs a row that knows of it. What is
+different is the end: either everything that was sent counts, or nothing of it is left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+from uuid import UUID
+
+from entrepot.catalog import entries as entry_rows
+from entrepot.catalog import uploads as upload_rows
+from entrepot.catalog.connection import Connection
+from entrepot.catalog.uploads import UploadRow
+from entrepot.depot import entries, lookup, uploads
+from entrepot.depot.contents import open_content
+from entrepot.depot.context import Depot
+from entrepot.depot.entries import Add, Committed, Condition, entry_of
+from entrepot.depot.lookup import Key
+from entrepot.depot.uploads import NewUpload, Receiver
+from entrepot.model import names
+from entrepot.model.access import Action, Actor
+from entrepot.model.errors import DigestMismatch, LengthMismatch
+from entrepot.model.values import Entry, Kind, Version
+from entrepot.store.base import Block
+from entrepot.store.hashing import Hasher
+
+#: A chunk with a digest is held in memory up to this, and beyond it put aside on disk, until the digest is right.
+HELD = 4 << 20
+
+Algorithm = Literal["sha1", "sha256", "crc32c"]
+ALGORITHMS: tuple[Algorithm, ...] = ("sha1", "sha256", "crc32c")
+
+#: Looks at the entry that is at the path now, None if there is none, and raises if it is not what the caller saw.
+Check = Callable[[Entry | None], None]
+
+
+class Sink(Protocol):
+    """Where the blocks of one body go: `write` each, then `finish`, or `close` to leave nothing behind."""
+
+    def write(self, block: Block) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file of a version that comes as one body.
+
+    Args:
+        length: Bytes, if announced.
+        sha256: 32 bytes, compared before anything counts.
+        condition: What must be at the path before.
+        metadata: None keeps the text that is there.
+        expected: The revision that the caller saw; None applies the change to the head.
+    """
+
+    path: str
+    length: int | None = None
+    sha256: bytes | None = None
+    media_type: str | None = None
+    data_type: str | None = None
+    metadata: str | None = None
+    condition: Condition = "any"
+    expected: int | None = None
+    message: str = ""
+
+
+class FilePut:
+    """A file on its way into a version."""
+
+    def __init__(
+        self, depot: Depot, actor: Actor, version: Version, new: NewFile, row: UploadRow, check: Check | None
+    ) -> None:
+        self._depot = depot
+        self._actor = actor
+        self._version = version
+        self._new = new
+        self._row = row
+        self._check = check
+        self._receiver = uploads.receive(depot, actor, row.uid, 0)
+
+    def write(self, block: Block) -> None:
+        self._receiver.write(block)
+
+    def finish(self) -> tuple[Committed, bool]:
+        """Name the bytes and make the revision, in one transaction; says too whether the entry is a new one.
+
+        Raises:
+            DigestMismatch, LengthMismatch: The bytes are not the announced ones.
+            PreconditionFailed: By `check`: somebody else was faster.
+            As `entries.commit`.
+        """
+        depot, actor, version, new, now = self._depot, self._actor, self._version, self._new, self._depot.now()
+        change = Add(
+            path=new.path,
+            upload=self._row.uid,
+            media_type=new.media_type,
+            data_type=new.data_type,
+            metadata=new.metadata,
+            condition=new.condition,
+        )
+
+        def commit(conn: Connection, _content: int) -> tuple[Committed, bool]:
+            found = lookup.version(conn, actor, version.n, Action.EDIT).version
+            before = _entry_at(conn, found, new.path)
+            if self._check is not None:
+                self._check(before)
+            done = entries.commit_in(
+                conn, depot, actor, version.n, [change], expected=new.expected, message=new.message, now=now
+            )
+            # It did its work; nobody else is to find it, and the entry holds the content from here on.
+            upload_rows.change(conn, self._row.n, {"state": uploads.ABORTED, "content": None, "expires_at": now})
+            return done, before is None
+
+        _, done = self._receiver.finish(commit)
+        committed: tuple[Committed, bool] = done
+        return committed
+
+    def close(self) -> None:
+        """Give up: nothing of it is kept. After `finish` this does nothing that counts."""
+        self._receiver.close()
+        uploads.abort(self._depot, self._actor, self._row.uid)
+
+
+def put_file(depot: Depot, actor: Actor, key: Key, new: NewFile, *, check: Check | None = None) -> FilePut:
+    """Begin to receive a file of a version.
+
+    Everything that can be refused before the first byte is refused here; `finish` judges again.
+
+    Raises:
+        Frozen, Trashed, KindMismatch: The version takes no such change.
+        PreconditionFailed: By `check`.
+        TooLarge: Beyond a limit.
+    """
+    # Which upload is not known yet; that there is one is all that the gate looks at.
+    clean = entries.clean_change(
+        depot,
+        Add(new.path, upload=UUID(int=0), media_type=new.media_type, metadata=new.metadata, condition=new.condition),
+    )
+    assert isinstance(clean, Add)
+    message = names.text(new.message, max_length=10_000, field="message")
+    with depot.catalog.read() as conn:
+        found = lookup.version(conn, actor, key, Action.EDIT)
+        version = lookup.writable(found, kind=Kind.FILES)
+        if check is not None:
+            check(_entry_at(conn, version, clean.path))
+    row = uploads.begin(depot, actor, NewUpload(length=new.length, sha256=new.sha256, purpose="attempt"))
+    wanted = NewFile(
+        path=clean.path,
+        length=new.length,
+        sha256=new.sha256,
+        media_type=clean.media_type,
+        data_type=new.data_type,
+        metadata=clean.metadata,
+        condition=new.condition,
+        expected=new.expected,
+        message=message,
+    )
+    return FilePut(depot, actor, version, wanted, row, check)
+
+
+def _entry_at(conn: Connection, version: Version, path: str) -> Entry | None:
+    row = entry_rows.get(conn, version.n, version.revision, path)
+    return None if row is None else entry_of(row)
+
+
+# Whole uploads
+
+
+class UploadPut:
+    """An upload that comes as one body."""
+
+    def __init__(self, depot: Depot, actor: Actor, row: UploadRow) -> None:
+        self._depot = depot
+        self._actor = actor
+        self._row = row
+        self._receiver = uploads.receive(depot, actor, row.uid, 0)
+
+    def write(self, block: Block) -> None:
+        self._receiver.write(block)
+
+    def finish(self) -> UploadRow:
+        """Check and name the bytes."""
+        return self._receiver.finish()[0]
+
+    def close(self) -> None:
+        """Give up: nothing of it is kept."""
+        self._receiver.close()
+        uploads.abort(self._depot, self._actor, self._row.uid)
+
+
+def put_upload(depot: Depot, actor: Actor, new: NewUpload) -> UploadPut:
+    """Begin to receive an upload as one body.
+
+    Raises:
+        TooLarge, QuotaExceeded: As `uploads.begin`.
+    """
+    return UploadPut(depot, actor, uploads.begin(depot, actor, new))
+
+
+# Chunks
+
+
+class Chunk:
+    """A piece of a restartable upload. What arrives counts at once, unless a digest was announced for the piece.
+
+    With a digest the bytes are kept apart until they are right: were they written to the upload and cut off again
+    when they turn out wrong, a crash in between would leave them there for good ones.
+    """
+
+    def __init__(
+        self, depot: Depot, actor: Actor, receiver: Receiver, announced: tuple[Algorithm, bytes] | None
+    ) -> None:
+        self._depot = depot
+        self._actor = actor
+        self._receiver = receiver
+        self._announced = announced
+        self._hash = None if announced is None else _Hash(announced[0])
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._aside: UploadPut | None = None
+        self.received = 0
+
+    @property
+    def row(self) -> UploadRow:
+        return self._receiver.row
+
+    @property
+    def offset(self) -> int:
+        """Where the upload goes on, as far as bytes count already."""
+        return self._receiver.offset
+
+    def write(self, block: Block) -> None:
+        self.received += len(block)
+        if self._hash is None:
+            self._receiver.write(block)
+            return
+        self._hash.update(block)
+        length = self.row.length
+        if length is not None and self._receiver.offset + self.received > length:
+            raise LengthMismatch(
+                f"The upload was announced with {length} bytes; this chunk would make it longer.",
+                details={"offset": self._receiver.offset, "length": length},
+            )
+        if self._aside is None and self._held_bytes + len(block) <= HELD:
+            self._held.append(bytes(block))
+            self._held_bytes += len(block)
+            return
+        if self._aside is None:
+            self._aside = put_upload(self._depot, self._actor, NewUpload(purpose="attempt"))
+            for held in self._held:
+                self._aside.write(held)
+            self._held.clear()
+        self._aside.write(block)
+
+    def settle(self) -> int:
+        """Compare the digest, let the bytes count, and answer the new offset.
+
+        Raises:
+            DigestMismatch: The chunk is not the announced one; nothing of it is kept.
+        """
+        if self._announced is not None and self._hash is not None:
+            algorithm, wanted = self._announced
+            if self._hash.digest() != wanted:
+                raise DigestMismatch(
+                    f"The {algorithm} of this chunk is not the announced one. It was thrown away; send it again from "
+                    f"{self._receiver.offset}.",
+                    details={"offset": self._receiver.offset},
+                )
+            if self._aside is not None:
+                # Small chunks are what digests are used for; a large one is written twice.
+                self._move(self._aside.finish())
+            for held in self._held:
+                self._receiver.write(held)
+            self._held.clear()
+        return self._receiver.offset
+
+    def _move(self, aside: UploadRow) -> None:
+        assert aside.content is not None
+        with open_content(self._depot, aside.content) as reader:
+            for block in uploads.blocks_of(reader.read_at, 0, reader.size):
+                self._receiver.write(block)
+
+    def finish(self) -> UploadRow:
+        """The upload has all its bytes: check and name them."""
+        return self._receiver.finish()[0]
+
+    def row_at(self, offset: int) -> UploadRow:
+        """The upload as it is after this chunk."""
+        now = self._depot.now()
+        row = self.row
+        return replace(row, received=offset, expires_at=now + (row.expires_at - row.touched_at))
+
+    def close(self) -> int:
+        """Let go; what counts is kept. Answers the offset."""
+        self._held.clear()
+        if self._aside is not None:
+            self._aside.close()
+            self._aside = None
+        return self._receiver.close()
+
+
+class _Hash:
+    """The digest of a chunk."""
+
+    def __init__(self, algorithm: Algorithm) -> None:
+        self._algorithm = algorithm
+        # SHA-1 is what the protocol asks every server for; it guards against accidents here, not against people.
+        self._sha1 = hashlib.sha1(usedforsecurity=False) if algorithm == "sha1" else None
+        self._hasher = None if algorithm == "sha1" else Hasher()
+
+    def update(self, block: Block) -> None:
+        if self._sha1 is not None:
+            self._sha1.update(block)
+        elif self._hasher is not None:
+            self._hasher.update(block)
+
+    def digest(self) -> bytes:
+        if self._sha1 is not None:
+            return self._sha1.digest()
+        assert self._hasher is not None
+        found = self._hasher.digests()
+        return found.sha256 if self._algorithm == "sha256" else found.crc32c.to_bytes(4, "big")
+
+
+def receive_chunk(
+    depot: Depot,
+    actor: Actor,
+    uid: UUID,
+    offset: int,
+    *,
+    announced: tuple[Algorithm, bytes] | None = None,
+) -> Chunk:
+    """Become the writer of an upload for one chunk that begins at `offset`.
+
+    Raises:
+        As `uploads.receive`.
+    """
+    return Chunk(depot, actor, uploads.receive(depot, actor, uid, offset), announced)

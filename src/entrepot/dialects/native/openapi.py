@@ -1,0 +1,114 @@
+"""The OpenAPI document: what the framework knows of the JSON routes, and what only we know of the routes of bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrepot.dialects.native import errors
+from entrepot.dialects.native.byte_docs import BYTE_PATHS
+from entrepot.dialects.native.routing import PREFIX, TELLS_SECRET
+from entrepot.wire import problem
+from entrepot.wire.messages.base import Problem
+
+PATH = f"{PREFIX}/openapi.json"
+
+_MEANINGS = {
+    400: "The request cannot be read",
+    401: "Who is asking is not known",
+    403: "Known, but not allowed",
+    404: "There is no such thing, or the caller may not know of it",
+    405: "Not with this method",
+    409: "The thing is in a state that does not allow this",
+    410: "There was such a thing",
+    412: "A condition of the request does not hold",
+    413: "Beyond a limit",
+    415: "Understood, but not something this server does",
+    422: "The request is wrong as it stands",
+    429: "Too many failed attempts",
+    500: "Stored bytes or facts are damaged, or the server has a fault",
+    503: "Try again later",
+}
+
+#: What every route may answer with instead of its own.
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": _MEANINGS[status]} for status in errors.STATUSES
+}
+
+_DESCRIPTION = """\
+Everything that any door of this server can do can be done here.
+
+Lists have `rows` and `next`; give `next` as `cursor` to get the following page. Errors are problem documents (RFC 9457)
+with a stable `code`. Times are RFC 3339 in UTC. Digests are `sha256:<hex>`. Send `Idempotency-Key` with a POST to be
+able to repeat it after a lost answer.
+"""
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The whole document."""
+    found: dict[str, Any] = get_openapi(
+        title=app.title,
+        version=app.version,
+        openapi_version="3.1.0",
+        description=_DESCRIPTION,
+        routes=app.routes,
+    )
+    components = found.setdefault("components", {})
+    components["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer", "description": "An API token; without one a caller is anonymous."}
+    }
+    found["security"] = [{"token": []}, {}]
+    _share_problems(found)
+    for path, item in BYTE_PATHS.items():
+        found["paths"].setdefault(path, {}).update(item)
+    for path, item in found["paths"].items():
+        for method, operation in item.items():
+            if isinstance(operation, dict) and "responses" in operation:
+                _finish(path, method, operation)
+    return found
+
+
+def _share_problems(found: dict[str, Any]) -> None:
+    """Each status once, instead of once a route."""
+    shared = found["components"].setdefault("responses", {})
+    for status in errors.STATUSES:
+        shared[f"problem{status}"] = {
+            "description": _MEANINGS[status],
+            "content": {problem.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    for name in ("HTTPValidationError", "ValidationError"):
+        found["components"].get("schemas", {}).pop(name, None)
+
+
+def _finish(path: str, method: str, operation: dict[str, Any]) -> None:
+    for status in errors.STATUSES:
+        operation["responses"][str(status)] = {"$ref": f"#/components/responses/problem{status}"}
+    tells_secret = operation.pop(TELLS_SECRET, False)
+    if method == "post" and not tells_secret and not path.startswith(f"{PREFIX}/uploads"):
+        operation.setdefault("parameters", []).append(
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "description": "The same key with the same request gets the same answer, for a day.",
+                "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+            }
+        )
+    operation.setdefault("operationId", f"{method}_{path}")
+
+
+def add_to(app: FastAPI) -> None:
+    """Serve the document. It is made once, at the first request for it."""
+    made: list[bytes] = []
+
+    async def serve(_request: Any) -> Response:
+        if not made:
+            made.append(json.dumps(document(app), ensure_ascii=False).encode())
+        return Response(made[0], media_type="application/json", headers={"cache-control": "no-cache"})
+
+    app.router.routes.append(Route(PATH, serve, methods=["GET"]))

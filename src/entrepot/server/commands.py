@@ -1,0 +1,89 @@
+"""What commands do on the machine of the server itself, on its data folder, beside the running server or without it.
+
+Whoever can read the folder can do everything anyway, so nobody is asked for a password here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from entrepot.depot import credentials, tokens
+from entrepot.model import ids
+from entrepot.model.errors import NotFound
+from entrepot.model.ids import Noun
+from entrepot.model.values import Scope
+from entrepot.server import compose, config, process
+from entrepot.server.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class MadeToken:
+    """A new token and, this once, its text."""
+
+    id: str
+    text: str = field(repr=False)
+
+
+def load_config(
+    given: Mapping[str, Any] | None = None, assignments: Sequence[str] = (), environ: Mapping[str, str] | None = None
+) -> Config:
+    """The settings of a command.
+
+    Args:
+        given: Values of options by setting name; None is not given.
+        assignments: `NAME=VALUE` of each --set.
+
+    Raises:
+        Invalid
+    """
+    assigned = dict(config.parse_assignment(one) for one in assignments)
+    around = os.environ if environ is None else environ
+    return config.load({**assigned, **{k: v for k, v in (given or {}).items() if v is not None}}, around)
+
+
+def serve(settings: Config, *, job_worker: Sequence[str] | None = None) -> int:
+    """Run a server until it is told to end; the exit status."""
+    return process.serve(settings, job_worker=job_worker)
+
+
+def create_token(
+    settings: Config,
+    user: str,
+    scope: Scope,
+    *,
+    name: str = "",
+    projects: Sequence[str] | None = None,
+    expires_in: timedelta | None = None,
+    never: bool = False,
+) -> MadeToken:
+    """Make a token of somebody. Works beside a running server; that server needs not to be told.
+
+    Raises:
+        NotFound: There is no such user, or nothing was ever started on this folder.
+    """
+    _require_started(settings)
+    with compose.open_depot(settings) as depot:
+        actor = credentials.as_operator(depot, user)
+        made = tokens.create(
+            depot,
+            actor,
+            scope=scope,
+            name=name,
+            projects=projects,
+            expires_at=None if expires_in is None else depot.now() + expires_in,
+            never=never,
+        )
+    return MadeToken(ids.encode(Noun.TOKEN, made.token.uid), made.text)
+
+
+def _require_started(settings: Config) -> None:
+    catalog = settings.catalog
+    if isinstance(catalog, Path) and not catalog.exists():
+        raise NotFound(
+            f"There is no catalogue in {settings.data}. Start `entrepot serve --data {settings.data}` there once."
+        )

@@ -1,0 +1,66 @@
+"""The one place that picks backends: catalogue and store, and the depot around them.
+
+The doors are put around the depot by `server.house`, which commands, workers and the supervisor need not import.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from entrepot.catalog.database import Catalog
+from entrepot.depot import bootstrap
+from entrepot.depot.context import Clock, Depot, wall_clock
+from entrepot.jobs.nudge import nudge
+from entrepot.server import datadir
+from entrepot.server.config import Config
+from entrepot.store.filesystem import FilesystemStore
+
+WORKERS = "workers"
+
+
+@contextlib.contextmanager
+def open_depot(config: Config, *, clock: Clock = wall_clock, upgrade: bool = False) -> Iterator[Depot]:
+    """The depot of a data folder, beside a running server or without one.
+
+    Args:
+        upgrade: Bring the catalogue to this program's schema first.
+
+    Raises:
+        Unavailable: The folder or the database cannot be used.
+        Unsupported: A newer Entrepot wrote the catalogue.
+    """
+    with contextlib.ExitStack() as stack:
+        datadir.prepare(config.data)
+        run = config.data / datadir.RUN
+        catalog = Catalog.open(config.catalog, clock=clock, gate_dir=run)
+        stack.callback(catalog.close)
+        if upgrade:
+            catalog.upgrade()
+        store = FilesystemStore(config.data)
+        stack.callback(store.close)
+        yield Depot(
+            catalog=catalog,
+            store=store,
+            staging=store.staging,
+            secret=config.secret_key or datadir.secret_key(config.data),
+            clock=clock,
+            limits=config.limits,
+            policy=config.policy,
+            wake=waker(run / WORKERS),
+        )
+
+
+def waker(folder: Path) -> Callable[[str], None]:
+    """Wakes the workers of this machine when there is work; they would look by themselves a moment later."""
+
+    def wake(_queue: str) -> None:
+        nudge(folder)
+
+    return wake
+
+
+def first_start(depot: Depot, environ: Mapping[str, str]) -> bootstrap.Started:
+    """Make the installation, its standard licences and its administrator, unless they are there."""
+    return bootstrap.bootstrap(depot, admin_password=environ.get("ENTREPOT_ADMIN_PASSWORD") or None)

@@ -1,0 +1,191 @@
+"""`entrepot serve`: one server on one data folder, from its first start to its orderly end.
+
+    serve ─► lock ─► upgrade ─► first start ─► supervisor ─┬─ answering processes (granian), 1 … N
+                                                          └─ the process for background work
+
+The supervisor answers nothing itself. It starts the others, starts them again when they die, and ends them: first it
+cuts their lifeline, so that nobody goes on waiting on behalf of a client, then it asks them to end, then it kills what
+is left. If the supervisor itself is killed, the lifeline is cut all the same.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+import structlog
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.mp import MPServer
+
+from entrepot._version import __version__
+from entrepot.model.errors import Unavailable
+from entrepot.server import compose, datadir, logs
+from entrepot.server.children import ManagedProcess
+from entrepot.server.config import Config
+from entrepot.server.lifeline import Lifeline
+
+#: Uploads are fastest with a buffer of this size, measured against 64 KiB to 16 MiB.
+_BUFFER: Final = 4 << 20
+#: How long a port may stay taken by a server that was killed a moment ago.
+_PORT_PATIENCE_S: Final = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+def serve(
+    config: Config,
+    *,
+    environ: Mapping[str, str] | None = None,
+    announce: Callable[[str], None] = print,
+    job_worker: Sequence[str] | None = None,
+) -> int:
+    """Serve until told to end; answers the exit status.
+
+    Args:
+        environ: Where the administrator's first password is looked for.
+        announce: Is told the address, and at the first start the password if one had to be made up.
+        job_worker: The command of the process for background work; its standard input is its lifeline.
+
+    Raises:
+        AlreadyRunning: Another server has this data folder.
+        Unavailable: The folder, the database or the port cannot be used.
+        Unsupported: A newer Entrepot wrote the catalogue.
+    """
+    logs.configure(config.log_level, config.log_format)
+    datadir.prepare(config.data)
+    with datadir.ServerLock(config.data):
+        config = replace(config, port=_free_port(config.host, config.port))
+        with compose.open_depot(config, upgrade=True) as depot:
+            started = compose.first_start(depot, os.environ if environ is None else environ)
+        if started.generated_password is not None:
+            announce(f"The password of admin is {started.generated_password} (shown this once).")
+        _prepare_metrics(config)
+        # Forking a process that has threads is undefined; a fresh interpreter costs a second once.
+        multiprocessing.set_start_method("spawn", force=True)
+        supervisor = _Supervisor(config, _jobs(config, job_worker))
+
+        @supervisor.on_startup
+        def say() -> None:
+            # Not before: from here on the server listens, and ends in order when it is told to.
+            announce(f"Entrepot {__version__} serves {config.data} at {_address(config)}")
+            sys.stdout.flush()
+
+        return supervisor.run()
+
+
+def _prepare_metrics(config: Config) -> None:
+    """Choose how several processes add up their numbers; the library reads its variable once, when it is imported."""
+    folder = config.data / datadir.RUN / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    if config.workers > 1:
+        folder.mkdir(mode=0o700)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    else:
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+
+
+def _jobs(config: Config, command: Sequence[str] | None) -> ManagedProcess | None:
+    if command is None or not config.jobs:
+        return None
+    return ManagedProcess("worker", command)
+
+
+def _address(config: Config) -> str:
+    if config.public_url is not None:
+        return config.public_url
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    return f"http://{host}:{config.port}"
+
+
+def _free_port(host: str, port: int) -> int:
+    """The port, if nobody listens there; for 0 one that is free.
+
+    Asked before the server binds, because it binds with SO_REUSEPORT: two servers would share a port without a word.
+
+    Raises:
+        Unavailable
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    deadline = time.monotonic() + _PORT_PATIENCE_S
+    while True:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+                probe.listen(1)
+            except OSError as error:
+                if time.monotonic() >= deadline:
+                    raise Unavailable(
+                        f"Nobody can listen at {host} port {port}: {error.strerror or error}. "
+                        "Choose another with --host and --port."
+                    ) from error
+            else:
+                return int(probe.getsockname()[1])
+        time.sleep(0.1)
+
+
+class _Supervisor(MPServer):
+    """Granian's own supervisor, with a lifeline to its processes and one more process beside them."""
+
+    def __init__(self, config: Config, jobs: ManagedProcess | None) -> None:
+        self._lifeline = Lifeline()
+        self._jobs = jobs
+        self._grace_s = config.shutdown_grace_s
+        self._loader: Callable[[], Any] = partial(_load, config, self._lifeline.child_end)
+        super().__init__(
+            "entrepot.server.asgi:load",
+            address=config.host,
+            port=config.port,
+            interface=Interfaces.ASGI,
+            workers=config.workers,
+            loop=Loops.uvloop,
+            http=HTTPModes.http1,
+            websockets=False,
+            backlog=2048,
+            http1_settings=HTTP1Settings(max_buffer_size=_BUFFER),
+            log_level=LogLevels.warning,
+            log_dictconfig=logs.GRANIAN,
+            respawn_failed_workers=True,
+            workers_kill_timeout=max(1, round(config.shutdown_grace_s)),
+        )
+        self.on_startup(self._start_jobs)
+
+    def run(self) -> int:
+        try:
+            self.serve(target_loader=self._loader, wrap_loader=False)
+        except SystemExit as ended:
+            return int(ended.code or 0)
+        finally:
+            self._lifeline.cut()
+            if self._jobs is not None:
+                self._jobs.wait(self._grace_s)
+        return 0
+
+    def _start_jobs(self) -> None:
+        if self._jobs is not None:
+            self._jobs.start()
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        log.info("server is ending")
+        self._lifeline.cut()
+        if self._jobs is not None:
+            self._jobs.terminate()
+        super().shutdown(exit_code)  # type: ignore[no-untyped-call]
+
+
+def _load(config: Config, lifeline: Connection) -> Any:
+    """In a new process: the application, bound to the parent's life. The parent itself never imports the doors."""
+    from entrepot.server.asgi import load
+
+    return load(config, lifeline)
