@@ -7,14 +7,15 @@ revision can be read, compared and restored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 from uuid import UUID
 
 from entrepot.catalog import contents as content_rows
 from entrepot.catalog import entries as rows
+from entrepot.catalog import events as event_rows
 from entrepot.catalog import projects as project_rows
 from entrepot.catalog import uploads as upload_rows
 from entrepot.catalog import versions as version_rows
@@ -34,9 +35,6 @@ from entrepot.model.digests import sha256_text
 from entrepot.model.errors import EntrepotError, EntryNotFound, Invalid, NotFound, TooLarge
 from entrepot.model.ids import Noun
 from entrepot.model.values import Entry, Kind, Page, Revision, Version
-
-#: What a listing of one folder shows; doors take it from here.
-FolderItem: TypeAlias = rows.FolderItem
 
 #: So many digests may be asked about in one question.
 KNOWN_DIGESTS = 10_000
@@ -364,7 +362,18 @@ class Opened:
     reader: ContentReader
 
 
-def entry_of(row: EntryRow) -> Entry:
+@dataclass(frozen=True, slots=True)
+class FolderItem:
+    """One name inside a folder: a file with its entry, or a folder with something below it."""
+
+    name: str
+    is_folder: bool
+    entry: Entry | None
+
+
+def entry_of(row: EntryRow, stamps: Mapping[int, tuple[datetime, str | None]] | None = None) -> Entry:
+    """The row as people see it. `stamps` tells when and by whom things were added, where that was asked for."""
+    at, by = (stamps or {}).get(row.added, (None, None))
     return Entry(
         path=row.path,
         size=row.size,
@@ -375,8 +384,15 @@ def entry_of(row: EntryRow) -> Entry:
         data_type=row.dtype,
         metadata=row.meta or "",
         position=row.pos,
+        added_at=at,
+        added_by=by,
         content=row.content,
     )
+
+
+def _stamped(conn: Connection, listed: Sequence[EntryRow]) -> list[Entry]:
+    stamps = event_rows.stamps(conn, [row.added for row in listed])
+    return [entry_of(row, stamps) for row in listed]
 
 
 def pin(conn: Connection, actor: Actor, key: Key, revision: int | None, *, action: Action) -> tuple[Found, int]:
@@ -405,8 +421,7 @@ def list_entries(
     with depot.catalog.read() as conn:
         asked, after = (revision, None) if last is None else last
         found, wanted = pin(conn, actor, key, asked, action=Action.READ_CONTENT)
-        listed = rows.page(conn, found.version.n, wanted, after=after, limit=size + 1, prefix=prefix)
-    shown = [entry_of(row) for row in listed]
+        shown = _stamped(conn, rows.page(conn, found.version.n, wanted, after=after, limit=size + 1, prefix=prefix))
     return found.version, wanted, paging.page(shown, size, question, lambda entry: (wanted, entry.path))
 
 
@@ -419,7 +434,7 @@ def list_folder(
     revision: int | None = None,
     cursor: str | None = None,
     limit: int = 1000,
-) -> tuple[Version, int, Page[rows.FolderItem]]:
+) -> tuple[Version, int, Page[FolderItem]]:
     """One level of the tree: files and sub-folders of `folder` ('' is the top) by name."""
     size = paging.size(depot, limit)
     place = names.entry_path(folder) if folder else ""
@@ -428,7 +443,9 @@ def list_folder(
     with depot.catalog.read() as conn:
         asked, after = (revision, None) if last is None else last
         found, wanted = pin(conn, actor, key, asked, action=Action.READ_CONTENT)
-        items = rows.folder(conn, found.version.n, wanted, place, after=after, limit=size + 1)
+        listed = rows.folder(conn, found.version.n, wanted, place, after=after, limit=size + 1)
+        files = iter(_stamped(conn, [item.entry for item in listed if item.entry is not None]))
+    items = [FolderItem(item.name, item.is_folder, next(files) if item.entry is not None else None) for item in listed]
     return found.version, wanted, paging.page(items, size, question, lambda item: (wanted, item.name))
 
 
@@ -441,9 +458,9 @@ def get(depot: Depot, actor: Actor, key: Key, path: str, *, revision: int | None
     with depot.catalog.read() as conn:
         found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
         row = rows.get(conn, found.version.n, wanted, path)
-    if row is None:
-        raise EntryNotFound(f"{found.version.label} has no entry {path!r} at revision {wanted}.")
-    return found.version, wanted, entry_of(row)
+        if row is None:
+            raise EntryNotFound(f"{found.version.label} has no entry {path!r} at revision {wanted}.")
+        return found.version, wanted, _stamped(conn, [row])[0]
 
 
 def open_entry(

@@ -255,6 +255,20 @@ def test_a_folder_is_listed_level_by_level(house: House) -> None:
     assert [(item.name, item.is_folder) for item in inner] == [("1", False), ("e", True)]
 
 
+def test_an_entry_tells_who_added_it_and_when_also_after_others_were_there(house: House) -> None:
+    ann, bob = house.user("ann"), house.user("bob")
+    made = house.version(ann, house.project(ann, team=house.team(ann=Role.WRITE, bob=Role.WRITE)))
+    house.put(ann, made, {"d/a": b"1"})
+    first = house.clock()
+    house.clock.move(hours=1)
+    house.put(bob, made, {"d/b": b"2"})
+    entries.commit(house.depot, bob, made.n, [Rename("d/a", "d/c"), Describe("d/c", "text")])
+    shown = {e.path: (e.added_by, e.added_at) for e in entries.list_entries(house.depot, ann, made.n)[2].rows}
+    assert shown == {"d/b": ("bob", house.clock()), "d/c": ("ann", first)}
+    inside = entries.list_folder(house.depot, ann, made.n, "d")[2].rows
+    assert [item.entry.added_by for item in inside if item.entry is not None] == ["bob", "ann"]
+
+
 def test_a_cursor_stays_with_the_revision_it_began_in(house: House) -> None:
     ann = house.user("ann")
     made = house.version(ann)

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from entrepot.depot.browse import Found
-from entrepot.depot.entries import Committed, FolderItem, entry_of
+from entrepot.depot.entries import Committed, FolderItem
 from entrepot.depot.history import Attempt, Difference
 from entrepot.depot.lookup import FoundProject
 from entrepot.depot.naming import Names
@@ -328,9 +328,7 @@ def entry_detail(of: values.Version, revision: int, one: values.Entry) -> entrie
 
 
 def folder_row(one: FolderItem) -> entries.FolderRow:
-    return entries.FolderRow(
-        name=one.name, folder=one.is_folder, entry=None if one.entry is None else entry(entry_of(one.entry))
-    )
+    return entries.FolderRow(name=one.name, folder=one.is_folder, entry=None if one.entry is None else entry(one.entry))
 
 
 def difference(one: Difference) -> entries.DiffRow:
