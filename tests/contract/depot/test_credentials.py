@@ -50,11 +50,11 @@ def test_the_door_s_table_goes_along(world: World) -> None:
         users.list_users(world.depot, actor)
 
 
-@pytest.mark.parametrize("text", ["", "x", "ent_" + "A" * 43, "\ud800", "a\x00b", "a.b.c", "..", ".", "x" * 100_000])
-def test_what_nobody_made_is_refused(world: World, text: str) -> None:
-    assert reason(world, Bearer(text)) in ("unknown", "signature")
-    assert reason(world, Cookie(text)) == "unknown"
-    assert reason(world, Pair("tok_" + "0" * 32, text)) == "unknown"
+def test_what_nobody_made_is_refused(world: World) -> None:
+    for text in ("", "x", "ent_" + "A" * 43, "\ud800", "a\x00b", "a.b.c", "..", ".", "x" * 100_000):
+        assert reason(world, Bearer(text)) in ("unknown", "signature")
+        assert reason(world, Cookie(text)) == "unknown"
+        assert reason(world, Pair("tok_" + "0" * 32, text)) == "unknown"
 
 
 def test_credentials_do_not_show_in_their_repr() -> None:

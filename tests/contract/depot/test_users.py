@@ -102,17 +102,17 @@ def test_many_names_of_one_slug_created_at_once_all_succeed(world: World) -> Non
     assert slugs == {"bob", "bob-2", "bob-3", "bob-4", "bob-5"}
 
 
-@pytest.mark.parametrize("password", ["", "1234567", "e\u0301" * 7])
-def test_passwords_need_eight_characters(world: World, password: str) -> None:
-    with pytest.raises(Invalid, match="at least 8") as caught:
-        world.user("alice", password=password)
-    assert not password or password not in caught.value.message
+def test_passwords_need_eight_characters(world: World) -> None:
+    for password in ("", "1234567", "e\u0301" * 7):
+        with pytest.raises(Invalid, match="at least 8") as caught:
+            world.user("alice", password=password)
+        assert not password or password not in caught.value.message
 
 
-@pytest.mark.parametrize("password", ["aaaaaaaa", "        ", "é" * 8, "パスワードパスワード", "x" * 10_000])
-def test_passwords_need_nothing_else(world: World, password: str) -> None:
-    world.user("alice", password=password)
-    assert world.login("alice", password).name == "alice"
+def test_passwords_need_nothing_else(world: World) -> None:
+    for n, password in enumerate(("aaaaaaaa", "        ", "é" * 8, "パスワードパスワード", "x" * 10_000)):
+        world.user(f"alice{n}", password=password)
+        assert world.login(f"alice{n}", password).name == f"alice{n}"
 
 
 def test_one_password_typed_on_two_keyboards_is_one_password(world: World) -> None:
@@ -129,16 +129,16 @@ def test_an_account_without_a_password_cannot_log_in_until_it_has_one(world: Wor
     assert world.login("alice").name == "alice"
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a/b", "~alice", "..", "user_" + "0" * 32, "a\x00b", "x" * 151])
-def test_names_that_nobody_may_have(world: World, name: str) -> None:
-    with pytest.raises(InvalidName):
-        world.user(name)
+def test_names_that_nobody_may_have(world: World) -> None:
+    for name in ("", "a b", "a/b", "~alice", "..", "user_" + "0" * 32, "a\x00b", "x" * 151):
+        with pytest.raises(InvalidName):
+            world.user(name)
 
 
-@pytest.mark.parametrize("email", ["nobody", "@host", "a@", "a b@host", "a@b\n"[:-1] + "\x00"])
-def test_addresses_that_are_none(world: World, email: str) -> None:
-    with pytest.raises(Invalid):
-        users.create(world.depot, world.staff, "alice", email=email)
+def test_addresses_that_are_none(world: World) -> None:
+    for email in ("nobody", "@host", "a@", "a b@host", "a@b\x00"):
+        with pytest.raises(Invalid):
+            users.create(world.depot, world.staff, "alice", email=email)
 
 
 # Finding
@@ -165,10 +165,10 @@ def test_an_address_that_two_have_names_nobody(world: World) -> None:
         users.get(world.depot, world.staff, "both@lab.example")
 
 
-@pytest.mark.parametrize("key", ["nobody", "user_" + "0" * 32, 999_999, "a\x00b", "\ud800", "", "x@y"])
-def test_who_is_not_there_is_not_found(world: World, key: int | str) -> None:
-    with pytest.raises(NotFound):
-        users.get(world.depot, world.staff, key)
+def test_who_is_not_there_is_not_found(world: World) -> None:
+    for key in ("nobody", "user_" + "0" * 32, 999_999, "a\x00b", "\ud800", "", "x@y"):
+        with pytest.raises(NotFound):
+            users.get(world.depot, world.staff, key)
 
 
 def test_others_see_name_and_user_name_and_no_more(world: World) -> None:
@@ -231,13 +231,11 @@ def test_oneself_may_change_names_and_address_and_the_event_tells_before_and_aft
     assert len(world.events("user.updated")) == 1, "no change, no event"
 
 
-@pytest.mark.parametrize(
-    "changes", [UserChanges(name="queen"), UserChanges(is_staff=True), UserChanges(is_active=False)]
-)
-def test_oneself_may_not_change_what_is_for_staff(world: World, changes: UserChanges) -> None:
+def test_oneself_may_not_change_what_is_for_staff(world: World) -> None:
     alice = world.person("alice")
-    with pytest.raises(Forbidden, match="Only staff"):
-        users.update(world.depot, alice, "alice", changes)
+    for changes in (UserChanges(name="queen"), UserChanges(is_staff=True), UserChanges(is_active=False)):
+        with pytest.raises(Forbidden, match="Only staff"):
+            users.update(world.depot, alice, "alice", changes)
 
 
 def test_a_renamed_user_takes_the_hidden_team_along_and_keeps_the_project(world: World) -> None:
