@@ -49,6 +49,7 @@ def each(work: Callable[[T], None], jobs: Iterable[T], *, workers: int, stop: St
 
     Raises:
         BaseException: What the first failing call raised, after all threads have ended.
+        Stopped: Somebody else wanted the run to end.
     """
     source = iter(jobs)
     lock = threading.Lock()
@@ -90,3 +91,5 @@ def each(work: Callable[[T], None], jobs: Iterable[T], *, workers: int, stop: St
         raise
     if failures:
         raise failures[0]
+    # Nobody failed, and yet not every job was done: whoever called must not take that for success.
+    stop.check()

@@ -165,6 +165,7 @@ class _Push:
         self._stop = Stop()
 
     def run(self, source: Path, thing: Thing) -> Pushed:
+        self._stop = Stop()
         target = self._target(thing)
         tree = self._look(source, target)
         digests = self._hash(tree)
@@ -348,8 +349,9 @@ class _Push:
             try:
                 made = self._transport.post("/versions", VersionWithSlots, new)
             except NameTaken as error:
-                raise StaleRevision(
-                    f"{target.dataset!r} was made by somebody else meanwhile. Push again to compare with what is there."
+                raise NameTaken(
+                    f"There is a dataset {target.dataset!r} already, made just now or never ready, or one that you may "
+                    "not see. Push again, or to another name."
                 ) from error
             target.made = "dataset"
             return made

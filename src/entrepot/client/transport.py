@@ -84,6 +84,11 @@ class Transport:
     def get(self, path: str, answer: type[T], params: Params | None = None, **more: Any) -> T:
         return self._read(self.send("GET", path, params=params, **more), answer)
 
+    def get_tagged(self, path: str, answer: type[T]) -> tuple[T, str | None]:
+        """With the entity tag of what was read, for a later change on condition."""
+        response = self.send("GET", path)
+        return self._read(response, answer), response.headers.get("ETag")
+
     def post(
         self,
         path: str,
@@ -270,6 +275,10 @@ class Transport:
         return Unavailable(
             f"The connection to {self.url} broke: {_reason(error)}. Run it again: transfers go on where they stopped."
         )
+
+    def forget_token(self) -> None:
+        """Go on as nobody: to log in, one must not show what may have run out."""
+        self._http.headers.pop("Authorization", None)
 
     def close(self) -> None:
         self._http.close()

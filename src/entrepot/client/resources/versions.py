@@ -135,17 +135,20 @@ class Versions(Resource):
         """
         return self._transport.post("/versions", VersionWithSlots, NewVersion(name=name, **fields))
 
-    def update(self, version: Thing, *, if_edit: int | None = None, **changes: Unpack[VersionFields]) -> Version:
+    def get_tagged(self, version: Thing) -> tuple[Version, str | None]:
+        """The record and the tag of its present state, for an `update` that must not undo somebody else's."""
+        return self._transport.get_tagged(self._version(version), Version)
+
+    def update(self, version: Thing, *, if_match: str | None = None, **changes: Unpack[VersionFields]) -> Version:
         """Change the record; `project`, `name` and `collection` move the version.
 
         Args:
-            if_edit: The `edit` number of the record that the caller saw.
+            if_match: The tag that `get_tagged` gave with the record.
 
         Raises:
             PreconditionFailed: Somebody else edited it since.
         """
-        match = None if if_edit is None else f'"{if_edit}"'
-        return self._transport.patch(self._version(version), Version, VersionChanges(**changes), if_match=match)
+        return self._transport.patch(self._version(version), Version, VersionChanges(**changes), if_match=if_match)
 
     def set_slug(self, version: Thing, slug: str) -> Version:
         """Give its dataset another slug. The old one goes on leading here until somebody takes it."""

@@ -1,0 +1,103 @@
+"""The table of commands, their helps, and how fast the first answer comes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from entrepot.cli.main import COMMANDS, command, run
+
+NAMES = [name for section in COMMANDS.values() for name in section]
+#: They write bytes, or run until they are ended: there is no value to print.
+WITHOUT_JSON = {"cat", "serve", "demo"}
+
+
+def leaves(name: str, found: Any) -> Iterator[tuple[str, Any]]:
+    below = getattr(found, "commands", None)
+    if below is None:
+        yield name, found
+        return
+    for child, inner in below.items():
+        yield from leaves(f"{name} {child}", inner)
+
+
+LEAVES = [leaf for name in NAMES for leaf in leaves(name, command(name))]
+
+
+@pytest.mark.parametrize(("name", "leaf"), LEAVES, ids=[name for name, _ in LEAVES])
+def test_every_command_teaches_with_an_example_and_speaks_json(name: str, leaf: Any) -> None:
+    assert leaf.help, f"{name} has no help"
+    # login, logout and whoami are there twice; their examples have the short form.
+    shown = f"entrepot {name}" in leaf.help or f"entrepot {name.removeprefix('auth ')}" in leaf.help
+    assert shown, f"{name} shows no example of itself"
+    options = {option for parameter in leaf.params for option in parameter.opts}
+    assert ("--json" in options) == (name not in WITHOUT_JSON)
+
+
+@pytest.mark.parametrize(("name", "leaf"), LEAVES, ids=[name for name, _ in LEAVES])
+def test_every_option_says_what_it_is_for(name: str, leaf: Any) -> None:
+    obvious = {"name", "description", "email", "first_name", "last_name", "slug"}
+    silent = [
+        parameter.name
+        for parameter in leaf.params
+        if not getattr(parameter, "help", None) and parameter.name not in obvious and parameter.name != "help"
+    ]
+    assert [found for found in silent if found not in {"path", "words"}] == []
+
+
+def test_the_first_help_imports_nothing_heavy() -> None:
+    """What it takes is Python and Typer: HTTP, validation, terminals and the server come when a command needs them."""
+    heavy = (
+        "{'httpx2', 'pydantic', 'rich', 'stamina', 'fsspec', 'sqlite3', 'asyncio', 'platformdirs', 'entrepot.client'}"
+    )
+    code = (
+        "import sys; from entrepot.cli.main import run\n"
+        "assert run(['--help']) == 0\n"
+        f"sys.exit(', '.join(sorted({heavy} & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, f"entrepot --help imported {done.stderr.strip()}"
+    assert "Move data" in done.stdout
+
+
+def test_the_first_help_lists_every_command_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [name for name in NAMES if sum(line.startswith(f"  {name} ") for line in lines) != 1] == []
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    import entrepot
+
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"entrepot {entrepot.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["push"], ["push", "a"], ["ls", "--nonsense"], ["project", "x"]])
+def test_a_wrong_command_line_is_2_and_says_what_is_wrong(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "Error" in shown.err
+
+
+def test_without_a_server_one_is_told_to_log_in(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["whoami"]) == 4
+    assert "entrepot login" in capsys.readouterr().err
+
+
+def test_a_server_that_is_not_there_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENTREPOT_URL", "http://127.0.0.1:9")
+    assert run(["whoami", "--json"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "Cannot reach http://127.0.0.1:9" in shown.err
+    assert "Traceback" not in shown.err
