@@ -76,9 +76,7 @@ def test_pushing_an_unchanged_tree_sends_nothing_and_makes_no_revision(
     assert counting.uploads() == before
 
 
-def test_a_renamed_file_is_never_sent_again(
-    client: Client, project: str, counting: Counting, tmp_path: Path
-) -> None:
+def test_a_renamed_file_is_never_sent_again(client: Client, project: str, counting: Counting, tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", {"old/big.bin": os.urandom(3 << 20), "keep": b"k"})
     client.data.push(tree, f"{project}/renamed")
     counting.sent = 0
@@ -136,9 +134,7 @@ def test_a_folder_of_a_version_is_pushed_and_pulled_alone(client: Client, projec
     assert read_tree(tmp_path / "one") == {"c": b"3"}
 
 
-def test_a_dry_run_says_all_and_does_nothing(
-    client: Client, project: str, counting: Counting, tmp_path: Path
-) -> None:
+def test_a_dry_run_says_all_and_does_nothing(client: Client, project: str, counting: Counting, tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", {"a": os.urandom(16)})
     planned = client.data.push(tree, f"{project}/dry", dry_run=True)
     assert (planned.sent_files, list(planned.plan.added)) == (1, ["a"])
@@ -346,9 +342,7 @@ def test_a_pull_follows_the_dataset_and_tidies_only_what_it_put_there(
     assert not (tmp_path / "copy" / "gone").exists()
 
 
-def test_an_edited_file_stops_the_pull_before_it_writes_anything(
-    client: Client, project: str, tmp_path: Path
-) -> None:
+def test_an_edited_file_stops_the_pull_before_it_writes_anything(client: Client, project: str, tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", {"a": b"1", "b": b"2"})
     client.data.push(tree, f"{project}/edited")
     client.data.download(f"{project}/edited", tmp_path / "copy")
@@ -438,9 +432,7 @@ def test_a_locked_pull_fails_on_any_other_file(client: Client, project: str, tmp
         client.data.download_locked(lock)
 
 
-def test_several_files_are_fetched_at_once(
-    client: Client, project: str, counting: Counting, tmp_path: Path
-) -> None:
+def test_several_files_are_fetched_at_once(client: Client, project: str, counting: Counting, tmp_path: Path) -> None:
     client.data.push(make_tree(tmp_path / "tree", {f"f{n}": bytes([n]) * 9 for n in range(8)}), f"{project}/parallel")
     both = threading.Barrier(2, timeout=60)
 
