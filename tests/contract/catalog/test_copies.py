@@ -338,3 +338,47 @@ def test_trim_forgets_old_revisions_and_only_what_they_alone_show(
     assert h.texts(v, 0) == {}
     # f000=2, f001=1, f002=1 are what w shows; f000=1 and f000=3 nobody shows.
     assert h.rows(past) == 3
+
+
+def test_what_others_wrote_on_top_of_a_copy_goes_with_them(
+    histories: Histories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """v continued the strand that w still points into; when v is purged its rows are in `live`, and are taken out."""
+    small(monkeypatch)
+    h, v, w = histories, histories.version(), histories.version()
+    h.put(v, a="1", b="1")
+    h.copy(v, 1, w)
+    h.commit(v, *(Put(f"n{n}", h.content("2")) for n in range(9)), Remove("a"))
+    h.purge(v)
+    assert states(h) == [strands.DIRTY]
+    assert entries.sweep_strands(h.catalog) == 9
+    assert (states(h), h.rows(live), h.rows(past)) == ([0], 1, 1)
+    assert h.texts(w, 1) == {"a": "1", "b": "1"}
+    h.put(w, c="3")
+    assert h.texts(w, 2) == {"a": "1", "b": "1", "c": "3"}
+
+
+def test_a_strand_trimmed_while_being_swept_is_swept_again(
+    histories: Histories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small(monkeypatch)
+    h, v = histories, histories.version()
+    for n in range(6):
+        h.put(v, **{f"f{k}": f"{n}" for k in range(4)})
+    h.trim(v, before=3)
+    write, calls = h.catalog.write, []
+
+    def trims_meanwhile(work: object, *, bulk: bool = False) -> object:
+        calls.append(1)
+        if len(calls) == 4:
+            write(lambda conn: entries.trim(conn, v, before=5))
+        return write(work, bulk=bulk)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(h.catalog, "write", trims_meanwhile)
+    entries.sweep_strands(h.catalog)
+    monkeypatch.setattr(h.catalog, "write", write)
+    assert states(h) == [strands.DIRTY]
+    entries.sweep_strands(h.catalog)
+    assert states(h) == [0]
+    assert h.rows(past) == 4
+    assert h.texts(v, 5) == {f"f{k}": "4" for k in range(4)}
