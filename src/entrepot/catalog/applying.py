@@ -38,7 +38,7 @@ __all__ = ["Application", "check_tree", "put_rows"]
 
 _RETIRE = (
     f"INSERT INTO past (strand, path, vto, vfrom, {COLUMNS}) SELECT strand, path, :seq, vfrom, {COLUMNS} "
-    "FROM live WHERE strand = :strand AND vfrom < :seq AND "
+    "FROM live WHERE strand = :strand AND {plain:vfrom} < :seq AND "
 )
 _RETIRE_PATHS = Sql(_RETIRE + "path {in_paths}")
 _RETIRE_RANGE = Sql(_RETIRE + "path >= :first AND path < :end")
@@ -49,7 +49,7 @@ _ANY_IN_RANGE = Sql("SELECT path FROM live WHERE strand = :strand AND path >= :f
 _RETIRE_TEXTS = Sql(_RETIRE + "coalesce(meta, '') <> :meta")
 _SET_TEXTS = Sql(
     "UPDATE live SET meta = nullif(CAST(:meta AS text), ''), vfrom = :seq "
-    "WHERE strand = :strand AND vfrom < :seq AND coalesce(meta, '') <> :meta"
+    "WHERE strand = :strand AND {plain:vfrom} < :seq AND coalesce(meta, '') <> :meta"
 )
 
 _ARE_FILES = Sql("SELECT path FROM live WHERE strand = :strand AND path {in_paths}")
@@ -364,7 +364,7 @@ class Application:
                 crowded.append(move)
             occupied, long, arrive = _move_statements(len(move.but_folders))
             values = move.values(self._strand, self._seq)
-            in_the_way = occupied(self._conn, **values).all()
+            in_the_way = list(occupied(self._conn, **values))
             for row in in_the_way:
                 self._faults.taken(row.path, f"There is an entry {row.path!r} already.")
             if len(move.target) > len(move.source):

@@ -96,7 +96,7 @@ def unreferenced(conn: Connection, *, before: datetime, after: int, limit: int) 
         before: Only those last marked before this.
         after: The number that the page before gave; 0 to begin.
     """
-    looked = _PAGE_END(conn, after=after, limit=limit).one()
+    looked = _PAGE_END(conn, after=after, limit=limit).first()
     if not looked.n:
         return [], None
     rows = _UNREFERENCED(conn, after=after, last=looked.last, before=to_micros(before))
@@ -126,7 +126,7 @@ def doom(conn: Connection, content: int, *, before: datetime) -> bool:
     if is_referenced(conn, content):
         _KEEP(conn, content=content)
         return False
-    places = _PLACES(conn, content=content).all()
+    places = list(_PLACES(conn, content=content))
     _DROP_EXTENTS(conn, content=content)
     _DROP_CONTENT(conn, content=content)
     for place in places:

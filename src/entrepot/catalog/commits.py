@@ -8,15 +8,16 @@ revision row   where it points, counts, data types
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection
 
 from entrepot.catalog.applying import Application
 from entrepot.catalog.entry_values import RevisionRow, RowChange
-from entrepot.catalog.schema import revision, version
+from entrepot.catalog.schema.types import to_micros
 from entrepot.catalog.statements import Sql
 from entrepot.catalog.strands import Point, continue_from, point
 from entrepot.catalog.words import word_texts
@@ -67,6 +68,16 @@ def take_turn(conn: Connection, version: int, expected: int | None) -> Turn:
     return Turn(version, row.rev, point(conn, version, row.rev - 1), row.next_pos)
 
 
+_REVISION = Sql(
+    "INSERT INTO revision (version, num, strand, seq, author, at, message, n_entries, n_bytes, types) VALUES "
+    "(:version, :num, :strand, :seq, :author, :at, :message, :n_entries, :n_bytes, {json:types})"
+)
+_SHOW = Sql(
+    "UPDATE version SET n_entries = :n_entries, n_bytes = :n_bytes, data_type = :data_type, next_pos = :next_pos, "
+    "updated_at = :at WHERE id = :version"
+)
+
+
 def add_revision(
     conn: Connection,
     turn: Turn,
@@ -81,51 +92,47 @@ def add_revision(
     message: str,
 ) -> RevisionRow:
     """Write the revision of a turn, and what the version shows of its newest one."""
-    row = {
-        "version": turn.version,
-        "num": turn.num,
-        "strand": strand,
-        "seq": seq,
-        "author": author,
-        "at": at,
-        "message": message,
-        "n_entries": n_entries,
-        "n_bytes": n_bytes,
-        "types": types,
-    }
-    conn.execute(insert(revision), row)
+    made = RevisionRow(turn.version, turn.num, author, at, message, n_entries, n_bytes)
+    _write(conn, made, strand, seq, types)
     shared = None
     if len(types) == 1 and "0" not in types:
         number = int(next(iter(types)))
         shared = word_texts(conn, [number])[number]
-    conn.execute(
-        update(version)
-        .where(version.c.id == turn.version)
-        .values(n_entries=n_entries, n_bytes=n_bytes, data_type=shared, next_pos=turn.next_pos, updated_at=at)
+    _SHOW(
+        conn,
+        version=turn.version,
+        n_entries=n_entries,
+        n_bytes=n_bytes,
+        data_type=shared,
+        next_pos=turn.next_pos,
+        at=to_micros(at),
     )
-    return RevisionRow(turn.version, turn.num, author, at, message, n_entries, n_bytes)
+    return made
+
+
+def _write(conn: Connection, made: RevisionRow, strand: int | None, seq: int | None, types: dict[str, int]) -> None:
+    _REVISION(
+        conn,
+        version=made.version,
+        num=made.num,
+        strand=strand,
+        seq=seq,
+        author=made.author,
+        at=to_micros(made.at),
+        message=made.message,
+        n_entries=made.n_entries,
+        n_bytes=made.n_bytes,
+        types=json.dumps(types),
+    )
 
 
 def create_revision_zero(
     conn: Connection, version: int, *, author: int | None, at: datetime, message: str = ""
 ) -> RevisionRow:
     """Write down that a new version is ready and empty."""
-    conn.execute(
-        insert(revision),
-        {
-            "version": version,
-            "num": 0,
-            "strand": None,
-            "seq": None,
-            "author": author,
-            "at": at,
-            "message": message,
-            "n_entries": 0,
-            "n_bytes": 0,
-            "types": {},
-        },
-    )
-    return RevisionRow(version, 0, author, at, message, 0, 0)
+    made = RevisionRow(version, 0, author, at, message, 0, 0)
+    _write(conn, made, None, None, {})
+    return made
 
 
 def commit(
@@ -169,12 +176,12 @@ def commit(
 
 
 _DEPARTED = (
-    "SELECT p.dtype, count(*) AS n, sum(c.size) AS size FROM past AS p JOIN content AS c ON c.id = p.content "
-    "WHERE p.strand = :strand AND p.vto = :seq GROUP BY p.dtype"
+    "SELECT p.dtype, count(*) AS n, sum(c.size) AS size FROM past AS p {by:ix_past_strand_vto} "
+    "{join} content AS c ON c.id = p.content WHERE p.strand = :strand AND p.vto = :seq GROUP BY p.dtype"
 )
 _ARRIVED = (
-    "SELECT l.dtype, count(*) AS n, sum(c.size) AS size FROM live AS l JOIN content AS c ON c.id = l.content "
-    "WHERE l.strand = :strand AND l.vfrom = :seq GROUP BY l.dtype"
+    "SELECT l.dtype, count(*) AS n, sum(c.size) AS size FROM live AS l {by:ix_live_strand_vfrom} "
+    "{join} content AS c ON c.id = l.content WHERE l.strand = :strand AND l.vfrom = :seq GROUP BY l.dtype"
 )
 _TALLY = Sql(
     f"SELECT -1 AS sign, t.* FROM ({_DEPARTED}) AS t UNION ALL SELECT 1 AS sign, t.* FROM ({_ARRIVED}) AS t"  # noqa: S608

@@ -235,7 +235,7 @@ _ADD_NEW = Sql(
 )
 _CLASHES = Sql(
     "SELECT s.path, s.content, s.media, s.dtype, s.meta "
-    f"FROM ({visible(more='AND path > :after')}) AS s JOIN live AS t ON t.strand = :into AND t.path = s.path "
+    f"FROM ({visible(more='AND path > :after')}) AS s {{join}} live AS t ON t.strand = :into AND t.path = s.path "
     "WHERE t.vfrom < :at AND t.content <> s.content ORDER BY s.path LIMIT :limit"
 )
 _TAKEN = Sql("SELECT path FROM live WHERE strand = :strand AND path {in_paths}")
@@ -285,7 +285,7 @@ def merge(
         turn.next_pos += added
         after = ""
         while True:
-            clashes = _CLASHES(conn, after=after, limit=_PAGE, **values).all()
+            clashes = list(_CLASHES(conn, after=after, limit=_PAGE, **values))
             names = _free_names(conn, strand, [row.path for row in clashes], rename)
             put_rows(
                 conn,

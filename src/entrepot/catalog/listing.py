@@ -53,17 +53,21 @@ def folder_bounds(folder: str) -> tuple[str, str]:
 
 
 def _shown(rows: str, order: str) -> str:
-    return f"SELECT {_SHOWN} FROM ({rows}) AS l JOIN content AS c ON c.id = l.content ORDER BY l.{order}"
+    return f"SELECT {_SHOWN} FROM ({rows}) AS l {{join}} content AS c ON c.id = l.content ORDER BY l.{order}"
 
 
 def _page_statements(order: str, window: str) -> tuple[Sql, Sql, Sql]:
     """The page at the head, at an older point, and at a small older point; `window` cuts the range."""
     tail = f"ORDER BY {order} LIMIT :limit"
-    head = f"SELECT {_ROW} FROM live WHERE strand = :strand {window} {tail}"
+    head = (
+        f"SELECT {_SHOWN} FROM live AS l {{join}} content AS c ON c.id = l.content "
+        f"WHERE l.strand = :strand {window.replace('AND ', 'AND l.')} ORDER BY l.{order} LIMIT :limit"
+    )
     old = (
-        f"SELECT * FROM (SELECT {_ROW} FROM live WHERE strand = :strand AND vfrom <= :seq {window} {tail}) AS a "
-        f"UNION ALL SELECT * FROM "
-        f"(SELECT {_ROW} FROM past WHERE strand = :strand AND vfrom <= :seq AND vto > :seq {window} {tail}) AS b {tail}"
+        f"SELECT * FROM (SELECT {_ROW} FROM live WHERE strand = :strand AND {{plain:vfrom}} <= :seq "
+        f"{window} {tail}) AS a UNION ALL SELECT * FROM "
+        f"(SELECT {_ROW} FROM past WHERE strand = :strand AND {{plain:vfrom}} <= :seq AND {{plain:vto}} > :seq "
+        f"{window} {tail}) AS b {tail}"
     )
     small = (
         f"SELECT * FROM (SELECT {_ROW} FROM live {{by:ix_live_strand_vfrom}} "
@@ -71,7 +75,7 @@ def _page_statements(order: str, window: str) -> tuple[Sql, Sql, Sql]:
         f"UNION ALL SELECT {_ROW} FROM past {{by:ix_past_strand_vfrom}} "
         f"WHERE strand = :strand AND vfrom <= :seq AND vto > :seq {window}) AS v {tail}"
     )
-    return Sql(_shown(head, order)), Sql(_shown(old, order)), Sql(_shown(small, order))
+    return Sql(head), Sql(_shown(old, order)), Sql(_shown(small, order))
 
 
 _BY_PATH = _page_statements("path", "AND path > :after AND path < :end")
@@ -83,9 +87,9 @@ def _page(conn: Connection, statements: tuple[Sql, Sql, Sql], at: Point, limit: 
         return []
     head, old, small = statements
     if at.at_head:
-        return entry_rows(conn, head(conn, strand=at.strand, limit=limit, **window).all())
+        return entry_rows(conn, head(conn, strand=at.strand, limit=limit, **window).tuples)
     statement = small if at.n_entries <= SMALL else old
-    return entry_rows(conn, statement(conn, strand=at.strand, seq=at.seq, limit=limit, **window).all())
+    return entry_rows(conn, statement(conn, strand=at.strand, seq=at.seq, limit=limit, **window).tuples)
 
 
 def page(
@@ -137,12 +141,15 @@ def iterate(
 
 
 def _one(key: str) -> Sql:
-    joined = f"FROM revision AS r JOIN {{table}} AS l ON l.strand = r.strand AND l.{key} = :key AND l.vfrom <= r.seq"
-    rest = "JOIN content AS c ON c.id = l.content WHERE r.version = :version AND r.num = :num"
-    return Sql(
-        f"SELECT {_SHOWN} {joined.replace('{table}', 'live')} {rest} "
-        f"UNION ALL SELECT {_SHOWN} {joined.replace('{table}', 'past')} AND l.vto > r.seq {rest}"
-    )
+    def half(table: str, more: str = "") -> str:
+        index = f"{{by:ix_{table}_strand_pos}}" if key == "pos" else ""
+        return (
+            f"SELECT {_SHOWN} FROM revision AS r {{join}} {table} AS l {index} "
+            f"ON l.strand = r.strand AND l.{key} = :key AND {{plain:l.vfrom}} <= r.seq {more} "
+            "{join} content AS c ON c.id = l.content WHERE r.version = :version AND r.num = :num"
+        )
+
+    return Sql(f"{half('live')} UNION ALL {half('past', 'AND {plain:l.vto} > r.seq')}")
 
 
 _GET = _one("path")
@@ -151,13 +158,13 @@ _GET_BY_POSITION = _one("pos")
 
 def get(conn: Connection, version: int, rev: int, path: str) -> EntryRow | None:
     """The entry at `path`; None if this revision has none, or is not kept."""
-    rows = _GET(conn, key=path, version=version, num=rev).all()
+    rows = _GET(conn, key=path, version=version, num=rev).tuples
     return entry_rows(conn, rows)[0] if rows else None
 
 
 def get_by_position(conn: Connection, version: int, rev: int, position: int) -> EntryRow | None:
     """The entry with this position; None if this revision has none."""
-    rows = _GET_BY_POSITION(conn, key=position, version=version, num=rev).all()
+    rows = _GET_BY_POSITION(conn, key=position, version=version, num=rev).tuples
     return entry_rows(conn, rows)[0] if rows else None
 
 
@@ -167,9 +174,10 @@ _AT_HEAD = Sql(
 )
 _AT_POINT = Sql(
     f"SELECT {_SHOWN} FROM {{paths}} {{join}} live AS l "
-    "ON l.strand = :strand AND l.path = listed.value AND l.vfrom <= :seq {join} content AS c ON c.id = l.content "
+    "ON l.strand = :strand AND l.path = listed.value AND {plain:l.vfrom} <= :seq "
+    "{join} content AS c ON c.id = l.content "
     f"UNION ALL SELECT {_SHOWN} FROM {{paths}} {{join}} past AS l "
-    "ON l.strand = :strand AND l.path = listed.value AND l.vfrom <= :seq AND l.vto > :seq "
+    "ON l.strand = :strand AND l.path = listed.value AND {plain:l.vfrom} <= :seq AND {plain:l.vto} > :seq "
     "{join} content AS c ON c.id = l.content"
 )
 
@@ -179,9 +187,9 @@ def rows_at(conn: Connection, at: Point, paths: Sequence[str]) -> dict[str, Entr
     if at.strand is None or not paths:
         return {}
     if at.at_head:
-        rows = _AT_HEAD(conn, strand=at.strand, paths=list(paths)).all()
+        rows = _AT_HEAD(conn, strand=at.strand, paths=list(paths)).tuples
     else:
-        rows = _AT_POINT(conn, strand=at.strand, seq=at.seq, paths=list(paths)).all()
+        rows = _AT_POINT(conn, strand=at.strand, seq=at.seq, paths=list(paths)).tuples
     return {row.path: row for row in entry_rows(conn, rows)}
 
 
@@ -211,9 +219,10 @@ _LEVEL_HEAD = _levels(
 )
 _LEVEL_OLD = _levels(
     "SELECT min(h.path) FROM (SELECT * FROM (SELECT s.path FROM live AS s WHERE s.strand = :strand "
-    "AND s.path >= <from> AND s.path < :end AND s.vfrom <= :seq ORDER BY s.path LIMIT 1) AS a "
+    "AND s.path >= <from> AND s.path < :end AND {plain:s.vfrom} <= :seq ORDER BY s.path LIMIT 1) AS a "
     "UNION ALL SELECT * FROM (SELECT s.path FROM past AS s WHERE s.strand = :strand "
-    "AND s.path >= <from> AND s.path < :end AND s.vfrom <= :seq AND s.vto > :seq ORDER BY s.path LIMIT 1) AS b) AS h"
+    "AND s.path >= <from> AND s.path < :end AND {plain:s.vfrom} <= :seq AND {plain:s.vto} > :seq "
+    "ORDER BY s.path LIMIT 1) AS b) AS h"
 )
 
 

@@ -122,27 +122,27 @@ _STRANDS_OF = Sql(
 )
 _FREES = Sql(
     "SELECT count(*) AS n, coalesce(sum(c.size), 0) AS size, coalesce(sum(CASE WHEN EXISTS ("
-    "SELECT 1 FROM extent AS e JOIN object AS o ON o.id = e.object WHERE e.content = c.id AND o.kind = 'plain') "
+    "SELECT 1 FROM extent AS e {join} object AS o ON o.id = e.object WHERE e.content = c.id AND o.kind = 'plain') "
     "THEN c.size ELSE 0 END), 0) AS plain "
     "FROM (SELECT content FROM live WHERE strand IN (SELECT value FROM {ids}) "
     "UNION SELECT content FROM past WHERE strand IN (SELECT value FROM {ids})) AS held "
-    "JOIN content AS c ON c.id = held.content "
+    "{join} content AS c ON c.id = held.content "
     "WHERE NOT EXISTS (SELECT 1 FROM live AS l WHERE l.content = c.id AND l.strand NOT IN (SELECT value FROM {own}) "
     "AND EXISTS (SELECT 1 FROM revision AS r "
     "WHERE r.strand = l.strand AND r.seq >= l.vfrom AND r.version <> :version)) "
     "AND NOT EXISTS (SELECT 1 FROM past AS p WHERE p.content = c.id AND p.strand NOT IN (SELECT value FROM {own}) "
     "AND EXISTS (SELECT 1 FROM revision AS r WHERE r.strand = p.strand AND r.seq >= p.vfrom AND r.seq < p.vto "
-    "AND r.version <> :version)) "
-    "AND NOT EXISTS (SELECT 1 FROM upload AS u WHERE u.content = c.id)"
+    "AND r.version <> :version))"
 )
 
 
 def frees(conn: Connection, version: int) -> Frees:
     """The bytes that only this version keeps alive, in any of its revisions.
 
-    Reads every content of the version: seconds for a million.
+    Uploads that brought a content are no reason to keep it: they end by themselves. Reads every content of the
+    version: seconds for a million.
     """
-    rows = _STRANDS_OF(conn, version=version).all()
+    rows = list(_STRANDS_OF(conn, version=version))
     own = [row.strand for row in rows if not row.shared]
-    row = _FREES(conn, version=version, ids=[row.strand for row in rows], own=own).one()
+    row = _FREES(conn, version=version, ids=[row.strand for row in rows], own=own).first()
     return Frees(int(row.n), int(row.size), int(row.plain))

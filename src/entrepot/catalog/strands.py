@@ -21,15 +21,15 @@ judged in a second statement: one that waits for a lock still sees the rows from
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection
 
 from entrepot.catalog.failures import NotYet
-from entrepot.catalog.schema import revision, strand
 from entrepot.catalog.statements import Sql
 from entrepot.model.errors import NotFound
 
@@ -95,10 +95,9 @@ class Point:
 
 _EMPTY: Mapping[str, int] = {}
 
-_POINT = (
-    select(revision.c.strand, revision.c.seq, revision.c.n_entries, revision.c.n_bytes, revision.c.types, strand.c.head)
-    .join_from(revision, strand, revision.c.strand == strand.c.id, isouter=True)
-    .where(revision.c.version == bindparam("of"), revision.c.num == bindparam("at"))
+_POINT = Sql(
+    "SELECT r.strand, r.seq, s.head, r.n_entries, r.n_bytes, r.types FROM revision AS r "
+    "LEFT JOIN strand AS s ON s.id = r.strand WHERE r.version = :version AND r.num = :num"
 )
 _SHARE = Sql("SELECT id FROM strand WHERE id = :strand {for_share}")
 _LOCK = Sql("SELECT state FROM strand WHERE id = :strand {for_update}")
@@ -116,13 +115,15 @@ def point(conn: Connection, version: int, num: int) -> Point:
     Raises:
         NotFound: The version has no such revision, or no longer.
     """
-    row = conn.execute(_POINT, {"of": version, "at": num}).first()
+    row = _POINT(conn, version=version, num=num).first()
     if row is None:
         if num == 0:
             # Only versions that are ready from the start write down their empty revision.
             return Point(version, 0, None, 0, 0, 0, 0, _EMPTY)
         raise NotFound(f"Revision {num} of this version is not kept, or was never made.")
-    return Point(version, num, row.strand, row.seq or 0, row.head or 0, row.n_entries, row.n_bytes, row.types or _EMPTY)
+    # PostgreSQL parses its JSON by itself.
+    types = json.loads(row.types) if isinstance(row.types, str) else row.types
+    return Point(version, num, row.strand, row.seq or 0, row.head or 0, row.n_entries, row.n_bytes, types)
 
 
 def shared_point(conn: Connection, version: int, num: int) -> Point:
@@ -147,14 +148,18 @@ def visible(strand: str = ":strand", seq: str = ":seq", more: str = "", columns:
         more: Further conditions on both halves, beginning with AND.
     """
     return (
-        f"SELECT {columns} FROM live WHERE strand = {strand} AND vfrom <= {seq} {more} "
+        f"SELECT {columns} FROM live WHERE strand = {strand} AND {{plain:vfrom}} <= {seq} {more} "
         f"UNION ALL SELECT {columns} FROM past "
-        f"WHERE strand = {strand} AND vfrom <= {seq} AND vto > {seq} {more}"
+        f"WHERE strand = {strand} AND {{plain:vfrom}} <= {seq} AND vto > {seq} {more}"
     )
 
 
 # Continuing and forking
 
+_NEW = Sql(
+    "INSERT INTO strand (head, state, trimmed, parent, parent_seq) "
+    "VALUES (:head, :state, :no, :parent, :parent_seq) RETURNING id"
+)
 _ADVANCE = Sql("UPDATE strand SET head = head + 1 WHERE id = :strand AND head = :seq")
 _COPY_VISIBLE = Sql(
     f"INSERT INTO live (strand, path, vfrom, {COLUMNS}) SELECT :new, path, 1, {COLUMNS} FROM ({visible()}) AS v"
@@ -163,14 +168,9 @@ _COPY_VISIBLE = Sql(
 
 def new_strand(conn: Connection, *, head: int, parent: Point | None = None, state: int = WHOLE) -> int:
     """An empty strand; `parent` is the point whose rows it is about to be filled with as its seq 1."""
-    row = {
-        "head": head,
-        "state": state,
-        "trimmed": False,
-        "parent": None if parent is None else parent.strand,
-        "parent_seq": None if parent is None else parent.seq,
-    }
-    return int(conn.execute(insert(strand).returning(strand.c.id), row).scalar_one())
+    from_strand, from_seq = (None, None) if parent is None else (parent.strand, parent.seq)
+    made = _NEW(conn, head=head, state=state, no=False, parent=from_strand, parent_seq=from_seq)
+    return int(made.tuples[0][0])
 
 
 def advance(conn: Connection, at: Point) -> bool:
@@ -211,10 +211,10 @@ _FIND_FILLING = Sql(
 )
 _REACHED = Sql("SELECT max(path) FROM live WHERE strand = :strand")
 _SLICE_SQL = (
-    "SELECT * FROM (SELECT path, {columns} FROM live WHERE strand = :strand AND vfrom <= :seq {after} "
+    "SELECT * FROM (SELECT path, {columns} FROM live WHERE strand = :strand AND {plain:vfrom} <= :seq {after} "
     "ORDER BY path LIMIT :limit) AS a "
-    "UNION ALL SELECT * FROM (SELECT path, {columns} FROM past WHERE strand = :strand AND vfrom <= :seq "
-    "AND vto > :seq {after} ORDER BY path LIMIT :limit) AS b"
+    "UNION ALL SELECT * FROM (SELECT path, {columns} FROM past WHERE strand = :strand AND {plain:vfrom} <= :seq "
+    "AND {plain:vto} > :seq {after} ORDER BY path LIMIT :limit) AS b"
 )
 _FILL = Sql(
     f"INSERT INTO live (strand, path, vfrom, {COLUMNS}) SELECT :new, path, 1, {COLUMNS} FROM ("
@@ -229,7 +229,7 @@ _SET_STATE = Sql("UPDATE strand SET state = :state WHERE id = :strand")
 
 
 _ORIGIN = Sql(
-    "SELECT s.parent, s.parent_seq FROM strand AS s JOIN strand AS p ON p.id = s.parent "
+    "SELECT s.parent, s.parent_seq FROM strand AS s {join} strand AS p ON p.id = s.parent "
     "WHERE s.id = :strand AND s.trimmed = :no AND (p.trimmed = :no OR EXISTS "
     "(SELECT 1 FROM revision AS r WHERE r.strand = s.parent AND r.seq = s.parent_seq))"
 )

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["sweep_strands"]
 
-_UNFINISHED = Sql("SELECT id, state FROM strand WHERE state != 0 AND id > :after ORDER BY id LIMIT 100")
+_UNFINISHED = Sql(
+    "SELECT id, state FROM strand {by:ix_strand_state} WHERE state != 0 AND {plain:id} > :after ORDER BY id LIMIT 100"
+)
 _LOCK = Sql("SELECT state, parent, parent_seq FROM strand WHERE id = :strand {for_update}")
 _SET_STATE = Sql("UPDATE strand SET state = :state WHERE id = :strand")
 _HAS_SOURCE = Sql("SELECT 1 FROM revision WHERE strand = :strand AND seq = :seq LIMIT 1")

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from entrepot.catalog import entries as entry_rows
-from entrepot.catalog import freeing
+from entrepot.catalog import reach
 from entrepot.catalog import versions as rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.versions import Found
@@ -157,10 +157,10 @@ def reinstate_in(conn: Connection, actor: Actor, version: Version, numbering: Nu
 
 
 def frees(depot: Depot, actor: Actor, key: Key) -> int:
-    """Bytes that a purge would free at least, for whoever may do it."""
+    """Bytes that a purge would free, for whoever may do it."""
     with depot.catalog.read() as conn:
         version = lookup.version(conn, actor, key, Action.PURGE).version
-        return freeing.frees(conn, version.n)
+        return reach.frees(conn, version.n).n_bytes
 
 
 def purge(depot: Depot, actor: Actor, key: Key) -> Version:

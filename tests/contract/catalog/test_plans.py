@@ -1,0 +1,110 @@
+"""Hand-written statements go through the indexes they were written for.
+
+SQLite keeps no statistics of ours, so its planner guesses: it believes that `strand = ?` finds ten rows, and so that
+`vfrom < ?` is a better way in than a path. Such a plan passes every other test and reads a million rows to change one.
+PostgreSQL has statistics; there only the meaning is tested.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+
+import pytest
+
+import entrepot.catalog
+from entrepot.catalog.database import Catalog
+from entrepot.catalog.statements import Sql
+
+#: Statements that read a whole strand, or a whole stretch of its history, because that is what they are asked for.
+WHOLE = {
+    "applying._RETIRE_TEXTS",
+    "applying._SET_TEXTS",
+    "copies._ADD_NEW",
+    "copies._RETIRE_NEWER",
+    "copies._DROP_NEWER",
+    "copies._BRING_BACK",
+    "comparison._CANDIDATES",
+    "listing._BY_PATH[2]",
+    "listing._BY_POSITION[2]",
+    "reach._FREES",
+    "strands._COPY_VISIBLE",
+    "strands._DROP_LIVE",
+    "strands._DROP_PAST",
+    "strands._DROP_UNSEEN",
+    "strands._MANY_LIVE",
+    "strands._MANY_PAST",
+    "sweeping._DROP_ALL_LIVE",
+    "sweeping._DROP_ALL_PAST",
+}
+#: Those that take the first or the last row of a range in its order.
+FIRST = {"strands._REACHED", "sweeping._LIVE_BOUND", "sweeping._DROP_NEWER", "strands._GREATEST", "sweeping._GREATEST"}
+
+TABLES = {"live", "past", "content", "extent", "object", "revision", "version", "strand", "upload", "event", "word"}
+
+
+def statements() -> Iterator[tuple[str, Sql]]:
+    for module in pkgutil.iter_modules(entrepot.catalog.__path__):
+        if module.ispkg:
+            continue
+        for name, value in sorted(vars(importlib.import_module(f"entrepot.catalog.{module.name}")).items()):
+            if isinstance(value, Sql):
+                yield f"{module.name}.{name}", value
+            elif isinstance(value, tuple):
+                for i, part in enumerate(value):
+                    if isinstance(part, Sql):
+                        yield f"{module.name}.{name}[{i}]", part
+
+
+def plan(catalog: Catalog, statement: Sql) -> list[str]:
+    sql = statement.for_sqlite
+    values = dict.fromkeys(re.findall(r":(\w+)", sql))
+    with catalog.read() as conn:
+        return [row[3] for row in conn.connection.dbapi_connection.execute("EXPLAIN QUERY PLAN " + sql, values)]  # type: ignore[union-attr]
+
+
+def real_tables(statement: Sql) -> set[str]:
+    """What stands for a table in its plan, and not for an inner select of the same name."""
+    sql = statement.for_sqlite
+    named = {alias for table, alias in re.findall(r"\b(\w+) AS (\w+)", sql) if table in TABLES}
+    return (TABLES | named) - set(re.findall(r"\) AS (\w+)", sql))
+
+
+@pytest.mark.parametrize("catalog_url", ["sqlite"], indirect=True)
+def test_no_statement_reads_more_than_its_range(catalog: Catalog) -> None:
+    wrong: dict[str, list[str]] = {}
+    for name, statement in statements():
+        for step in plan(catalog, statement):
+            scan = re.match(r"SCAN (\w+)", step)
+            if scan and scan[1] in real_tables(statement) and "USING INDEX ix_strand_state" not in step:
+                wrong.setdefault(name, []).append(step)
+            # One column of a key of the entry tables is a whole strand; a range of births is nearly one.
+            broad = re.search(r"^SEARCH (live|past|l|p|s|t|f) .*\((strand=\?|strand=\? AND vfrom<\?)\)", step)
+            if broad and name not in WHOLE | FIRST:
+                wrong.setdefault(name, []).append(step)
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("catalog_url", ["sqlite"], indirect=True)
+def test_the_lists_of_exceptions_name_statements_that_exist(catalog: Catalog) -> None:
+    names = {name for name, _ in statements()}
+    assert names >= WHOLE | FIRST
+    assert len(names) > 60
+
+
+@pytest.mark.parametrize("catalog_url", ["sqlite"], indirect=True)
+def test_a_content_is_found_by_its_digest(catalog: Catalog) -> None:
+    """Partial indexes are used only if the query says their condition word for word."""
+    from sqlalchemy import event
+
+    from entrepot.catalog import contents
+
+    seen: list[str] = []
+    event.listen(catalog._backend.reader, "before_cursor_execute", lambda _c, _u, sql, *_: seen.append(sql))
+    with catalog.read() as conn:
+        contents.find_many(conn, [b"1" * 32, b"2" * 32])
+        (sql,) = seen
+        steps = conn.connection.dbapi_connection.execute(f"EXPLAIN QUERY PLAN {sql}", (b"1", b"2"))  # type: ignore[union-attr]
+        assert [row[3] for row in steps] == ["SEARCH content USING INDEX uq_content_sha256_live (sha256=?)"]
