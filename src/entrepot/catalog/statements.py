@@ -132,7 +132,8 @@ class Sql:
                 conn.invalidate(error)
             raise (translate(error) or error) from error
         if self._rows is None and tuples:
-            row: Any = namedtuple("Row", [column[0] for column in cursor.description], rename=True)
+            names = [column[0] for column in cursor.description]
+            row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
             self._rows = row._make
         return Answer(tuples, self._rows or tuple, cursor.rowcount)
 
