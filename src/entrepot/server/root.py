@@ -56,7 +56,11 @@ class Root:
         return "root" if path == "/" else "none"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
         if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1003})
             return
         owner = self.door_of(scope["path"])
         if owner == "root":
@@ -73,6 +77,15 @@ class Root:
             await send_answer(send, Answer(307, headers={"location": "/ui/"}))
         else:
             await send_answer(send, Answer(200, _POINTER, "text/plain; charset=utf-8"))
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Nothing is opened or closed here: whoever made the house does both."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
 
 
 async def _nothing_here(scope: Scope, _receive: Receive, _send: Send) -> None:
