@@ -395,6 +395,11 @@ def _stamped(conn: Connection, listed: Sequence[EntryRow]) -> list[Entry]:
     return [entry_of(row, stamps) for row in listed]
 
 
+def _row_at(conn: Connection, version: Version, revision: int, path: str) -> EntryRow | None:
+    """The entry at a path that somebody typed: what cannot be stored is nowhere."""
+    return rows.get(conn, version.n, revision, path) if names.storable(path) else None
+
+
 def pin(conn: Connection, actor: Actor, key: Key, revision: int | None, *, action: Action) -> tuple[Found, int]:
     """The version, judged, and the revision meant: the newest when none is named."""
     found = lookup.version(conn, actor, key, action)
@@ -416,12 +421,13 @@ def list_entries(
 ) -> tuple[Version, int, Page[Entry]]:
     """Entries in path order, below the folder `prefix` if one is given; the page stays with its revision."""
     size = paging.size(depot, limit)
-    question = f"entries:{key}:{prefix}"
+    place = names.entry_path(prefix) if prefix else None
+    question = f"entries:{key}:{place}"
     last = paging.after(cursor, question, int, str)
     with depot.catalog.read() as conn:
         asked, after = (revision, None) if last is None else last
         found, wanted = pin(conn, actor, key, asked, action=Action.READ_CONTENT)
-        shown = _stamped(conn, rows.page(conn, found.version.n, wanted, after=after, limit=size + 1, prefix=prefix))
+        shown = _stamped(conn, rows.page(conn, found.version.n, wanted, after=after, limit=size + 1, prefix=place))
     return found.version, wanted, paging.page(shown, size, question, lambda entry: (wanted, entry.path))
 
 
@@ -457,9 +463,9 @@ def get(depot: Depot, actor: Actor, key: Key, path: str, *, revision: int | None
     """
     with depot.catalog.read() as conn:
         found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
-        row = rows.get(conn, found.version.n, wanted, path)
+        row = _row_at(conn, found.version, wanted, path)
         if row is None:
-            raise EntryNotFound(f"{found.version.label} has no entry {path!r} at revision {wanted}.")
+            raise EntryNotFound(f"{found.version.label} has no entry {path[:1024]!r} at revision {wanted}.")
         return found.version, wanted, _stamped(conn, [row])[0]
 
 
@@ -476,11 +482,11 @@ def open_entry(
     with depot.catalog.read() as conn:
         found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
         if path is not None:
-            row = rows.get(conn, found.version.n, wanted, path)
+            row = _row_at(conn, found.version, wanted, path)
         else:
             row = rows.get_by_position(conn, found.version.n, wanted, position or 0)
     if row is None:
-        what = repr(path) if path is not None else f"number {position}"
+        what = repr(path[:1024]) if path is not None else f"number {position}"
         raise EntryNotFound(f"{found.version.label} has no entry {what} at revision {wanted}.")
     return Opened(found.version, wanted, entry_of(row), open_content(depot, row.content))
 
@@ -500,6 +506,7 @@ def iterate(
         prefix: Only below this folder; in path order.
         by_position: In order of first addition instead of path order.
     """
+    place = names.entry_path(prefix) if prefix else None
     with depot.catalog.read() as conn:
         found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
     n = found.version.n
@@ -512,7 +519,7 @@ def iterate(
                 if by_position:
                     page = rows.page_by_position(conn, n, wanted, after=position, limit=1000)
                 else:
-                    page = rows.page(conn, n, wanted, after=after, limit=1000, prefix=prefix)
+                    page = rows.page(conn, n, wanted, after=after, limit=1000, prefix=place)
             if not page:
                 return
             yield from (entry_of(row) for row in page)
@@ -522,17 +529,6 @@ def iterate(
 
 
 # History
-
-
-def revisions(
-    depot: Depot, actor: Actor, key: Key, *, before: int | None = None, limit: int = 100
-) -> tuple[Version, list[Revision]]:
-    """Newest first."""
-    with depot.catalog.read() as conn:
-        found = lookup.version(conn, actor, key, Action.READ_CONTENT)
-        return found.version, version_rows.revisions(
-            conn, found.version.n, before=before, limit=paging.size(depot, limit)
-        )
 
 
 def revision(depot: Depot, actor: Actor, key: Key, number: int) -> Revision:

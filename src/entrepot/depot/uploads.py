@@ -173,7 +173,7 @@ def _alive(depot: Depot, row: UploadRow) -> None:
 
 def _with_offset(depot: Depot, row: UploadRow) -> UploadRow:
     if row.state == FINISHED:
-        return row
+        return replace(row, received=row.content_size or 0)
     staged = depot.staging.stat(row.key, durable=row.durable, boot_id=row.boot_id)
     if staged is None:
         # Placed but not yet named, or never written: what the store has is what was received.
@@ -372,7 +372,7 @@ def finish(
 def settle(depot: Depot, row: UploadRow, also: Callable[[Connection, int], Any] | None = None) -> tuple[UploadRow, Any]:
     """`finish` for a row the caller already has a right to."""
     if row.state == FINISHED:
-        return row, _only_also(depot, row, also)
+        return _with_offset(depot, row), _only_also(depot, row, also)
     try:
         stage = depot.staging.resume(row.key, durable=row.durable, boot_id=row.boot_id)
     except NotFound:

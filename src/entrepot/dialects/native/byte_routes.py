@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,6 +18,7 @@ from entrepot.dialects.native import archives, files, one_shot
 from entrepot.dialects.native.context import Asked, Context
 from entrepot.dialects.native.routing import PREFIX
 from entrepot.dialects.native.tus import Tus
+from entrepot.model.errors import Malformed
 
 Call = Callable[[Asked, Mapping[str, str], Receive, Send], Awaitable[None]]
 
@@ -43,6 +45,8 @@ class ByteRoutes:
         if scope["type"] != "http":
             return None
         path: str = scope["path"]
+        if "\ufffd" in path:
+            _require_utf8(scope)
         if path.startswith(_UPLOADS):
             return self._find_upload(scope, path)
         # Looked for before the expressions are tried: most requests are none of these.
@@ -70,6 +74,19 @@ class ByteRoutes:
             await call(Asked(self._context, scope), found, receive, send)
 
         return route
+
+
+def _require_utf8(scope: Scope) -> None:
+    """Servers put U+FFFD where a path is not UTF-8; taken for the name, two different paths would be one.
+
+    Raises:
+        Malformed
+    """
+    raw: bytes = scope.get("raw_path") or b""
+    try:
+        unquote_to_bytes(raw.partition(b"?")[0]).decode()
+    except UnicodeDecodeError as wrong:
+        raise Malformed("The path is not percent-encoded UTF-8.") from wrong
 
 
 def allowed(calls: Mapping[str, object]) -> HTTPException:
