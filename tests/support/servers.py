@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import re
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,6 +65,19 @@ class Server:
         while pattern.search(self._news.get(timeout=PATIENCE_S)) is None:
             pass
 
+    def wait_for_socket(self) -> None:
+        """The server says that its worker started a moment before that worker listens."""
+        ended = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S).close()
+                return
+            except ConnectionRefusedError:
+                if self.process.poll() is not None or time.monotonic() > ended:
+                    raise
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.05)
+
     def connect(self) -> Connection:
         return Connection(socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S))
 
@@ -89,6 +104,7 @@ def serving(server: str, application: str) -> Iterator[Server]:
     follower.start()
     try:
         running.wait_for_line(READY)
+        running.wait_for_socket()
         yield running
     finally:
         process.terminate()
