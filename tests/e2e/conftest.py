@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -15,6 +17,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from entrepot.cli import main
 from entrepot.client.client import Client
 
 PASSWORD = "correct-horse"
@@ -98,13 +101,26 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def run_here(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """One command line in this process: the same without the second that a process of its own takes to start."""
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main.run(arguments)
+    out.flush()
+    assert isinstance(out.buffer, io.BytesIO)
+    return subprocess.CompletedProcess(arguments, code, out.buffer.getvalue().decode(), err.getvalue())
+
+
 @pytest.fixture
-def cli(server: Running, tmp_path: Path) -> Cli:
+def cli(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """The command line as the administrator, in the test's own folder."""
+    monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str | Path, code: int | None = 0, **more: str) -> subprocess.CompletedProcess[str]:
-        given = {"ENTREPOT_URL": server.url, "ENTREPOT_TOKEN": server.token, **more}
-        done = run([str(argument) for argument in arguments], tmp_path, **given)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in {"ENTREPOT_URL": server.url, "ENTREPOT_TOKEN": server.token, **more}.items():
+                patch.setenv(name, value)
+            done = run_here([str(argument) for argument in arguments])
         assert code is None or done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
