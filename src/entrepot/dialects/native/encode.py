@@ -450,9 +450,11 @@ def search_row(result: Result) -> search.SearchRow:
 
 
 def resolved(found: Resolved) -> resolve.Resolved:
+    # An entry has no id of its own here: it is a path of a version at a revision.
+    native = found.ids.get("native") or (None if found.version is None else ids.encode(Noun.VERSION, found.version.uid))
     return resolve.Resolved(
         thing=found.noun.value,
-        id=found.ids["native"],
+        id=native or "",
         revision=found.revision,
         path=None if found.entry is None else found.entry.path,
         ids=dict(found.ids),
