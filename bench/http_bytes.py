@@ -74,11 +74,10 @@ http {{
 class Process:
     """A server process with its children, and the CPU they have used."""
 
-    def __init__(self, command: list[str], port: int, env: dict[str, str]) -> None:
+    def __init__(self, command: list[str], port: int, env: dict[str, str], log: Path = Path(os.devnull)) -> None:
         self.port = port
-        self.process = subprocess.Popen(
-            command, env=env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        with log.open("wb") as out:
+            self.process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=out, stderr=out)
         for _ in range(600):
             try:
                 socket.create_connection(("127.0.0.1", port)).close()

@@ -1,0 +1,210 @@
+"""What benchmarks of the whole server share: the server, its memory, a raw client, a note of the machine.
+
+The client writes and reads sockets itself: a library's own cost would count against every server alike and hide what
+is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.http_bytes import MIB, ROOT, Process
+from tests.support.servers import free_port
+
+RESULTS = ROOT / "bench" / "results"
+PASSWORD = "bench-only-password"
+
+
+class Connection:
+    """One kept connection to a server. Bodies of answers are read as they come, and only small ones are kept."""
+
+    def __init__(self, port: int) -> None:
+        self._sock = socket.create_connection(("127.0.0.1", port))
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._buffer = bytearray(MIB)
+
+    def head(self, method: str, target: str, fields: Mapping[str, str]) -> None:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        self._sock.sendall(f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n{lines}\r\n".encode())
+
+    def body(self, block: bytes) -> None:
+        self._sock.sendall(block)
+
+    def answer(self, *, keep: bool = True) -> tuple[int, dict[str, str], bytes]:
+        """Status, fields in lower case, and the body unless it is not to be kept."""
+        raw = b""
+        while b"\r\n\r\n" not in raw:
+            got = self._sock.recv(4096)
+            if not got:
+                raise RuntimeError(f"the server left: {raw!r}")
+            raw += got
+        head, _, rest = raw.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        status = int(first.split()[1])
+        left = int(fields.get("content-length", 0)) - len(rest)
+        kept = [rest]
+        while left > 0:
+            got_bytes = self._sock.recv_into(self._buffer)
+            if not got_bytes:
+                raise RuntimeError(f"{left} bytes are missing")
+            left -= got_bytes
+            if keep:
+                kept.append(bytes(self._buffer[:got_bytes]))
+        return status, fields, b"".join(kept) if keep else b""
+
+    def ask(
+        self, method: str, target: str, fields: Mapping[str, str] | None = None, body: bytes = b"", *, keep: bool = True
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One exchange with a small body; anything but 2xx is an error."""
+        given = dict(fields or {})
+        if body or method in ("POST", "PATCH", "PUT"):
+            given["Content-Length"] = str(len(body))
+        self.head(method, target, given)
+        if body:
+            self.body(body)
+        answer = self.answer(keep=keep)
+        if answer[0] // 100 != 2:
+            raise RuntimeError(f"{method} {target}: {answer[0]} {answer[2][:500]!r}")
+        return answer
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Server(Process):
+    """A server process, its descendants, and what they use."""
+
+    def memory(self) -> dict[str, int]:
+        """Peak resident bytes (VmHWM) of every process of the tree since it began, by pid and command."""
+        peaks = {}
+        for pid in self._tree():
+            status = Path(f"/proc/{pid}/status").read_text()
+            peak = next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM"))
+            peaks[str(pid)] = peak
+        return peaks
+
+    def now(self) -> dict[str, int]:
+        """Resident bytes at this moment, by pid."""
+        return {
+            str(pid): int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            for pid in self._tree()
+        }
+
+    def reset_memory(self) -> None:
+        """Forget the peak until now: what starting up took is not what serving takes."""
+        for pid in self._tree():
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def _tree(self) -> list[int]:
+        found, waiting = [], [self.process.pid]
+        while waiting:
+            pid = waiting.pop()
+            found.append(pid)
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                waiting += map(int, (task / "children").read_text().split())
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A running server of ours, with an administrator's token and one empty version."""
+
+    server: Server
+    data: Path
+    token: str
+    version: str
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@contextmanager
+def entrepot(folder: Path, *settings: str) -> Iterator[House]:
+    """Our server on a fresh data folder, as it is installed: access log to a file, fsync on, one answering process."""
+    data, port = folder / "data", free_port()
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "src"),
+        "ENTREPOT_ADMIN_PASSWORD": PASSWORD,
+    }
+    said = [word for setting in settings for word in ("--set", setting)]
+    command = [sys.executable, "-m", "entrepot.server", "serve", "--data", str(data), "--port", str(port), *said]
+    server = Server(command, port, env, log=folder / "entrepot.log")
+    try:
+        yield _furnished(server, data, port)
+    finally:
+        server.stop()
+
+
+def _furnished(server: Server, data: Path, port: int) -> House:
+    with Connection(port) as link:
+
+        def post(target: str, body: object, token: str = "") -> dict[str, str]:
+            fields = {"Content-Type": "application/json"}
+            if token:
+                fields["Authorization"] = f"Bearer {token}"
+            found: dict[str, str] = json.loads(link.ask("POST", target, fields, json.dumps(body).encode())[2])
+            return found
+
+        token = post("/api/v1/login", {"username": "admin", "password": PASSWORD})["token"]
+        project = post("/api/v1/projects", {"name": "bench"}, token)["id"]
+        wanted = {"project": project, "name": "bench", "kind": "files"}
+        version = post("/api/v1/versions", wanted, token)["id"]
+    return House(server, data, token, version)
+
+
+@contextmanager
+def rclone(folder: Path) -> Iterator[Server | None]:
+    """`rclone serve webdav` on a folder; None where it is not installed."""
+    binary = shutil.which("rclone")
+    if binary is None:
+        print("rclone is not installed: no comparison with it in this run")
+        yield None
+        return
+    port = free_port()
+    served = folder / "rclone"
+    served.mkdir()
+    options = ["--addr", f"127.0.0.1:{port}", "--config", os.devnull]
+    server = Server([binary, "serve", "webdav", str(served), *options], port, dict(os.environ))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def machine() -> str:
+    """What figures were measured on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+    sha = "with" if "sha_ni" in Path("/proc/cpuinfo").read_text(encoding="ascii") else "without"
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return (
+        f"{os.cpu_count()} shared cores {sha} SHA instructions, {memory} GiB, Linux {platform.release()}, "
+        f"Python {platform.python_version()}, load {os.getloadavg()[0]:.1f} at the end, "
+        f"commit {commit.stdout.strip() or 'unknown'}"
+    )
+
+
+def middle(values: list[float], form: str = ".2f") -> str:
+    """Median and range, as `0.42 (0.38 to 0.51)`."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
