@@ -18,8 +18,6 @@ from sqlalchemy.exc import ArgumentError
 
 from entrepot.catalog.failures import ConstraintViolated, Contended, NotYet
 from entrepot.catalog.listening import Listener
-from entrepot.catalog.migrations import upgrade
-from entrepot.catalog.postgres import PostgresBackend
 from entrepot.catalog.sqlite import SqliteBackend
 from entrepot.catalog.transaction import Hook, after_commit, run_hooks
 from entrepot.catalog.words import Words
@@ -75,6 +73,8 @@ class Catalog:
                 # The message must not repeat the address: it may hold a password.
                 raise Invalid("The address of the catalogue cannot be understood.") from error
             if url.get_backend_name() == "postgresql":
+                from entrepot.catalog.postgres import PostgresBackend
+
                 return cls(PostgresBackend(url, options), clock)
             if url.get_backend_name() != "sqlite" or not url.database:
                 raise Invalid(
@@ -154,6 +154,9 @@ class Catalog:
         Raises:
             Unsupported: A newer Entrepot wrote this database.
         """
+        # Imported here, because whoever only serves has no use for the machinery of migrations.
+        from entrepot.catalog.migrations import upgrade
+
         with self._backend.alone():
             upgrade(self._backend.writer, self._backend.dialect)
 

@@ -14,11 +14,11 @@ Anything else is a mistake in our own SQL and passes as it is.
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-import psycopg
 from sqlalchemy import Engine, Index, PrimaryKeyConstraint, UniqueConstraint, event
 from sqlalchemy.engine import ExceptionContext
 
@@ -26,6 +26,8 @@ from entrepot.catalog.schema import metadata
 from entrepot.model.errors import Corrupt, DiskFull, Unavailable
 
 if TYPE_CHECKING:
+    import psycopg
+
     from entrepot.catalog.database import Catalog
 
 __all__ = ["ConstraintViolated", "Contended", "NotYet", "install", "translate"]
@@ -67,7 +69,9 @@ def translate(error: BaseException) -> Exception | None:
     """What `error` of a driver means here; None when it means a mistake of ours."""
     if isinstance(error, sqlite3.Error):
         return _translate_sqlite(error)
-    if isinstance(error, psycopg.Error):
+    # Eleven megabytes that a server on SQLite has no use for: who raises one of its errors has imported the driver.
+    driver = sys.modules.get("psycopg")
+    if driver is not None and isinstance(error, driver.Error):
         return _translate_postgres(error)
     return None
 
@@ -148,6 +152,8 @@ _POSTGRES_CONSTRAINTS: dict[str, ConstraintKind] = {
 
 
 def _translate_postgres(error: psycopg.Error) -> Exception | None:
+    import psycopg
+
     state = error.sqlstate
     if state is None:
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from entrepot.catalog.database import Catalog
 from entrepot.model.ids import new_uid
 from entrepot.store.base import ObjectStore, Staging
 
 if TYPE_CHECKING:
+    from entrepot.catalog.database import Catalog
     from entrepot.depot.ingests import Checker
 
 Clock = Callable[[], datetime]

@@ -18,16 +18,17 @@ import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
-
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
 
 from entrepot.depot.context import Depot
 from entrepot.model.errors import BadCredentials, Expired
 from entrepot.model.values import Scope
+
+if TYPE_CHECKING:
+    # With it comes a whole library of ciphers; most servers never see a signed token, and those that do load it then.
+    from joserfc.jwk import OctKey
+
 
 ALGORITHM = "HS256"
 #: Ours have some 350 characters.
@@ -65,6 +66,8 @@ def sign(depot: Depot, claims: Claims) -> str:
     }
     if claims.token is not None:
         content["tok"] = claims.token.hex
+    from joserfc import jwt
+
     return jwt.encode({"alg": ALGORITHM}, content, _key(depot), algorithms=[ALGORITHM])
 
 
@@ -78,6 +81,9 @@ def read(depot: Depot, text: str, *, door: str, kind: Kind | None) -> Claims:
         BadCredentials: `details["reason"]` is `signature`, `door` or `kind`.
         Expired: It was good once.
     """
+    from joserfc import jwt
+    from joserfc.errors import JoseError
+
     if len(text) > MAX_LENGTH:
         raise _refusal("signature", "This signed token is not one that this server makes.")
     try:
@@ -106,6 +112,8 @@ def read(depot: Depot, text: str, *, door: str, kind: Kind | None) -> Claims:
 
 
 def _key(depot: Depot) -> OctKey:
+    from joserfc.jwk import OctKey
+
     # The secret signs other things too; a signature of one kind must not be one of another.
     return OctKey.import_key(hmac.new(depot.secret, b"entrepot signed tokens", hashlib.sha256).digest())
 

@@ -12,12 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from entrepot.depot import credentials, tokens
 from entrepot.model import ids
 from entrepot.model.errors import NotFound
 from entrepot.model.ids import Noun
 from entrepot.model.values import Scope
-from entrepot.server import compose, config, process
+from entrepot.server import config, process
 from entrepot.server.config import Config
 
 
@@ -66,6 +65,10 @@ def create_token(
     Raises:
         NotFound: There is no such user, or nothing was ever started on this folder.
     """
+    # Here, because `serve` has no use for them and its process stays as long as the server does.
+    from entrepot.depot import credentials, tokens
+    from entrepot.server import compose
+
     _require_started(settings)
     with compose.open_depot(settings) as depot:
         actor = credentials.as_operator(depot, user)

@@ -30,7 +30,8 @@ from granian.server.mp import MPServer
 
 from entrepot._version import __version__
 from entrepot.model.errors import Unavailable
-from entrepot.server import compose, datadir, logs
+from entrepot.server import datadir, logs
+from entrepot.server.apart import apart
 from entrepot.server.children import ManagedProcess
 from entrepot.server.config import Config
 from entrepot.server.lifeline import Lifeline
@@ -66,10 +67,9 @@ def serve(
     datadir.prepare(config.data)
     with datadir.ServerLock(config.data):
         config = replace(config, port=_free_port(config.host, config.port))
-        with compose.open_depot(config, upgrade=True) as depot:
-            started = compose.first_start(depot, os.environ if environ is None else environ)
-        if started.generated_password is not None:
-            announce(f"The password of admin is {started.generated_password} (shown this once).")
+        password = apart(partial(_prepare, config, os.environ if environ is None else environ))
+        if password is not None:
+            announce(f"The password of admin is {password} (shown this once).")
         _prepare_metrics(config)
         # Forking a process that has threads is undefined; a fresh interpreter costs a second once.
         multiprocessing.set_start_method("spawn", force=True)
@@ -82,6 +82,14 @@ def serve(
             sys.stdout.flush()
 
         return supervisor.run()
+
+
+def _prepare(config: Config, environ: Mapping[str, str]) -> str | None:
+    """Upgrade the catalogue and, the first time, furnish it; the password of admin if one was made up."""
+    from entrepot.server import compose
+
+    with compose.open_depot(config, upgrade=True) as depot:
+        return compose.first_start(depot, environ).generated_password
 
 
 def _prepare_metrics(config: Config) -> None:
