@@ -33,6 +33,7 @@ __all__ = [
     "find_many",
     "insert_packed",
     "insert_placed",
+    "measures",
     "object_known",
     "readable",
     "readable_refs",
@@ -72,6 +73,12 @@ def find_many(conn: Connection, digests: Sequence[bytes]) -> dict[bytes, int]:
 def size_of(conn: Connection, n: int) -> int | None:
     found = conn.execute(select(content.c.size).where(content.c.id == n)).scalar()
     return None if found is None else int(found)
+
+
+def measures(conn: Connection, n: int) -> tuple[int, int] | None:
+    """Size in bytes and CRC-32C of a content; None if there is none of that number."""
+    found = conn.execute(select(content.c.size, content.c.crc32c).where(content.c.id == n)).first()
+    return None if found is None else (int(found.size), int(found.crc32c))
 
 
 def extents(conn: Connection, n: int) -> list[Extent]:

@@ -1,21 +1,31 @@
-"""Opening stored bytes: a content is an ordered list of extents in immutable objects, read as one."""
+"""Opening stored bytes: a content is an ordered list of extents in immutable objects, read as one.
+
+Whoever reads a content from its first byte to its last in order gets it checked: its CRC-32C is computed on the way,
+and on a mismatch the last block is not given. A download that would end in bytes that changed on the disk breaks off
+instead. CRC-32C, because SHA-256 would cost several times what sending does, and against accidents it is as good.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from crc32c import crc32c
+
 from entrepot.catalog import contents as rows
 from entrepot.depot.context import Depot
-from entrepot.model.errors import Corrupt, NotFound
+from entrepot.model.errors import Corrupt, EntrepotError, NotFound
 from entrepot.store.base import ObjectReader
 
 
 class ContentReader:
     """Random reads over the extents of one content; the same promise as an object's reader."""
 
-    def __init__(self, depot: Depot, content: int, size: int, extents: list[rows.Extent]) -> None:
+    def __init__(
+        self, depot: Depot, content: int, size: int, extents: list[rows.Extent], crc32c: int | None = None
+    ) -> None:
         self._depot = depot
         self._content = content
         self.size = size
@@ -28,6 +38,16 @@ class ContentReader:
         if at != size:
             raise Corrupt(f"Content {content} has {size} bytes, but its extents hold {at}. Run `entrepot verify`.")
         self._readers: dict[str, ObjectReader] = {}
+        self._wanted = crc32c
+        self._crc = 0
+        #: How far the content was read in order; None once it was not.
+        self._checked: int | None = None if crc32c is None else 0
+
+    def warm(self) -> None:
+        """Open the first object, so that `read_now` may find it open. What goes wrong is left to `read_at`."""
+        with suppress(EntrepotError):
+            if self._extents:
+                self._reader(self._extents[0])
 
     def _reader(self, extent: rows.Extent) -> ObjectReader:
         reader = self._readers.get(extent.key)
@@ -40,9 +60,47 @@ class ContentReader:
         """`length` bytes from `offset`, never fewer inside the content.
 
         Raises:
-            Corrupt: The bytes are not there, although the catalogue says so.
+            Corrupt: The bytes are not there, although the catalogue says so; or with this block the whole content was
+                read in order, and it is not what was stored.
         """
-        end = min(offset + length, self.size)
+        block = self._gather(offset, min(offset + length, self.size))
+        self._check(offset, block)
+        return block
+
+    def read_now(self, offset: int, length: int) -> bytes | bytearray | None:
+        """`read_at` if that needs no waiting, else None.
+
+        Raises:
+            Corrupt: With this block the whole content was read in order, and it is not what was stored.
+        """
+        if offset < 0 or length <= 0 or offset + length > self.size:
+            return None
+        i = bisect_right(self._starts, offset) - 1
+        extent, inside = self._extents[i], offset - self._starts[i]
+        reader = self._readers.get(extent.key)
+        if reader is None or inside + length > extent.length:
+            return None
+        block = reader.read_now(extent.offset + inside, length)
+        if block is not None:
+            self._check(offset, block)
+        return block
+
+    def _check(self, offset: int, block: bytes | bytearray) -> None:
+        if self._checked is None or not block:
+            return
+        if offset != self._checked:
+            self._checked = None
+            return
+        # Keeping the interpreter: a few microseconds a block, and getting it back could take longer.
+        self._crc = crc32c(block, self._crc, 0)
+        self._checked += len(block)
+        if self._checked == self.size and self._crc != self._wanted:
+            raise Corrupt(
+                f"The stored bytes of content {self._content} are not those that were received. Run `entrepot verify`, "
+                "then restore them from a backup."
+            )
+
+    def _gather(self, offset: int, end: int) -> bytes:
         if offset >= end:
             return b""
         i = bisect_right(self._starts, offset) - 1
@@ -96,8 +154,10 @@ class ContentReader:
 def open_content(depot: Depot, content: int) -> ContentReader:
     """A reader of one content, by its number in the catalogue. The caller has asked the judge."""
     with depot.catalog.read() as conn:
-        size = rows.size_of(conn, content)
-        if size is None:
+        measures = rows.measures(conn, content)
+        if measures is None:
             raise Corrupt(f"Content {content} is named but unknown. Run `entrepot verify`.")
         extents = rows.extents(conn, content)
-    return ContentReader(depot, content, size, extents)
+    reader = ContentReader(depot, content, measures[0], extents, measures[1])
+    reader.warm()
+    return reader

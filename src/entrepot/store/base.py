@@ -66,6 +66,14 @@ class ObjectReader(Protocol):
         """
         ...
 
+    def read_now(self, offset: int, length: int) -> bytes | bytearray | None:
+        """What `read_at` would give, if that needs no waiting for a disk or a network; None otherwise.
+
+        Never raises: None also stands for whatever `read_at` would raise, and for reads that are not wholly inside.
+        A bytearray is given away. A backend that cannot tell answers None always.
+        """
+        ...
+
     def close(self) -> None:
         """Give the object back. May be repeated. Reads that are under way finish."""
         ...

@@ -33,6 +33,8 @@ class Disk:
 
     def __init__(self) -> None:
         self._sync_file_range = _find_sync_file_range()
+        self._nowait: int = getattr(os, "RWF_NOWAIT", 0)
+        self._reads_now = self._nowait != 0
 
     def open(self, path: str, flags: int) -> int:
         """A descriptor that is not inherited by child processes; new files belong to the server's user alone."""
@@ -67,6 +69,23 @@ class Disk:
 
     def read(self, fd: int, length: int, offset: int) -> bytes:
         return os.pread(fd, length, offset)
+
+    def read_now(self, fd: int, length: int, offset: int) -> bytearray | None:
+        """As `read` if all of it is in memory already; None if the medium would have to be waited for."""
+        if not self._reads_now:
+            return None
+        block = bytearray(length)
+        try:
+            got = os.preadv(fd, [block], offset, self._nowait)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno not in _NO_SUCH_CALL:
+                raise
+            # This file system cannot tell; unless it is memory itself, nobody asks it again.
+            self._nowait, self._reads_now = 0, _in_memory(fd)
+            return None
+        return block if got == length else None
 
     def write(self, fd: int, block: memoryview, offset: int) -> int:
         """Bytes written, possibly fewer than the block has."""
@@ -122,6 +141,21 @@ class Disk:
             raise OSError(code, os.strerror(code))
         # This file system cannot; `sync` does all the work then.
         self._sync_file_range = None
+
+
+def _in_memory(fd: int) -> bool:
+    """Whether a file is on a file system that has no medium, where reading never waits."""
+    device = os.fstat(fd).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    for line in mounts.splitlines():
+        about, _, kind = line.partition(" - ")
+        if about.split()[2] == wanted:
+            return kind.split()[0] in ("tmpfs", "ramfs")
+    return False
 
 
 def is_full(error: OSError) -> bool:

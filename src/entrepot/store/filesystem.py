@@ -239,6 +239,16 @@ class _Reader:
         except OSError as error:
             raise self._damaged(f"the disk cannot read {length} bytes at {offset}") from error
 
+    def read_now(self, offset: int, length: int) -> bytearray | None:
+        file = self._file
+        if file is None or offset < 0 or length <= 0 or offset + length > self.size:
+            return None
+        try:
+            return self._disk.read_now(file.fd, length, offset)
+        except OSError:
+            # `read_at` meets the same error and says what it means.
+            return None
+
     def _read_on(self, file: Descriptor, block: bytes, offset: int, length: int) -> bytes:
         """The rest of a read that the system cut short, as it does beyond 2 GiB."""
         blocks = [block]

@@ -137,6 +137,12 @@ class _Reader:
             raise Invalid(f"Offset {offset} and length {length} must not be negative.")
         return content[offset : offset + length]
 
+    def read_now(self, offset: int, length: int) -> bytes | None:
+        content = self._content
+        if content is None or offset < 0 or length <= 0 or offset + length > self.size:
+            return None
+        return content[offset : offset + length]
+
     def close(self) -> None:
         self._content = None
 

@@ -190,6 +190,18 @@ class ObjectStoreContract:
                 length = spans.randrange(len(content) - start + 1)
                 assert reader.read_at(start, length) == content[start : start + length]
 
+    def test_a_read_at_once_gives_the_same_bytes_or_nothing(self, store: ObjectStore) -> None:
+        content = content_of(100_000)
+        store.put(KEY, [content])
+        with store.open(KEY) as reader:
+            for start, length in ((0, 100_000), (99_999, 1), (12_345, 4096)):
+                found = reader.read_now(start, length)
+                assert found is None or found == content[start : start + length]
+            # What is not wholly inside is left to `read_at`, which says why.
+            for start, length in ((99_999, 2), (100_000, 1), (-1, 1), (0, -1)):
+                assert reader.read_now(start, length) is None
+        assert reader.read_now(0, 1) is None
+
     def test_a_read_over_the_end_gives_what_lies_before_it(self, store: ObjectStore) -> None:
         store.put(KEY, [b"0123456789"])
         with store.open(KEY) as reader:
