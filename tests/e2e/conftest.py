@@ -136,8 +136,9 @@ class Counting(httpx2.BaseTransport):
     sent: int = 0
     #: Called with each request before it goes out.
     before: Callable[[httpx2.Request], None] | None = None
-    #: Files break off after so many bytes, as when a cable is pulled.
+    #: Files break off after so many bytes, as when a cable is pulled; and so does the next body that is sent.
     cut_after: int | None = None
+    cut_upload_after: int | None = None
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         self.calls.append((request.method, request.url.path.removeprefix("/api/v1")))
@@ -166,9 +167,14 @@ class _Counted(httpx2.SyncByteStream):
         self._counting = counting
 
     def __iter__(self) -> Iterator[bytes]:
+        left, self._counting.cut_upload_after = self._counting.cut_upload_after, None
         for block in self._body:
             self._counting.sent += len(block)
             yield block
+            if left is not None:
+                left -= len(block)
+                if left <= 0:
+                    raise httpx2.WriteError("connection reset by peer")
 
 
 class _Cut(httpx2.SyncByteStream):

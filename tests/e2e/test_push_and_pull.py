@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -293,6 +294,42 @@ def test_a_killed_push_of_one_large_file_goes_on_in_the_middle(
         while block := opened.read(1 << 20):
             got.update(block)
     assert got.digest() == hashlib.sha256(content).digest()
+
+
+@pytest.mark.parametrize("size", [4 << 20, 20 << 20], ids=["one request", "tus"])
+def test_an_upload_survives_a_broken_connection(
+    client: Client, project: str, counting: Counting, tmp_path: Path, size: int
+) -> None:
+    content = os.urandom(size)
+    counting.cut_upload_after = size // 2
+    client.data.push(make_tree(tmp_path / "tree", {"f": content}), f"{project}/broken")
+    # One request starts over; a large upload goes on at the byte that the server has.
+    assert counting.sent <= size * 3 // 2
+    assert client.data.read_bytes(f"{project}/broken/f") == content
+
+
+def test_a_stream_of_unknown_length_survives_a_broken_connection(
+    client: Client, project: str, counting: Counting
+) -> None:
+    content = os.urandom(20 << 20)
+    made = client.versions.create("streamed", project=project)
+    counting.cut_upload_after = 3 << 20
+    upload = client.data.upload_stream(io.BytesIO(content), "s.bin")
+    client.versions.commit(made, [Add(op="add", path="s.bin", upload=upload)])
+    assert client.data.read_bytes(made.id, "s.bin") == content
+
+
+def test_a_new_version_from_a_file_and_from_bytes(client: Client, project: str, tmp_path: Path) -> None:
+    (tmp_path / "counts.tsv").write_bytes(b"a\t1\n")
+    one = client.data.from_file(tmp_path / "counts.tsv", project=project)
+    assert (one.name, one.entries, one.state) == ("counts", 1, "ready")
+    two = client.data.from_bytes(b"b", "Counts of b", "b.txt", project=project, tags=["b"])
+    assert (two.name, two.tags) == ("Counts of b", ["b"])
+    again = client.data.from_bytes(b"c", "Counts of b", "c.txt", project=project, numbering="next")
+    assert again.number == 2
+    written = client.data.write(f"{project}/counts", b"x", "notes/x.txt", metadata="a note")
+    assert written.revision.number == 2
+    assert client.data.entry(f"{project}/counts/notes/x.txt").metadata == "a note"
 
 
 def test_a_cancelled_push_leaves_what_the_next_one_goes_on_from(
