@@ -45,6 +45,18 @@ def test_an_upload_continues_where_it_stopped(house: House) -> None:
     assert (done.state, done.content_sha256) == ("finished", house.sha256(DATA))
 
 
+def test_a_finished_upload_is_at_its_end(house: House) -> None:
+    """The last bytes are named in the same call that brought them; whoever lost that answer asks where to go on."""
+    ann = house.user("ann")
+    row = begin(house, ann, length=len(DATA))
+    send(house, ann, row, 0, DATA[:4000])
+    receiver = uploads.receive(house.depot, ann, row.uid, 4000)
+    receiver.write(DATA[4000:])
+    receiver.finish()
+    assert uploads.get(house.depot, ann, row.uid).received == len(DATA)
+    assert [one.received for one in uploads.list_uploads(house.depot, ann).rows] == [len(DATA)]
+
+
 def test_a_wrong_offset_names_the_right_one(house: House) -> None:
     ann = house.user("ann")
     row = begin(house, ann, length=len(DATA))
