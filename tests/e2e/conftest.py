@@ -49,6 +49,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def start_server(data: Path, port: int = 0) -> Running:
+    data.parent.mkdir(parents=True, exist_ok=True)
     log = (data.parent / "server.log").open("a")
     process = subprocess.Popen(
         [*COMMAND, "serve", "--data", str(data), "--port", str(port)],
