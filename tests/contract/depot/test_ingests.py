@@ -52,7 +52,7 @@ def work(house: House) -> int:
     kinds = {
         ingests.JOB: JobKind(partial(ingests.run, house.depot), partial(ingests.abandoned, house.depot)),
     }
-    runner = Runner(house.depot.catalog, kinds, queues=["ingest"], worker="test", new_uid=house.depot.new_uid)
+    runner = Runner(house.depot.catalog, kinds, queue="ingest", worker="test")
     done = 0
     while runner.step():
         done += 1
