@@ -1,5 +1,9 @@
 """The routes of bytes: files of a version, archives, uploads. Plain ASGI, past the framework.
 
+With them goes the record of a version, which programs ask for more than for anything else: the framework takes as long
+to find its route and to look for parameters as the catalogue takes to answer. It has its place there all the same, for
+the document that describes the API and for all other methods.
+
 A request is matched by its decoded path: `%2F` in a file's name is a slash like any other, because no entry has a slash
 inside a name.
 """
@@ -16,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrepot.dialects.native import archives, files, one_shot
 from entrepot.dialects.native.context import Asked, Context
+from entrepot.dialects.native.routes.versions import answer_record
 from entrepot.dialects.native.routing import PREFIX
 from entrepot.dialects.native.tus import Tus
 from entrepot.model.errors import Malformed
@@ -24,6 +29,7 @@ Call = Callable[[Asked, Mapping[str, str], Receive, Send], Awaitable[None]]
 
 _FILES: Final = re.compile(rf"{PREFIX}/versions/(?P<version>[^/]+)/files/(?P<path>.+)", re.DOTALL)
 _ARCHIVE: Final = re.compile(rf"{PREFIX}/versions/(?P<version>[^/]+)/archive")
+_RECORD: Final = re.compile(rf"{PREFIX}/versions/(?P<version>[^/]+)")
 _UPLOADS: Final = f"{PREFIX}/uploads"
 
 
@@ -54,6 +60,8 @@ class ByteRoutes:
             return self._route(self._of_files, match.groupdict())
         if path.endswith("/archive") and (match := _ARCHIVE.fullmatch(path)):
             return self._route(self._of_archives, match.groupdict())
+        if scope["method"] == "GET" and (match := _RECORD.fullmatch(path)):
+            return self._route({"GET": _record}, match.groupdict())
         return None
 
     def _find_upload(self, scope: Scope, path: str) -> ASGIApp | None:
@@ -87,6 +95,11 @@ def _require_utf8(scope: Scope) -> None:
         unquote_to_bytes(raw.partition(b"?")[0]).decode()
     except UnicodeDecodeError as wrong:
         raise Malformed("The path is not percent-encoded UTF-8.") from wrong
+
+
+async def _record(asking: Asked, found: Mapping[str, str], receive: Receive, send: Send) -> None:
+    response = await answer_record(asking, found["version"])
+    await response(asking.scope, receive, send)
 
 
 def allowed(calls: Mapping[str, object]) -> HTTPException:

@@ -115,6 +115,11 @@ async def create_version(ask: Ask, new: m.NewVersion) -> Response:
 
 @routes.get("/versions/{version}", response_model=m.Version, summary="The record of a version")
 async def get_version(ask: Ask, version: VersionId) -> Response:
+    return await answer_record(ask, version)
+
+
+async def answer_record(ask: Asked, version: str) -> Response:
+    """The record of one version, for the framework and for who asks past it."""
     key = decode.version(version)
     return await ask.answer(lambda depot, actor: encode.found_version(versions.get(depot, actor, key)), headers=etag)
 
