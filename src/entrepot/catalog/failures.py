@@ -7,8 +7,10 @@ Every engine of the catalogue has `translate` behind its `handle_error` event, s
     malformed database              Corrupt
     serialization, deadlock         Contended (an Unavailable; the write is tried again before anybody sees it)
     a constraint                    ConstraintViolated, for the noun module that knows what the name means
+    a value no column can hold      Invalid: NUL, half a character, an integer beyond 64 bits
 
-Anything else is a mistake in our own SQL and passes as it is.
+The last is a net: gates on the floors above refuse such values in better words, and a look-up answers that there is no
+such thing. Anything else is a mistake in our own SQL and passes as it is.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from sqlalchemy import Engine, Index, PrimaryKeyConstraint, UniqueConstraint, ev
 from sqlalchemy.engine import ExceptionContext
 
 from entrepot.catalog.schema import metadata
-from entrepot.model.errors import Corrupt, DiskFull, Unavailable
+from entrepot.model.errors import Corrupt, DiskFull, Invalid, Unavailable
 
 if TYPE_CHECKING:
     import psycopg
@@ -73,7 +75,15 @@ def translate(error: BaseException) -> Exception | None:
     driver = sys.modules.get("psycopg")
     if driver is not None and isinstance(error, driver.Error):
         return _translate_postgres(error)
-    return None
+    # What the drivers let through of Python's own: an integer beyond 64 bits, a text with half a character.
+    return _unstorable() if isinstance(error, OverflowError | UnicodeEncodeError) else None
+
+
+def _unstorable() -> Invalid:
+    return Invalid(
+        "A value of this request is one that the catalogue cannot hold: a text with a NUL or with half a character, "
+        "or a number beyond 64 bits. Nothing was changed."
+    )
 
 
 def install(engine: Engine) -> None:
@@ -151,6 +161,10 @@ _POSTGRES_CONSTRAINTS: dict[str, ConstraintKind] = {
 }
 
 
+#: Number out of range; bytes or escapes that are no characters; a JSON text deeper than the server's stack.
+_UNSTORABLE = {"22003", "22021", "22P05", "22P02", "54001"}
+
+
 def _translate_postgres(error: psycopg.Error) -> Exception | None:
     import psycopg
 
@@ -158,7 +172,8 @@ def _translate_postgres(error: psycopg.Error) -> Exception | None:
     if state is None:
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
             return Unavailable("The connection to the database was lost. Try again.")
-        return None
+        # The driver itself refuses NUL in a text.
+        return _unstorable() if isinstance(error, psycopg.DataError) else None
     text = str(error).partition("\n")[0]
     kind = _POSTGRES_CONSTRAINTS.get(state)
     if kind is not None:
@@ -166,6 +181,8 @@ def _translate_postgres(error: psycopg.Error) -> Exception | None:
         if kind == "not_null":
             name = f"{error.diag.table_name}.{error.diag.column_name}"
         return ConstraintViolated(kind, name, text)
+    if state in _UNSTORABLE:
+        return _unstorable()
     if state in ("40001", "40P01"):
         return Contended("Too many writers changed the same thing at once. Try again.")
     if state == "53100":

@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import Connection, delete, select, update
 
-from entrepot.catalog.schema import ingest, job, old_slug, relationship, upload
+from entrepot.catalog.schema import ingest, job, old_slug, relationship, upload, version
+from entrepot.model.values import Stage, State
+
+#: Where an attempt fails that is ended in a state.
+_STAGES = {
+    State.EMPTY.value: Stage.TRANSFER,
+    State.RECEIVING.value: Stage.TRANSFER,
+    State.PROCESSING.value: Stage.CONTENT,
+}
 
 
 def forget_slug(conn: Connection, project_n: int, slug: str) -> None:
@@ -32,6 +40,29 @@ def cancel_jobs(conn: Connection, version_n: int, now: datetime) -> None:
     conn.execute(update(job).where(mine, job.c.state == "running").values(cancel=True))
 
 
+def fail_attempts(conn: Connection, version_n: int, now: datetime, report: Mapping[str, Any]) -> Stage | None:
+    """End what was under way to give the version content; one that was ready before is ready again.
+
+    Answers where a version failed that was never ready.
+    """
+    under_way = ingest.c.ended_at.is_(None)
+    conn.execute(
+        update(ingest)
+        .where(ingest.c.version == version_n, under_way)
+        .values(state=State.FAILED.value, stage=Stage.CONTENT.value, report=dict(report), ended_at=now)
+    )
+    mine = version.c.id == version_n
+    row = conn.execute(select(version.c.state, version.c.rev).where(mine)).one()
+    stage = _STAGES.get(row.state)
+    if stage is None:
+        return None
+    if row.rev:
+        conn.execute(update(version).where(mine).values(state=State.READY.value))
+        return None
+    conn.execute(update(version).where(mine).values(state=State.FAILED.value, stage=stage.value, report=dict(report)))
+    return stage
+
+
 def entomb_edges(conn: Connection, version_n: int, stone: Mapping[str, Any]) -> None:
     conn.execute(
         update(relationship).where(relationship.c.source == version_n).values(source=None, source_tombstone=dict(stone))
@@ -41,9 +72,11 @@ def entomb_edges(conn: Connection, version_n: int, stone: Mapping[str, Any]) -> 
     )
 
 
-def delete_uploads(conn: Connection, version_n: int) -> None:
+def delete_uploads(conn: Connection, version_n: int, now: datetime) -> None:
     """Detach the version's uploads; expired at once, so that the sweep removes rows and bytes in the right order."""
-    conn.execute(update(upload).where(upload.c.version == version_n).values(version=None, state="aborted"))
+    conn.execute(
+        update(upload).where(upload.c.version == version_n).values(version=None, state="aborted", expires_at=now)
+    )
 
 
 def delete_ingests(conn: Connection, version_n: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -117,10 +118,25 @@ class PostgresBackend:
         self.writer.dispose()
 
 
+def _whole(digits: str) -> int | float:
+    number = int(digits) if len(digits) <= 20 else None
+    return number if number is not None and -(2**63) <= number < 2**64 else float(digits)
+
+
+#: JSONB keeps numbers as decimals, so 1e300 comes back with 300 zeros. Nobody stored such an integer: the gate for JSON
+#: takes none beyond 64 bits.
+_decode = json.JSONDecoder(parse_int=_whole).decode
+
+
+def _from_json(text: str | bytes) -> Any:
+    return _decode(text if isinstance(text, str) else text.decode())
+
+
 def _engine(url: URL, options: dict[str, Any]) -> Engine:
     engine = create_engine(
         url,
         poolclass=NullPool,
+        json_deserializer=_from_json,
         connect_args={"application_name": "entrepot", "options": "-c jit=off -c timezone=UTC"},
         query_cache_size=2000,
         execution_options=options,

@@ -7,12 +7,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from entrepot.catalog.schema import collection, licence, membership, old_slug, project, team, version
+from entrepot.catalog.schema import collection, licence, membership, old_slug, project, team, upload, version
 from entrepot.model import names
 from entrepot.model.values import Collection, Project, Role, Trash
+
+#: The rule of the schema that an owner has one active project of a name.
+NAME_RULE = "uq_project_name_active"
 
 
 def used_bytes(conn: Connection, n: int) -> int:
@@ -169,9 +172,42 @@ def change(conn: Connection, n: int, at: datetime, values: Mapping[str, Any]) ->
     conn.execute(update(project).where(project.c.id == n).values(updated_at=at, **values))
 
 
-def lock(conn: Connection, n: int) -> None:
-    """Hold the project's row until the end of the transaction: allocation and emptiness are judged under it."""
-    conn.execute(select(project.c.id).where(project.c.id == n).with_for_update())
+def half_trashed(conn: Connection, limit: int) -> list[tuple[int, int | None]]:
+    """(project, who trashed it) of projects in the trash that still have active versions."""
+    query = (
+        select(project.c.id, project.c.trashed_by)
+        .where(
+            project.c.trashed_at.is_not(None),
+            exists().where(version.c.project == project.c.id, version.c.trashed_at.is_(None)),
+        )
+        .order_by(project.c.id)
+        .limit(limit)
+    )
+    return [(int(row.id), row.trashed_by) for row in conn.execute(query)]
+
+
+def hold_names(conn: Connection, numbers: Sequence[int]) -> bool:
+    """Hold the names in these projects until the end of the transaction: numbers, aliases, slugs, lines, collections.
+
+    Answers whether somebody else can have been in between, so that what was read before must be read again. Rows that
+    only refer to the project may still come in beside.
+    """
+    if conn.dialect.name == "sqlite":
+        return False
+    for n in sorted(set(numbers)):
+        conn.execute(select(project.c.id).where(project.c.id == n).with_for_update(key_share=True))
+    return True
+
+
+def hold_room(conn: Connection, n: int) -> None:
+    """Hold the room of a project until the end of the transaction: who judges what is left of its allocation.
+
+    Not the project's own row: it is the first hold of those who give names, and room is judged last, after the write.
+    The row of the root collection is there as long as the project is.
+    """
+    if conn.dialect.name != "sqlite":
+        root = select(collection.c.id).where(collection.c.project == n, collection.c.path == "")
+        conn.execute(root.with_for_update(key_share=True))
 
 
 def keep_slug(conn: Connection, scope: int, slug: str, **leads_to: int) -> None:
@@ -180,8 +216,14 @@ def keep_slug(conn: Connection, scope: int, slug: str, **leads_to: int) -> None:
     conn.execute(insert(old_slug).values(scope=scope, slug=slug, **leads_to))
 
 
+def lead_on(conn: Connection, dataset: int, version: int) -> None:
+    """Slugs that led to a line lead to a version from now on."""
+    conn.execute(update(old_slug).where(old_slug.c.dataset == dataset).values(dataset=None, version=version))
+
+
 def purge(conn: Connection, n: int) -> None:
-    """Remove an empty project, its collections and the slugs that led to it."""
+    """Remove an empty project, its collections and the slugs that led to it; uploads begun for it are for none then."""
+    conn.execute(update(upload).where(upload.c.project == n).values(project=None))
     conn.execute(delete(old_slug).where(or_(old_slug.c.scope == n, old_slug.c.project == n)))
     conn.execute(delete(collection).where(collection.c.project == n))
     conn.execute(delete(project).where(project.c.id == n))
@@ -264,6 +306,12 @@ def collection_in_use(conn: Connection, project_n: int, path: str) -> bool:
         .limit(1)
     )
     return conn.execute(query).first() is not None
+
+
+def paths_below(conn: Connection, project_n: int, path: str) -> list[str]:
+    """The paths of all collections below `path`."""
+    below = (collection.c.path >= path + "/") & (collection.c.path < path + "0")
+    return list(conn.execute(select(collection.c.path).where(collection.c.project == project_n, below)).scalars())
 
 
 def delete_collections(conn: Connection, project_n: int, path: str) -> None:

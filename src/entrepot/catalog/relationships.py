@@ -8,10 +8,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Row, and_, delete, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.elements import ColumnElement
 
-from entrepot.catalog.schema import relationship
+from entrepot.catalog.failures import Contended
+from entrepot.catalog.schema import membership, project, relationship, version
+from entrepot.catalog.versions import Sight, sight_condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +65,25 @@ def find(conn: Connection, *, uid: UUID | None = None, fingerprint: str | None =
 
 
 def insert_edge(conn: Connection, *, fingerprint: str, **values: Any) -> tuple[EdgeRow, bool]:
-    """The edge, and whether it is new: an identical one is answered again, also when two come at once."""
+    """The edge, and whether it is new: an identical one is answered again, also when two come at once.
+
+    Raises:
+        Contended: The identical one was being removed at the same moment.
+    """
+    build = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+    statement = (
+        build(relationship)
+        .values(fingerprint=fingerprint, **values)
+        .on_conflict_do_nothing(index_elements=["fingerprint"])
+        .returning(relationship)
+    )
+    row = conn.execute(statement).first()
+    if row is not None:
+        return _value(row), True
     known = find(conn, fingerprint=fingerprint)
-    if known is not None:
-        return known, False
-    try:
-        with conn.begin_nested():
-            row = conn.execute(
-                insert(relationship).values(fingerprint=fingerprint, **values).returning(relationship)
-            ).one()
-    except IntegrityError:
-        known = find(conn, fingerprint=fingerprint)
-        if known is None:
-            raise
-        return known, False
-    return _value(row), True
+    if known is None:
+        raise Contended("The same relationship was being removed at the same moment. Try again.")
+    return known, False
 
 
 def remove(conn: Connection, n: int) -> None:
@@ -85,20 +92,47 @@ def remove(conn: Connection, n: int) -> None:
 
 def touching(
     conn: Connection,
+    sight: Sight,
     versions: Sequence[int],
     *,
     as_source: bool,
     as_target: bool,
+    both_ends: bool = False,
     after: int | None = None,
     limit: int,
 ) -> list[EdgeRow]:
-    """Edges that leave (`as_source`) or reach (`as_target`) any of the versions, in order of number."""
+    """Edges that leave (`as_source`) or reach (`as_target`) any of the versions, in order of number.
+
+    An edge is a fact about its source: one whose source `sight` may not show is not there. Of a source that was purged
+    the row does not say who could see it; that is the caller's to judge.
+
+    Args:
+        both_ends: The target must be visible too.
+    """
     conditions = []
     if as_source:
         conditions.append(relationship.c.source.in_(versions))
     if as_target:
         conditions.append(relationship.c.target.in_(versions))
-    query = select(relationship).where(or_(*conditions)).order_by(relationship.c.id).limit(limit)
+    query = (
+        select(relationship)
+        .where(or_(*conditions), _shown(relationship.c.source, sight))
+        .order_by(relationship.c.id)
+        .limit(limit)
+    )
+    if both_ends:
+        query = query.where(_shown(relationship.c.target, sight))
     if after is not None:
         query = query.where(relationship.c.id > after)
     return [_value(row) for row in conn.execute(query)]
+
+
+def _shown(end: ColumnElement[Any], sight: Sight) -> ColumnElement[bool]:
+    seen = (
+        select(version.c.id)
+        .join_from(version, project, version.c.project == project.c.id)
+        .outerjoin(membership, and_(membership.c.team == project.c.team, membership.c.user == (sight.user or 0)))
+        .where(version.c.id == end, sight_condition(sight))
+        .correlate(relationship)
+    )
+    return or_(end.is_(None), seen.exists())

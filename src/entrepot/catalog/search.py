@@ -3,8 +3,8 @@
 One row per version, written in the transaction of the fact. The permission filter is part of the query and never
 applied after LIMIT: pages would come out short, and counts would tell secrets.
 
-On SQLite a caller who sees few projects is filtered inside the index by tokens (`p17`, `pub`); with many, by a join,
-because ranking over hundreds of tokens is slow.
+On SQLite a caller who sees few projects is filtered inside the index by tokens (`p17`, `listed`, `public`); with many,
+by a join, because ranking over hundreds of tokens is slow.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy import Connection, text
 
 from entrepot.catalog.schema import membership, project
 from entrepot.catalog.versions import Sight
-from entrepot.model.values import Role
+from entrepot.model.values import Visibility
 
 #: Up to this many visible projects the index itself filters.
 _TOKENS = 100
@@ -28,7 +28,9 @@ _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 
 
 _JOINED = "version.project IN (SELECT value FROM json_each(:visible))"
-_JOINED_OPEN = f"({_JOINED} OR version.visibility IN ('listed', 'public'))"
+
+#: Bytes of text that are indexed of one version, shared out to its fields; PostgreSQL refuses documents of a megabyte.
+_MOST = 400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Document:
 
     version: int
     project: int
-    open_to_all: bool
+    visibility: Visibility
     name: str
     tags: str
     columns: str
@@ -57,18 +59,23 @@ def words(query: str) -> list[str]:
     return [match.group().lower() for match in _WORD.finditer(plain)][:16]
 
 
+def _cut(text: str, most: int) -> str:
+    """The beginning of a text, up to so many bytes."""
+    return text if len(text) * 4 <= most else text.encode()[:most].decode(errors="ignore")
+
+
 def write(conn: Connection, document: Document) -> None:
     remove(conn, document.version)
     values = {
         "id": document.version,
-        "name": document.name,
-        "tags": document.tags,
-        "columns": document.columns,
-        "description": document.description,
-        "metadata": document.metadata,
+        "name": _cut(document.name, _MOST // 8),
+        "tags": _cut(document.tags, _MOST // 8),
+        "columns": _cut(document.columns, _MOST // 4),
+        "description": _cut(document.description, _MOST // 4),
+        "metadata": _cut(document.metadata, _MOST // 4),
     }
     if conn.dialect.name == "sqlite":
-        acl = f"p{document.project}" + (" pub" if document.open_to_all else "")
+        acl = f"p{document.project} {document.visibility.value}"
         conn.execute(
             text(
                 "INSERT INTO search (rowid, acl, name, tags, columns, description, metadata) "
@@ -118,7 +125,7 @@ def _visible(conn: Connection, sight: Sight) -> list[int] | None:
         project.select()
         .with_only_columns(project.c.id)
         .join(membership, membership.c.team == project.c.team)
-        .where(membership.c.user == (sight.user or 0), membership.c.role >= int(Role.READ))
+        .where(membership.c.user == (sight.user or 0), membership.c.role >= int(sight.least))
     )
     mine = [int(row.id) for row in rows]
     return mine if sight.projects is None else [n for n in mine if n in sight.projects]
@@ -128,6 +135,12 @@ def _match(wanted: Sequence[str]) -> str:
     terms = [f'"{word}"' for word in wanted]
     terms[-1] += "*"
     return " ".join(terms)
+
+
+def _open(sight: Sight) -> str:
+    """What everybody may see, as the rest of a condition; the words are our own."""
+    words = ", ".join(f"'{one.value}'" for one in sight.open_to_all)
+    return f" OR version.visibility IN ({words})" if words else ""
 
 
 def _find_sqlite(
@@ -147,13 +160,13 @@ def _find_sqlite(
         more = " AND version.project = :project"
         values["project"] = project_n
     if visible is not None and len(visible) <= _TOKENS:
-        tokens = [f'"p{n}"' for n in visible] + (['"pub"'] if sight.open_to_all else [])
+        tokens = [f'"p{n}"' for n in visible] + [f'"{one.value}"' for one in sight.open_to_all]
         if not tokens:
             return []
         match = f"acl : ({' OR '.join(tokens)}) AND ({match})"
     elif visible is not None:
         # Too many for tokens: join with the projects instead.
-        more += f" AND {_JOINED_OPEN if sight.open_to_all else _JOINED}"
+        more += f" AND ({_JOINED}{_open(sight)})"
         values["visible"] = json.dumps(visible)
     values["match"] = match
     rows = conn.execute(
@@ -181,10 +194,7 @@ def _find_postgres(
         conditions.append("version.project = :project")
         values["project"] = project_n
     if visible is not None:
-        allowed = "version.project = ANY(:visible)"
-        if sight.open_to_all:
-            allowed = f"({allowed} OR version.visibility IN ('listed', 'public'))"
-        conditions.append(allowed)
+        conditions.append(f"(version.project = ANY(:visible){_open(sight)})")
         values["visible"] = visible
     terms = [f"'{word}'" for word in wanted]
     terms[-1] += ":*"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -52,6 +53,9 @@ def page(
     query = select(job).where(job.c.shown).order_by(job.c.id.desc()).limit(limit)
     if not sight.everything:
         query = query.where(or_(job.c.starter == (sight.user or 0), job.c.project.in_(member_projects(sight))))
+    if sight.projects is not None:
+        # A credential limited to projects is told of nothing else, also not of what its own user began.
+        query = query.where(job.c.project.in_(sight.projects))
     if version_n is not None:
         query = query.where(job.c.version == version_n)
     if states:
@@ -61,14 +65,22 @@ def page(
     return [_value(row) for row in conn.execute(query)]
 
 
-def ask_to_stop(conn: Connection, n: int, now: datetime) -> None:
-    """A waiting task ends at once; a running one is asked to stop and says so when it has."""
-    conn.execute(
+def ask_to_stop(conn: Connection, n: int, now: datetime) -> Mapping[str, Any] | None:
+    """A waiting task ends at once; a running one is asked to stop and says so when it has.
+
+    Answers the payload of one that ended here: what it should have done is the caller's to clear up.
+    """
+    ended = conn.execute(
         update(job)
         .where(job.c.id == n, job.c.state == TaskState.READY.value)
         .values(state=TaskState.CANCELLED.value, ended_at=now, dedupe=None)
-    )
+        .returning(job.c.payload)
+    ).scalar()
+    if ended is not None:
+        payload: Mapping[str, Any] = ended
+        return payload
     conn.execute(update(job).where(job.c.id == n, job.c.state == TaskState.RUNNING.value).values(cancel=True))
+    return None
 
 
 def forget(conn: Connection, ended_before: datetime, limit: int) -> int:

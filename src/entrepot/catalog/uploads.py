@@ -97,6 +97,12 @@ def find(conn: Connection, *, uid: UUID | None = None, n: int | None = None) -> 
     return None if row is None else _value(row)
 
 
+def hold(conn: Connection, n: int) -> None:
+    """Hold the row until the end of the transaction."""
+    if conn.dialect.name != "sqlite":
+        conn.execute(select(upload.c.id).where(upload.c.id == n).with_for_update())
+
+
 def find_many(conn: Connection, uids: Sequence[UUID]) -> dict[UUID, UploadRow]:
     found: dict[UUID, UploadRow] = {}
     for start in range(0, len(uids), 1000):
@@ -122,8 +128,12 @@ def of_version(conn: Connection, version_n: int, purpose: str | None = None) -> 
 
 
 def of_owner(conn: Connection, owner: int, *, before: int | None, limit: int) -> list[UploadRow]:
-    """What somebody may still use, newest first; bodies of single requests under way are nobody's business."""
-    query = _select().where(upload.c.owner == owner, upload.c.state != "aborted", upload.c.purpose != "attempt")
+    """What somebody may still use, newest first.
+
+    Bodies of single requests under way are nobody's business, and slots are shown with their version.
+    """
+    mine = upload.c.owner == owner
+    query = _select().where(mine, upload.c.state != "aborted", upload.c.purpose.not_in(("attempt", "slot")))
     if before is not None:
         query = query.where(upload.c.id < before)
     return [_value(row) for row in conn.execute(query.order_by(upload.c.id.desc()).limit(limit))]

@@ -124,9 +124,22 @@ def find(conn: Connection, *, asking: int | None, n: int | None = None, uid: UUI
     return None if row is None else _found(row)
 
 
-def lock(conn: Connection, n: int) -> None:
-    """Hold the version's row until the end of the transaction (SQLite's writer holds everything anyway)."""
-    conn.execute(select(version.c.id).where(version.c.id == n).with_for_update())
+def find_by(conn: Connection, key: int | UUID, *, asking: int | None) -> Found | None:
+    """`find` by whatever a caller has: the number or the uid."""
+    return find(conn, asking=asking, n=key) if isinstance(key, int) else find(conn, asking=asking, uid=key)
+
+
+_HOLD_N = select(version.c.id).where(version.c.id == bindparam("key")).with_for_update(key_share=True)
+_HOLD_UID = select(version.c.id).where(version.c.uid == bindparam("key")).with_for_update(key_share=True)
+
+
+def hold(conn: Connection, key: int | UUID) -> None:
+    """Hold the version's row until the end of the transaction (SQLite's writer holds everything anyway).
+
+    Rows that only refer to it (an upload, an edge, an ingest) may still come in beside.
+    """
+    if conn.dialect.name != "sqlite":
+        conn.execute(_HOLD_N if isinstance(key, int) else _HOLD_UID, {"key": key})
 
 
 def insert_version(conn: Connection, *, tags: Sequence[str], **values: Any) -> int:
@@ -274,11 +287,21 @@ def by_alias(conn: Connection, project_n: int, alias: str) -> int | None:
     return None if found is None else int(found)
 
 
-def bare(conn: Connection, dataset_n: int) -> int | None:
-    """The version a bare name means: the highest active ready one that is not a proposal, else the highest proposal."""
+def bare(conn: Connection, dataset_n: int, sight: Sight) -> int | None:
+    """The version a bare name means: the highest active ready one that is not a proposal, else the highest proposal.
+
+    Only among those that `sight` may show.
+    """
     query = (
         select(version.c.id)
-        .where(version.c.dataset == dataset_n, version.c.trashed_at.is_(None), version.c.number.is_not(None))
+        .join_from(version, project, version.c.project == project.c.id)
+        .outerjoin(membership, and_(membership.c.team == project.c.team, membership.c.user == (sight.user or 0)))
+        .where(
+            version.c.dataset == dataset_n,
+            version.c.trashed_at.is_(None),
+            version.c.number.is_not(None),
+            sight_condition(sight),
+        )
         .order_by(version.c.is_proposal, version.c.number.desc())
         .limit(1)
     )
@@ -402,7 +425,9 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     if wanted.ready_only:
         conditions.append(version.c.number.is_not(None))
     if wanted.trashed is not None:
-        conditions.append(version.c.trashed_at.is_not(None) if wanted.trashed else version.c.trashed_at.is_(None))
+        # A large project goes to the trash version by version: what is not there yet is as gone as the rest.
+        gone = or_(version.c.trashed_at.is_not(None), project.c.trashed_at.is_not(None))
+        conditions.append(gone if wanted.trashed else ~gone)
     if wanted.trash_reasons:
         conditions.append(version.c.trash_reason.in_(wanted.trash_reasons))
     conditions.extend(
@@ -413,10 +438,11 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
 
 def by_numbers(conn: Connection, sight: Sight, numbers: Sequence[int]) -> dict[int, Found]:
     """Those of the given versions that `sight` may show, by number."""
-    if not numbers:
-        return {}
-    query = _SELECT.where(sight_condition(sight), version.c.id.in_(numbers))
-    return {row.id: _found(row) for row in conn.execute(query, {"asking": sight.user or 0})}
+    found: dict[int, Found] = {}
+    for start in range(0, len(numbers), 500):
+        query = _SELECT.where(sight_condition(sight), version.c.id.in_(numbers[start : start + 500]))
+        found |= {row.id: _found(row) for row in conn.execute(query, {"asking": sight.user or 0})}
+    return found
 
 
 def heads(conn: Connection, project_n: int, *, after: int | None, limit: int) -> list[tuple[int, int]]:
@@ -449,9 +475,34 @@ def tags_in_use(conn: Connection, project_n: int, *, limit: int) -> list[str]:
     return list(conn.execute(query).scalars())
 
 
-def active_in_project(conn: Connection, project_n: int) -> list[int]:
-    query = select(version.c.id).where(version.c.project == project_n, version.c.trashed_at.is_(None))
-    return [int(n) for n in conn.execute(query).scalars()]
+def active_in_project(conn: Connection, project_n: int, *, limit: int) -> list[tuple[int, int]]:
+    """(version, dataset) of some active versions of a project, in order of number, held until the transaction ends."""
+    query = (
+        select(version.c.id, version.c.dataset)
+        .where(version.c.project == project_n, version.c.trashed_at.is_(None))
+        .order_by(version.c.id)
+        .limit(limit)
+        .with_for_update(key_share=True)
+    )
+    return [(int(row.id), int(row.dataset)) for row in conn.execute(query)]
+
+
+def active_in_line(conn: Connection, dataset_n: int, *, after: int, limit: int) -> list[Version]:
+    """Active versions of a line, in order of the catalogue's number."""
+    query = (
+        _SELECT.where(version.c.dataset == dataset_n, version.c.trashed_at.is_(None), version.c.id > after)
+        .order_by(version.c.id)
+        .limit(limit)
+    )
+    return [_value(row) for row in conn.execute(query, {"asking": 0})]
+
+
+def trash_many(conn: Connection, numbers: Sequence[int], *, at: datetime, by: int | None, reason: str) -> None:
+    conn.execute(
+        update(version)
+        .where(version.c.id.in_(numbers))
+        .values(trashed_at=at, trashed_by=by, trash_reason=reason, updated_at=at)
+    )
 
 
 def any_in_project(conn: Connection, project_n: int) -> bool:

@@ -10,17 +10,17 @@ from entrepot.catalog import projects as project_rows
 from entrepot.catalog import versions as rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.versions import Found
-from entrepot.depot import lines, lookup, search
+from entrepot.depot import lines, lookup, projects, search
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import Committed, settle, unchanged
-from entrepot.depot.events import record
+from entrepot.depot.events import tell
 from entrepot.depot.lookup import Key
 from entrepot.depot.trash import purge_in, trash_in
 from entrepot.depot.versions import again, place
-from entrepot.model import ids
+from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
-from entrepot.model.errors import Conflict, KindMismatch, NotFound, Trashed
-from entrepot.model.values import Collection, Kind, Numbering, Project, Role, State, Version
+from entrepot.model.errors import Conflict, Invalid, KindMismatch, NotFound, WrongState
+from entrepot.model.values import Collection, Kind, Numbering, Project, State, Version
 
 
 def copy(
@@ -49,16 +49,15 @@ def copy(
     def work(conn: Connection) -> Version:
         found = lookup.version(conn, actor, key, Action.VIEW_RECORD)
         source = found.version
+        home, proposal = _copy_home(conn, actor, found, project, collection)
         if source.number is None:
             raise Conflict(f"{source.name} was never ready; there is nothing to copy.")
         number = source.revision if revision is None else revision
-        if number > source.revision or number < 0:
-            raise NotFound(f"{source.label} has no revision {number}.")
-        home, role = _copy_home(conn, actor, found, project, collection)
-        proposal = role < Role.WRITE and not actor.staff
+        if not 0 <= number <= source.revision:
+            raise NotFound(f"{source.label} has no revision {lookup.said(number)}.")
         kind = source.kind if only_paths is None else Kind.FILES
-        line = lines.open_line(conn, depot, home, name or source.name, now=now)
-        spot = _copy_place(conn, depot, home, source, collection)
+        line = lines.open_line(conn, depot, home, source.name if name is None else name, now=now)
+        spot = _copy_place(conn, depot, actor, home, source, collection)
         n = rows.insert_version(
             conn,
             uid=depot.new_uid(),
@@ -87,70 +86,60 @@ def copy(
         if only_paths is None:
             entry_rows.copy(conn, source.n, number, n, author=actor.user, at=now)
         else:
-            entry_rows.copy_some(conn, source.n, number, n, only_paths, author=actor.user, at=now)
+            # Unknown paths are ignored, and what no column can hold is no path.
+            known = [path for path in only_paths if names.storable(path)]
+            entry_rows.copy_some(conn, source.n, number, n, known, author=actor.user, at=now)
         after = again(conn, actor, n)
-        lines.room_for(conn, home, 0)
         search.write(conn, after)
-        record(
+        tell(
             conn,
             actor,
             "version.copied",
-            at=now,
-            project=home.n,
-            dataset=line.n,
-            version=n,
+            after,
+            now,
             revision=after.revision,
             after={"name": after.name, "number": after.number, "proposal": proposal},
             detail={"from": ids.revision_id(source.uid, number)},
         )
+        lines.room_for(conn, home, 0)
         return after
 
-    return depot.catalog.write(work)
+    return depot.catalog.write(work, bulk=only_paths is not None and len(only_paths) > 2000)
 
 
 def _copy_home(
     conn: Connection, actor: Actor, found: Found, project: Key | str | None, collection: UUID | str | None
-) -> tuple[Project, Role]:
-    """Where the copy goes, and the caller's role there; the judge is asked here."""
-    target: Key | str = found.version.project if project is None else project
+) -> tuple[Project, bool]:
+    """Where the copy goes, with its names held, and whether it is a proposal there; the judge is asked here."""
     if isinstance(collection, UUID):
-        target = lookup.collection(conn, actor, collection, Action.VIEW_PROJECT)[1].project.n
-    held = lookup.FoundProject(*_project(conn, actor, target))
-    role = lookup.role_in(actor, held)
-    if held.project.n == found.version.project:
-        lookup.judge(actor, Action.COPY, found)
-        if held.project.trash is not None:
-            raise Trashed(f"Project {held.project.name} is deleted; reinstate it first.")
-        return held.project, role
-    lookup.judge(actor, Action.READ_CONTENT, found)
-    return lookup.active_project(conn, actor, held.project.n, Action.CREATE).project, role
-
-
-def _project(conn: Connection, actor: Actor, key: Key | str) -> tuple[Project, Role]:
-    found = project_rows.find(
-        conn,
-        user=actor.user,
-        n=key if isinstance(key, int) else None,
-        uid=key if isinstance(key, UUID) else None,
-        slug=key if isinstance(key, str) else None,
-    )
-    if found is None:
-        raise NotFound(f"There is no project {key}, or you may not see it.")
-    return found
+        home = lookup.collection(conn, actor, collection, Action.VIEW_PROJECT)[1].project
+        if project is not None:
+            named = lookup.project(conn, actor, project, Action.VIEW_PROJECT).project
+            if named.n != home.n:
+                raise Invalid(f"That collection lies in project {home.name}, not in {named.name}. Name one of the two.")
+        target = home.n
+    elif project is None:
+        target = found.version.project
+    else:
+        target = lookup.project(conn, actor, project, Action.VIEW_PROJECT).project.n
+    if target != found.version.project:
+        lookup.judge(actor, Action.READ_CONTENT, found)
+        return lookup.hold_project(conn, actor, target, Action.CREATE).project, False
+    lookup.judge(actor, Action.COPY, found)
+    held = lookup.hold_project(conn, actor, target, Action.VIEW_PROJECT)
+    return held.project, not projects.may_write(actor, held)
 
 
 def _copy_place(
-    conn: Connection, depot: Depot, home: Project, source: Version, wished: UUID | str | None
+    conn: Connection, depot: Depot, actor: Actor, home: Project, source: Version, wished: UUID | str | None
 ) -> Collection:
     if isinstance(wished, UUID):
-        found = project_rows.collection_by_uid(conn, wished)
-        assert found is not None
-        return found
+        return lookup.collection(conn, actor, wished, Action.VIEW_PROJECT)[0]
     if wished is None and home.n == source.project:
         found = project_rows.collection_by_uid(conn, source.collection_uid)
         assert found is not None
         return found
-    return place(conn, depot, home, wished)
+    return place(conn, depot, actor, home, wished)
 
 
 def numbered_name(path: str, k: int) -> str:
@@ -180,33 +169,38 @@ def merge(
     now = depot.now()
 
     def work(conn: Connection) -> Committed:
-        into = lookup.version(conn, actor, target, Action.EDIT)
-        other = lookup.version(conn, actor, source, Action.MERGE_AWAY if delete else Action.MERGE_SOURCE)
-        if (into.version.kind, other.version.kind) != (Kind.FILES, Kind.FILES):
+        away = Action.MERGE_AWAY if delete else Action.MERGE_SOURCE
+        if delete and hard:
+            # A purge may end a line, and names are held before versions.
+            other = lookup.version(conn, actor, source, away).version
+            project_rows.hold_names(conn, [other.project])
+        into, leaving = lookup.hold_all(conn, actor, [(target, Action.EDIT), (source, away)])
+        if delete and hard:
+            lookup.require_still(other, leaving.version)
+        if (into.version.kind, leaving.version.kind) != (Kind.FILES, Kind.FILES):
             raise KindMismatch(
-                f"{into.version.label} is of kind {into.version.kind} and {other.version.label} of kind "
-                f"{other.version.kind}; only files can be merged."
+                f"{into.version.label} is of kind {into.version.kind} and {leaving.version.label} of kind "
+                f"{leaving.version.kind}; only files can be merged."
             )
         lookup.writable(into)
-        if into.version.n == other.version.n:
+        if into.version.n == leaving.version.n:
             return unchanged(conn, into)
-        for n in sorted((into.version.n, other.version.n)):
-            rows.lock(conn, n)
-        message = f"Merge {other.version.label}"
-        event = record(
+        if leaving.version.number is None:
+            raise WrongState(f"{leaving.version.name} was never ready; there is nothing to merge.")
+        message = f"Merge {leaving.version.label}"
+        event = tell(
             conn,
             actor,
             "version.merged",
-            at=now,
-            project=into.version.project,
-            dataset=into.version.dataset,
-            version=into.version.n,
-            detail={"from": ids.revision_id(other.version.uid, other.version.revision)},
+            into.version,
+            now,
+            revision=into.version.revision + 1,
+            detail={"from": ids.revision_id(leaving.version.uid, leaving.version.revision)},
         )
         entry_rows.merge(
             conn,
-            other.version.n,
-            other.version.revision,
+            leaving.version.n,
+            leaving.version.revision,
             into.version.n,
             rename=numbered_name,
             author=actor.user,
@@ -214,11 +208,11 @@ def merge(
             message=message,
             event=event,
         )
-        done = settle(conn, actor, into, now)
         if delete and hard:
-            purge_in(conn, actor, other.version, now)
+            purge_in(conn, actor, leaving.version, now)
         elif delete:
-            trash_in(conn, actor, other.version, "deleted", now)
-        return done
+            trash_in(conn, actor, leaving.version, "deleted", now)
+        # Last, and after a purge gave its room back: whether the project can hold the result.
+        return settle(conn, actor, into, now)
 
     return depot.catalog.write(work, bulk=True)

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
-from uuid import UUID
+from typing import Any
 
 from entrepot.catalog import contents as content_rows
 from entrepot.catalog import entries as rows
@@ -23,73 +22,29 @@ from entrepot.catalog.connection import Connection
 from entrepot.catalog.entries import EntryRow
 from entrepot.catalog.versions import Found
 from entrepot.depot import lines, lookup, paging
+from entrepot.depot.changes import Add as Add
+from entrepot.depot.changes import Change as Change
+from entrepot.depot.changes import Condition as Condition
+from entrepot.depot.changes import Describe as Describe
+from entrepot.depot.changes import Remove as Remove
+from entrepot.depot.changes import Rename as Rename
+from entrepot.depot.changes import clean_change as clean_change
+from entrepot.depot.changes import clean_changes
 from entrepot.depot.contents import ContentReader, open_content
 from entrepot.depot.context import Depot
-from entrepot.depot.events import record
+from entrepot.depot.events import tell
 from entrepot.depot.lookup import Key
 from entrepot.depot.uploads import FINISHED
 from entrepot.depot.versions import again
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor, may
 from entrepot.model.digests import sha256_text
-from entrepot.model.errors import EntrepotError, EntryNotFound, Invalid, NotFound, TooLarge
+from entrepot.model.errors import EntrepotError, EntryNotFound, Invalid, InvalidName, NotFound, StaleRevision, TooLarge
 from entrepot.model.ids import Noun
 from entrepot.model.values import Entry, Kind, Page, Revision, Version
 
 #: So many digests may be asked about in one question.
 KNOWN_DIGESTS = 10_000
-
-Condition = Literal["any", "absent", "present"]
-
-
-@dataclass(frozen=True, slots=True)
-class Add:
-    """Put content at a path. Exactly one of `upload`, `sha256` and `source` says which content.
-
-    Args:
-        upload: A finished upload of the caller.
-        sha256: Content that the caller may read somewhere already; it is refused as unknown otherwise.
-        source: (version, revision or None for the newest, path) whose content the caller may read.
-        condition: What must be at the path before: anything, nothing, or an entry.
-        metadata: The entry's text; None keeps what is there.
-    """
-
-    path: str
-    upload: UUID | None = None
-    sha256: bytes | None = None
-    source: tuple[Key, int | None, str] | None = None
-    media_type: str | None = None
-    data_type: str | None = None
-    metadata: str | None = None
-    condition: Condition = "any"
-
-
-@dataclass(frozen=True, slots=True)
-class Remove:
-    """Take an entry away, or with `recursive` a folder and all below it."""
-
-    path: str
-    recursive: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Rename:
-    """Give an entry, or with `recursive` a folder, another path; its position and its text stay."""
-
-    source: str
-    target: str
-    recursive: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Describe:
-    """Set an entry's metadata text."""
-
-    path: str
-    metadata: str
-
-
-Change = Add | Remove | Rename | Describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +77,8 @@ def commit(
             f"A commit may have {depot.limits.entries_per_commit} changes, not {len(changes)}. Split it into several."
         )
     now = depot.now()
-    text = names.text(message, max_length=10_000, field="message")
-    clean = _clean(depot, changes)
+    text = names.text(message, max_length=10_000, field="Message")
+    clean = clean_changes(depot, changes)
 
     def work(conn: Connection) -> Committed:
         return commit_in(conn, depot, actor, key, clean, expected=expected, message=text, now=now)
@@ -143,7 +98,7 @@ def commit_in(
     now: datetime,
 ) -> Committed:
     """`commit` inside the caller's transaction, for changes that went through `clean` already."""
-    found = lookup.version(conn, actor, key, Action.EDIT)
+    found = lookup.hold(conn, actor, key, Action.EDIT)
     described_only = all(isinstance(change, Describe) for change in changes)
     lookup.writable(found, kind=None if described_only else Kind.FILES)
     puts = _resolve(conn, depot, actor, changes)
@@ -160,20 +115,31 @@ def publish(
     message: str,
     now: datetime,
 ) -> Committed:
-    """Write resolved changes as a revision with its event; the caller has asked the judge."""
+    """Write resolved changes as a revision with its event; the caller has asked the judge and holds the version."""
     version = found.version
-    event = record(
+    _not_stale(version, expected)
+    event = tell(
         conn,
         actor,
         "revision.created",
-        at=now,
-        project=version.project,
-        dataset=version.dataset,
-        version=version.n,
+        version,
+        now,
+        # The version is held, so this is the number; the entries are said to be added by this event.
+        revision=version.revision + 1,
         detail={"message": message} if message else None,
     )
     rows.commit(conn, version.n, changes, expected=expected, author=actor.user, at=now, message=message, event=event)
     return settle(conn, actor, found, now)
+
+
+def _not_stale(version: Version, expected: int | None) -> None:
+    """The version is held, so what the caller saw can be compared before anything is written."""
+    if expected is not None and expected != version.revision:
+        raise StaleRevision(
+            f"{version.label} is at revision {version.revision} now, not {lookup.said(expected)}. "
+            "Read it again and repeat the change on top.",
+            details={"revision": version.revision},
+        )
 
 
 def settle(conn: Connection, actor: Actor, found: Found, now: datetime) -> Committed:
@@ -184,23 +150,17 @@ def settle(conn: Connection, actor: Actor, found: Found, now: datetime) -> Commi
         values["is_proposal"] = False
     version_rows.change(conn, before.n, values, edited=False)
     after = again(conn, actor, before.n)
+    if before.revision == 0:
+        tell(conn, actor, "version.ready", after, now, revision=after.revision)
+    if "is_proposal" in values:
+        told = {"is_proposal": True}, {"is_proposal": False}
+        tell(conn, actor, "version.updated", after, now, before=told[0], after=told[1])
+    revision = version_rows.find_revision(conn, after.n, after.revision)
+    assert revision is not None
     if after.n_bytes > before.n_bytes:
         home = project_rows.find(conn, user=actor.user, n=after.project)
         assert home is not None
         lines.room_for(conn, home[0], 0)
-    if before.revision == 0:
-        record(
-            conn,
-            actor,
-            "version.ready",
-            at=now,
-            project=after.project,
-            dataset=after.dataset,
-            version=after.n,
-            revision=after.revision,
-        )
-    revision = version_rows.find_revision(conn, after.n, after.revision)
-    assert revision is not None
     return Committed(after, revision)
 
 
@@ -209,49 +169,6 @@ def unchanged(conn: Connection, found: Found) -> Committed:
     revision = version_rows.find_revision(conn, found.version.n, found.version.revision)
     assert revision is not None
     return Committed(found.version, revision)
-
-
-def _clean(depot: Depot, changes: Sequence[Change]) -> list[Change]:
-    """Every string through the gate, every fault named."""
-    clean: list[Change] = []
-    faults: list[dict[str, Any]] = []
-    for i, change in enumerate(changes):
-        try:
-            clean.append(clean_change(depot, change))
-        except EntrepotError as error:
-            path = change.source if isinstance(change, Rename) else change.path
-            faults.append({"index": i, "path": path[:200], "code": error.code, "detail": str(error)})
-    if faults:
-        first = faults[0]["detail"]
-        more = f" ({len(faults) - 1} more, see errors)" if len(faults) > 1 else ""
-        raise Invalid(f"Nothing was committed: {first}{more}", errors=faults)
-    return clean
-
-
-def clean_change(depot: Depot, change: Change) -> Change:
-    if isinstance(change, Add):
-        given = [change.upload is not None, change.sha256 is not None, change.source is not None]
-        if sum(given) != 1:
-            raise Invalid(f"{change.path!r} needs exactly one of upload, sha256 and source.")
-        return Add(
-            path=names.entry_path(change.path),
-            upload=change.upload,
-            sha256=change.sha256,
-            source=change.source,
-            media_type=None if change.media_type is None else names.media_type(change.media_type),
-            data_type=change.data_type,
-            metadata=None if change.metadata is None else _text(depot, change.metadata),
-            condition=change.condition,
-        )
-    if isinstance(change, Remove):
-        return Remove(names.entry_path(change.path), change.recursive)
-    if isinstance(change, Rename):
-        return Rename(names.entry_path(change.source), names.entry_path(change.target), change.recursive)
-    return Describe(names.entry_path(change.path), _text(depot, change.metadata))
-
-
-def _text(depot: Depot, text: str) -> str:
-    return names.text(text, max_length=depot.limits.metadata_text, field="metadata text")
 
 
 def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Change]) -> list[rows.RowChange]:
@@ -315,13 +232,26 @@ def _from_elsewhere(
     assert change.source is not None
     key, revision, path = change.source
     try:
-        source = lookup.version(conn, actor, key, Action.READ_CONTENT).version
-        row = rows.get(conn, source.n, source.revision if revision is None else revision, path)
+        found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
+        row = entry_at(conn, found.version, wanted, path)
     except EntrepotError as error:
         return None, media, str(error)
-    if row is None:
-        return None, media, f"{source.label} has no entry {path!r}."
     return row.content, media or row.media, ""
+
+
+def entry_at(conn: Connection, version: Version, revision: int, path: str) -> EntryRow:
+    """The entry at a path, in whatever form of Unicode it was asked for.
+
+    Raises:
+        EntryNotFound: There is none; what is no path at all is no entry's.
+    """
+    try:
+        row = rows.get(conn, version.n, revision, names.entry_path(path))
+    except InvalidName:
+        row = None
+    if row is None:
+        raise EntryNotFound(f"{version.label} has no entry {lookup.said(path)!r} at revision {revision}.")
+    return row
 
 
 def claim(conn: Connection, depot: Depot, actor: Actor, digests: Sequence[bytes]) -> dict[bytes, int]:
@@ -395,18 +325,25 @@ def _stamped(conn: Connection, listed: Sequence[EntryRow]) -> list[Entry]:
     return [entry_of(row, stamps) for row in listed]
 
 
-def _row_at(conn: Connection, version: Version, revision: int, path: str) -> EntryRow | None:
-    """The entry at a path that somebody typed: what cannot be stored is nowhere."""
-    return rows.get(conn, version.n, revision, path) if names.storable(path) else None
-
-
 def pin(conn: Connection, actor: Actor, key: Key, revision: int | None, *, action: Action) -> tuple[Found, int]:
     """The version, judged, and the revision meant: the newest when none is named."""
     found = lookup.version(conn, actor, key, action)
     wanted = found.version.revision if revision is None else revision
     if wanted < 0 or wanted > found.version.revision:
-        raise NotFound(f"{found.version.label} has no revision {wanted}; its newest is {found.version.revision}.")
+        raise NotFound(
+            f"{found.version.label} has no revision {lookup.said(wanted)}; its newest is {found.version.revision}."
+        )
     return found, wanted
+
+
+def folder_of(prefix: str | None) -> str | None:
+    """A folder as people write it, with or without slashes around; None for the top.
+
+    Raises:
+        InvalidName: It is no path.
+    """
+    stripped = "" if prefix is None else prefix.strip("/")
+    return names.entry_path(stripped) if stripped else None
 
 
 def list_entries(
@@ -421,13 +358,13 @@ def list_entries(
 ) -> tuple[Version, int, Page[Entry]]:
     """Entries in path order, below the folder `prefix` if one is given; the page stays with its revision."""
     size = paging.size(depot, limit)
-    place = names.entry_path(prefix) if prefix else None
-    question = f"entries:{key}:{place}"
+    below = folder_of(prefix)
+    question = f"entries:{key}:{below}"
     last = paging.after(cursor, question, int, str)
     with depot.catalog.read() as conn:
         asked, after = (revision, None) if last is None else last
         found, wanted = pin(conn, actor, key, asked, action=Action.READ_CONTENT)
-        shown = _stamped(conn, rows.page(conn, found.version.n, wanted, after=after, limit=size + 1, prefix=place))
+        shown = _stamped(conn, rows.page(conn, found.version.n, wanted, after=after, limit=size + 1, prefix=below))
     return found.version, wanted, paging.page(shown, size, question, lambda entry: (wanted, entry.path))
 
 
@@ -443,7 +380,7 @@ def list_folder(
 ) -> tuple[Version, int, Page[FolderItem]]:
     """One level of the tree: files and sub-folders of `folder` ('' is the top) by name."""
     size = paging.size(depot, limit)
-    place = names.entry_path(folder) if folder else ""
+    place = folder_of(folder) or ""
     question = f"folder:{key}:{place}"
     last = paging.after(cursor, question, int, str)
     with depot.catalog.read() as conn:
@@ -463,10 +400,7 @@ def get(depot: Depot, actor: Actor, key: Key, path: str, *, revision: int | None
     """
     with depot.catalog.read() as conn:
         found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
-        row = _row_at(conn, found.version, wanted, path)
-        if row is None:
-            raise EntryNotFound(f"{found.version.label} has no entry {path[:1024]!r} at revision {wanted}.")
-        return found.version, wanted, _stamped(conn, [row])[0]
+        return found.version, wanted, _stamped(conn, [entry_at(conn, found.version, wanted, path)])[0]
 
 
 def open_entry(
@@ -481,14 +415,19 @@ def open_entry(
     """An entry and its bytes, by path or by position."""
     with depot.catalog.read() as conn:
         found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
-        if path is not None:
-            row = _row_at(conn, found.version, wanted, path)
-        else:
-            row = rows.get_by_position(conn, found.version.n, wanted, position or 0)
-    if row is None:
-        what = repr(path[:1024]) if path is not None else f"number {position}"
-        raise EntryNotFound(f"{found.version.label} has no entry {what} at revision {wanted}.")
+        row = (
+            entry_at(conn, found.version, wanted, path)
+            if path is not None
+            else entry_number(conn, found.version, wanted, position or 0)
+        )
     return Opened(found.version, wanted, entry_of(row), open_content(depot, row.content))
+
+
+def entry_number(conn: Connection, version: Version, revision: int, position: int) -> EntryRow:
+    row = rows.get_by_position(conn, version.n, revision, position) if 0 <= position < 2**63 else None
+    if row is None:
+        raise EntryNotFound(f"{version.label} has no entry number {lookup.said(position)} at revision {revision}.")
+    return row
 
 
 def iterate(
@@ -506,7 +445,7 @@ def iterate(
         prefix: Only below this folder; in path order.
         by_position: In order of first addition instead of path order.
     """
-    place = names.entry_path(prefix) if prefix else None
+    below = folder_of(prefix)
     with depot.catalog.read() as conn:
         found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
     n = found.version.n
@@ -519,7 +458,7 @@ def iterate(
                 if by_position:
                     page = rows.page_by_position(conn, n, wanted, after=position, limit=1000)
                 else:
-                    page = rows.page(conn, n, wanted, after=after, limit=1000, prefix=place)
+                    page = rows.page(conn, n, wanted, after=after, limit=1000, prefix=below)
             if not page:
                 return
             yield from (entry_of(row) for row in page)
@@ -533,10 +472,10 @@ def iterate(
 
 def revision(depot: Depot, actor: Actor, key: Key, number: int) -> Revision:
     with depot.catalog.read() as conn:
-        found = lookup.version(conn, actor, key, Action.READ_CONTENT)
-        row = version_rows.find_revision(conn, found.version.n, number)
+        found, wanted = pin(conn, actor, key, number, action=Action.READ_CONTENT)
+        row = version_rows.find_revision(conn, found.version.n, wanted)
     if row is None:
-        raise NotFound(f"{found.version.label} has no revision {number}.")
+        raise NotFound(f"{found.version.label} has no revision {number} any more.")
     return row
 
 
@@ -558,22 +497,16 @@ def restore(
 ) -> Committed:
     """A new revision that shows what an old one showed."""
     now = depot.now()
-    text = names.text(message, max_length=10_000, field="message") or f"Restore revision {to}"
+    text = names.text(message, max_length=10_000, field="Message") or f"Restore revision {lookup.said(to)}"
 
     def work(conn: Connection) -> Committed:
-        found = lookup.version(conn, actor, key, Action.EDIT)
+        found = lookup.hold(conn, actor, key, Action.EDIT)
         version = lookup.writable(found)
         if to < 0 or to > version.revision:
-            raise NotFound(f"{version.label} has no revision {to}; its newest is {version.revision}.")
-        event = record(
-            conn,
-            actor,
-            "revision.created",
-            at=now,
-            project=version.project,
-            dataset=version.dataset,
-            version=version.n,
-            detail={"restored": to},
+            raise NotFound(f"{version.label} has no revision {lookup.said(to)}; its newest is {version.revision}.")
+        _not_stale(version, expected)
+        event = tell(
+            conn, actor, "revision.created", version, now, revision=version.revision + 1, detail={"restored": to}
         )
         rows.restore(conn, version.n, to, expected=expected, author=actor.user, at=now, message=text, event=event)
         return settle(conn, actor, found, now)
@@ -586,7 +519,7 @@ def clear(depot: Depot, actor: Actor, key: Key) -> Committed:
     now = depot.now()
 
     def work(conn: Connection) -> Committed:
-        found = lookup.version(conn, actor, key, Action.EDIT)
+        found = lookup.hold(conn, actor, key, Action.EDIT)
         lookup.writable(found)
         return publish(
             conn, actor, found, [rows.DescribeAll("")], expected=None, message="Clear metadata texts", now=now

@@ -9,6 +9,7 @@ from typing import Any
 from entrepot.catalog import events as rows
 from entrepot.catalog.connection import Connection
 from entrepot.model.access import Actor
+from entrepot.model.values import Version
 
 
 def record(
@@ -38,6 +39,36 @@ def record(
         project=project,
         dataset=dataset,
         version=version,
+        revision=revision,
+        subject=subject,
+        before=before,
+        after=after,
+        detail=detail,
+    )
+
+
+def tell(
+    conn: Connection,
+    actor: Actor,
+    verb: str,
+    version: Version,
+    at: datetime,
+    *,
+    revision: int | None = None,
+    subject: str | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> int:
+    """`record` of something that happened to a version: where it lies comes along, for the order is kept by dataset."""
+    return record(
+        conn,
+        actor,
+        verb,
+        at=at,
+        project=version.project,
+        dataset=version.dataset,
+        version=version.n,
         revision=revision,
         subject=subject,
         before=before,

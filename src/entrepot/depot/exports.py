@@ -17,9 +17,8 @@ from entrepot.catalog import versions as version_rows
 from entrepot.depot import lookup
 from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
-from entrepot.depot.entries import pin
+from entrepot.depot.entries import folder_of, pin
 from entrepot.depot.uploads import blocks_of
-from entrepot.model import names
 from entrepot.model.access import Action, Actor
 from entrepot.model.values import Version
 
@@ -64,6 +63,11 @@ class Export:
             yield from blocks_of(reader.read_at, start, end, 256 << 10)
 
 
+def file_name(version: Version, format: Format) -> str:
+    """What the archive of a version is called; one that was never ready has no number to show."""
+    return f"{version.slug}.v{version.number}.{format}" if version.number is not None else f"{version.slug}.{format}"
+
+
 def export(
     depot: Depot,
     actor: Actor,
@@ -74,7 +78,7 @@ def export(
     prefix: str | None = None,
 ) -> Export:
     """The entries of a revision, or of the folder `prefix` in it, as an archive with their paths, in path order."""
-    folder = names.entry_path(prefix) if prefix else None
+    folder = folder_of(prefix)
     with depot.catalog.read() as conn:
         found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
         told = version_rows.find_revision(conn, found.version.n, wanted)
@@ -105,7 +109,7 @@ def export(
         version=version,
         revision=wanted,
         format=format,
-        file_name=f"{version.slug}.v{version.number}.{format}",
+        file_name=file_name(version, format),
         size=None if format == "tar.gz" else layout.size,
         etag=f'"{tag[:40]}"',
         modified_at=when,

@@ -16,6 +16,7 @@ from typing import Any
 
 from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import ingests as rows
+from entrepot.catalog import projects as project_rows
 from entrepot.catalog import queue
 from entrepot.catalog import tasks as task_rows
 from entrepot.catalog import uploads as upload_rows
@@ -23,13 +24,14 @@ from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.versions import Found
 from entrepot.catalog.work import Work
-from entrepot.depot import lines, lookup
+from entrepot.depot import lines, lookup, search
 from entrepot.depot.contents import ContentReader, open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import settle
-from entrepot.depot.events import record
+from entrepot.depot.events import tell
 from entrepot.depot.lookup import Key
 from entrepot.depot.uploads import FINISHED
+from entrepot.depot.versions import again
 from entrepot.model import names
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import EntrepotError, Invalid, Unsupported
@@ -84,8 +86,7 @@ def start(depot: Depot, actor: Actor, key: Key) -> Task:
 
 def start_in(conn: Connection, depot: Depot, actor: Actor, key: Key, now: datetime) -> Task:
     """`start` inside the caller's transaction."""
-    found = lookup.version(conn, actor, key, Action.EDIT)
-    version = lookup.editable(found)
+    version = lookup.editable(lookup.hold(conn, actor, key, Action.EDIT))
     if version.kind.value not in depot.checkers and version.kind is not Kind.FILES:
         raise Unsupported(f"This server has no checker for kind {version.kind}.")
     known = task_rows.of_version(conn, version.n, JOB)
@@ -164,6 +165,11 @@ def _judge(depot: Depot, version: Version, parts: Sequence[Part], work: Work) ->
         return Verdict(False, {"message": str(error), "errors": error.errors})
 
 
+def cancelled(depot: Depot, conn: Connection, payload: Mapping[str, Any]) -> None:
+    """The check was called off before anybody began it."""
+    fail_in(conn, depot, payload, Stage.CONTENT, {"message": "The check was cancelled before it began."})
+
+
 def _actor(payload: Mapping[str, Any]) -> Actor:
     return Actor(user=payload["user"], token=payload.get("token"), door=payload.get("door") or "worker")
 
@@ -172,9 +178,8 @@ def _publish(
     conn: Connection, depot: Depot, work: Work, found: Found, parts: Sequence[Part], verdict: Verdict
 ) -> Mapping[str, Any]:
     now, actor = depot.now(), _actor(work.payload)
-    version_rows.lock(conn, found.version.n)
-    current = version_rows.find(conn, asking=actor.user, n=found.version.n)
-    if current is None or current.version.trash is not None:
+    current = _hold(conn, actor, found.version.n)
+    if current is None or current.version.trash is not None or current.version.project_trashed:
         return {"skipped": "the version is gone"}
     version = current.version
     values: dict[str, Any] = {
@@ -192,14 +197,13 @@ def _publish(
         values["number"] = lines.number_for(conn, line, Numbering.NEXT, ready=True, but=version.n)
         values["ready_at"] = now
     version_rows.change(conn, version.n, values, edited=False)
-    event = record(
+    event = tell(
         conn,
         actor,
         "revision.created",
-        at=now,
-        project=version.project,
-        dataset=version.dataset,
-        version=version.n,
+        version,
+        now,
+        revision=version.revision + 1,
         detail={"ingest": work.payload["ingest"]},
     )
     puts: list[entry_rows.RowChange] = (
@@ -215,25 +219,43 @@ def _publish(
         for part in parts
     ]
     entry_rows.commit(conn, version.n, puts, expected=None, author=actor.user, at=now, message="Ingest", event=event)
-    done = settle(conn, actor, current, now)
     rows.change(
         conn, work.payload["ingest"], {"state": State.READY.value, "report": dict(verdict.report), "ended_at": now}
     )
+    # Its columns are searched too.
+    search.write(conn, again(conn, actor, version.n))
+    done = settle(conn, actor, current, now)
     return {"version": done.version.uid.hex, "revision": done.version.revision, "item_count": verdict.item_count}
 
 
+def _hold(conn: Connection, actor: Actor, n: int) -> Found | None:
+    """The version, held, with the names of its project before it: it is about to be given a number."""
+    found = version_rows.find(conn, asking=actor.user, n=n)
+    if found is None or not project_rows.hold_names(conn, [found.version.project]):
+        return found
+    version_rows.hold(conn, n)
+    held = version_rows.find(conn, asking=actor.user, n=n)
+    if held is not None:
+        lookup.require_still(found.version, held.version)
+    return held
+
+
 def abandoned(depot: Depot, conn: Connection, payload: Mapping[str, Any], error: Mapping[str, Any]) -> None:
-    """The check itself could not be done, again and again: the version fails with that as its report."""
+    """The check itself could not be done, or somebody stopped it: the version fails with that as its report."""
     fail_in(conn, depot, payload, Stage.CONTENT, {"message": "The content could not be checked.", "cause": dict(error)})
 
 
 def fail_in(
     conn: Connection, depot: Depot, payload: Mapping[str, Any], stage: Stage, report: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Mark the ingest as failed; a version that was ready before stays ready. Answers the task's error."""
+    """Mark the ingest as failed; a version that was ready before stays ready. Answers the task's error.
+
+    What ended meanwhile otherwise, because the version was deleted, stays as that left it.
+    """
     now, actor = depot.now(), _actor(payload)
+    version_rows.hold(conn, payload["version"])
     found = version_rows.find(conn, asking=actor.user, n=payload["version"])
-    if found is not None:
+    if found is not None and found.version.state is State.PROCESSING:
         version = found.version
         state = State.READY if version.revision > 0 else State.FAILED
         values = {
@@ -243,16 +265,7 @@ def fail_in(
             "updated_at": now,
         }
         version_rows.change(conn, version.n, values, edited=False)
-        record(
-            conn,
-            actor,
-            "version.failed",
-            at=now,
-            project=version.project,
-            dataset=version.dataset,
-            version=version.n,
-            detail={"stage": stage.value},
-        )
-    ended = {"state": State.FAILED.value, "stage": stage.value, "report": dict(report), "ended_at": now}
-    rows.change(conn, payload["ingest"], ended)
+        tell(conn, actor, "version.failed", version, now, detail={"stage": stage.value})
+        ended = {"state": State.FAILED.value, "stage": stage.value, "report": dict(report), "ended_at": now}
+        rows.change(conn, payload["ingest"], ended)
     return {"code": "invalid", "detail": str(report.get("message", "The content was refused.")), "report": dict(report)}

@@ -1,4 +1,8 @@
-"""The line of versions behind a name: its slug, its numbers, and what hangs on a version when it leaves."""
+"""The line of versions behind a name: its slug, its numbers, and what hangs on a version when it leaves.
+
+Whoever calls what gives or takes a name here holds the names of the project (`depot.lookup`): the look that finds a
+number or an alias free is then still true when the row is written.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from entrepot.catalog.connection import Connection
 from entrepot.depot.context import Depot
 from entrepot.model import names
 from entrepot.model.errors import NameTaken, QuotaExceeded
-from entrepot.model.values import Dataset, Numbering, Project, Version
+from entrepot.model.values import Dataset, Numbering, Project, Stage, Version
 
 
 def open_line(
@@ -75,11 +79,7 @@ def number_for(
     return rows.highest_active_number(conn, line.n) + 1
 
 
-def free_alias(conn: Connection, project: Project, wished: str) -> str:
-    return free_alias_in(conn, project.n, wished)
-
-
-def free_alias_in(conn: Connection, project_n: int, wished: str, *, but: int | None = None) -> str:
+def free_alias(conn: Connection, project_n: int, wished: str, *, but: int | None = None) -> str:
     """The alias, if no active version and no dataset slug of the project has it."""
     clean = names.alias(wished)
     if rows.alias_taken(conn, project_n, clean, but=but):
@@ -96,23 +96,26 @@ def rename_slug(conn: Connection, version: Version, wanted: str) -> None:
 
 
 def close_if_empty(conn: Connection, left: Version) -> None:
-    """Drop the line that `left` was the last version of; its slug then leads to where the version went, if it lives."""
+    """Drop the line that `left` was the last version of; its slugs then lead to where the version went, if it lives."""
     if not rows.is_empty_line(conn, left.dataset):
         return
+    lives = rows.find(conn, asking=None, n=left.n) is not None
+    if lives:
+        project_rows.lead_on(conn, left.dataset, left.n)
     rows.delete_dataset(conn, left.dataset)
-    if rows.find(conn, asking=None, n=left.n) is not None:
+    if lives:
         project_rows.keep_slug(conn, left.project, left.slug, version=left.n)
 
 
 def room_for(conn: Connection, project: Project, more: int) -> None:
-    """Refuse what would pass the project's allocation. Judged after the write, under the project's lock.
+    """Refuse what would pass the project's allocation. The last step of a write: others wait for it from here on.
 
     Raises:
         QuotaExceeded
     """
     if project.allocation is None:
         return
-    project_rows.lock(conn, project.n)
+    project_rows.hold_room(conn, project.n)
     used = project_rows.used_bytes(conn, project.n) + more
     if used > project.allocation:
         raise QuotaExceeded(
@@ -122,19 +125,30 @@ def room_for(conn: Connection, project: Project, more: int) -> None:
         )
 
 
-def stop_work(conn: Connection, version: Version, now: datetime) -> None:
-    """Close the version's slots and ask its running ingest to stop."""
-    leaving.close_slots(conn, version.n, now)
-    leaving.cancel_jobs(conn, version.n, now)
+def stop_work(conn: Connection, version: int, now: datetime) -> Stage | None:
+    """Close the version's slots, ask its running ingest to stop, and fail the attempt that was under way.
+
+    Otherwise a version that is reinstated would wait for ever for a check that nobody makes. Answers the stage at
+    which a version failed by this that was never ready.
+    """
+    leaving.close_slots(conn, version, now)
+    leaving.cancel_jobs(conn, version, now)
+    return leaving.fail_attempts(conn, version, now, {"message": "It was deleted before its content was checked."})
 
 
 def entomb(conn: Connection, version: Version) -> None:
-    """Leave on every edge of the version what it was."""
-    stone: dict[str, Any] = {"uid": version.uid.hex, "name": version.name, "number": version.number}
+    """Leave on every edge of the version what it was, and who may be told of it: those who could see it last."""
+    stone: dict[str, Any] = {
+        "uid": version.uid.hex,
+        "name": version.name,
+        "number": version.number,
+        "project": version.project,
+        "visibility": version.visibility.value,
+    }
     leaving.entomb_edges(conn, version.n, stone)
 
 
-def forget(conn: Connection, version: Version) -> None:
+def forget(conn: Connection, version: Version, now: datetime) -> None:
     """Remove what belongs to the version alone: uploads, ingests."""
-    leaving.delete_uploads(conn, version.n)
+    leaving.delete_uploads(conn, version.n, now)
     leaving.delete_ingests(conn, version.n)

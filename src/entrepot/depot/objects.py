@@ -65,8 +65,8 @@ def sign_export(
     with depot.catalog.read() as conn:
         found, wanted = entries.pin(conn, actor, key, revision, action=Action.READ_CONTENT)
     version = found.version
-    name = f"{version.slug}.v{version.number}.{format}"
-    return _sign(depot, actor, "GET", {"v": version.uid.hex, "r": wanted, "x": format}, name, expires_in)
+    target = {"v": version.uid.hex, "r": wanted, "x": format}
+    return _sign(depot, actor, "GET", target, exports.file_name(version, format), expires_in)
 
 
 def sign_slot(depot: Depot, actor: Actor, slot: Slot) -> Link:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,18 +13,26 @@ from entrepot.catalog import projects as rows
 from entrepot.catalog import standing
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
-from entrepot.catalog.database import ConstraintViolated
-from entrepot.depot import licences, lookup, paging, teams
+from entrepot.catalog.database import ConstraintViolated, Contended, NotYet
+from entrepot.depot import licences, lines, lookup, paging, search, teams
 from entrepot.depot.context import Depot
 from entrepot.depot.events import record
 from entrepot.depot.licences import LicenceKey
 from entrepot.depot.lookup import FoundProject, Key
 from entrepot.depot.teams import TeamKey
 from entrepot.model import ids, names
-from entrepot.model.access import Action, Actor, Standing, may, require
-from entrepot.model.errors import Conflict, Forbidden, Invalid, NameTaken, NotFound
+from entrepot.model.access import Action, Actor, Standing, effective_role, may, require
+from entrepot.model.errors import Conflict, Forbidden, Hidden, Invalid, NameTaken, NotFound
 from entrepot.model.ids import Noun
+from entrepot.model.json_values import json_object, same
 from entrepot.model.values import Collection, Page, Project, Role
+
+#: Versions of a project that go to the trash in one transaction: some 20 ms, for which every writer waits.
+TRASH_SLICE = 200
+
+MAX_BYTES = 2**63 - 1
+#: A hundred years: what adds it to the present stays within the calendar.
+MAX_SECONDS = 100 * 366 * 86_400
 
 
 class Keep:
@@ -64,7 +74,7 @@ def create(
     """
     user = lookup.person(actor)
     wanted = names.project_name(name)
-    text = names.text(description, max_length=depot.limits.description, field="description")
+    text = names.text(description, max_length=depot.limits.description, field="Description")
     now = depot.now()
 
     def work(conn: Connection) -> Project:
@@ -72,7 +82,7 @@ def create(
         if slug is not None:
             chosen = names.slug(slug)
             if rows.slug_taken(conn, chosen):
-                raise NameTaken(f"The slug {chosen} belongs to another project. Choose another.")
+                raise _slug_taken(chosen)
         else:
             chosen = names.next_slug(names.derive_slug(wanted, fallback="project"), lambda s: rows.slug_taken(conn, s))
         licence = _licence(conn, depot, default_licence)
@@ -91,7 +101,12 @@ def create(
                 allocation=depot.policy.project_allocation,
             )
         except ConstraintViolated as clash:
-            raise NameTaken(f"{owner_name} already has a project named {wanted!r}. Choose another name.") from clash
+            if clash.constraint == rows.NAME_RULE:
+                raise NameTaken(f"{owner_name} already has a project named {wanted!r}. Choose another name.") from clash
+            if slug is not None:
+                raise _slug_taken(chosen) from clash
+            # Somebody made one of a similar name at the same moment: look again for a slug that is free.
+            raise Contended("Several projects of similar names are being made at once. Try again.") from clash
         rows.take_slug(conn, chosen)
         record(conn, actor, "project.created", at=now, project=n, after={"name": wanted, "slug": chosen})
         return _get(conn, actor, n).project
@@ -101,17 +116,25 @@ def create(
 
 def _owner(conn: Connection, actor: Actor, key: TeamKey) -> tuple[int, str]:
     """Number and name of a team in which the actor may create projects; it stays until the transaction ends."""
-    shown = ids.encode(Noun.TEAM, key) if isinstance(key, UUID) else key
-    n = teams.number_of(conn, key)
+    missing = (
+        f"There is no team {ids.encode(Noun.TEAM, key) if isinstance(key, UUID) else lookup.said(key)}, "
+        "or you may not see it."
+    )
+    n = teams.number_of(conn, key) if lookup.thinkable(key) else None
     name = None if n is None else standing.active_team_name(conn, n)
     if n is None or name is None:
-        raise NotFound(f"There is no team {shown}, or you may not see it.")
-    role = standing.team_role(conn, lookup.person(actor), n)
-    visible = role > Role.NONE or actor.staff
+        raise NotFound(missing)
+    user = lookup.person(actor)
+    stands = Standing(standing.team_role(conn, user, n), None)
+    if not may(actor, Action.VIEW_TEAM, stands) and n != standing.personal_team(conn, user):
+        raise Hidden(missing)
     # A credential limited to certain projects may not make others.
-    what = f"project in team {name if visible else shown}"
-    require(actor, Action.CREATE_PROJECT, Standing(role, None), what, visible=visible)
+    require(actor, Action.CREATE_PROJECT, stands, f"project in team {name}", visible=True)
     return n, name
+
+
+def _slug_taken(slug: str) -> NameTaken:
+    return NameTaken(f"The slug {slug} belongs to another project. Choose another.")
 
 
 def _licence(conn: Connection, depot: Depot, wanted: LicenceKey | None) -> int:
@@ -180,8 +203,15 @@ def list_projects(
     trashed: bool = False,
     name: str | None = None,
 ) -> Page[FoundProject]:
-    """Projects the caller is a member of, in order of creation; staff sees all."""
-    if actor.is_anonymous:
+    """Projects the caller is a member of, in order of creation; staff sees all.
+
+    Args:
+        least: With at least this role, after what the credential takes away.
+    """
+    inside = Standing(Role.ADMIN, actor.projects[0] if actor.projects else None)
+    if not actor.staff and effective_role(actor, inside) < max(least, Role.READ):
+        return Page(())
+    if name is not None and not names.storable(name):
         return Page(())
     size = paging.size(depot, limit)
     question = f"projects:{int(least)}:{trashed}:{name}"
@@ -192,7 +222,7 @@ def list_projects(
             user=actor.user,
             everything=actor.staff,
             only=actor.projects,
-            least=least,
+            least=max(least, Role.READ),
             trashed=trashed,
             name=name,
             after=None if after is None else after[0],
@@ -206,14 +236,13 @@ def update(depot: Depot, actor: Actor, key: Key | str, changes: ProjectChanges) 
     now = depot.now()
 
     def work(conn: Connection) -> Project:
-        found = lookup.active_project(conn, actor, key, Action.UPDATE_PROJECT)
-        project = found.project
+        project = lookup.hold_project(conn, actor, key, Action.UPDATE_PROJECT).project
         values: dict[str, Any] = {}
         if not isinstance(changes.name, Keep):
             values["name"] = names.project_name(changes.name)
         if not isinstance(changes.description, Keep):
             values["description"] = names.text(
-                changes.description, max_length=depot.limits.description, field="description"
+                changes.description, max_length=depot.limits.description, field="Description"
             )
         if not isinstance(changes.default_licence, Keep):
             values["default_licence"] = _licence(conn, depot, changes.default_licence)
@@ -232,25 +261,26 @@ def update(depot: Depot, actor: Actor, key: Key | str, changes: ProjectChanges) 
             if isinstance(wished, Keep):
                 continue
             lookup.active_project(conn, actor, project.n, Action.CONFIGURE_PROJECT)
-            if isinstance(wished, int) and wished < 0:
-                raise Invalid(f"{field} is a size or a time; it cannot be {wished}.")
             # The space a project may take is the operator's to give, not the project's to take.
             if field == "allocation" and not actor.staff:
                 raise Forbidden("Only staff may change a project's allocation.")
-            values[field] = wished
+            values[field] = _setting(depot, field, wished)
         if not isinstance(changes.slug, Keep) and changes.slug != project.slug:
             chosen = names.slug(changes.slug)
             if rows.slug_taken(conn, chosen):
-                raise NameTaken(f"The slug {chosen} belongs to another project. Choose another.")
+                raise _slug_taken(chosen)
             rows.take_slug(conn, chosen)
             rows.keep_slug(conn, 0, project.slug, project=project.n)
             values["slug"] = chosen
+        values = {name: value for name, value in values.items() if not same(value, getattr(project, name))}
         before = {name: _plain(getattr(project, name)) for name in values}
-        if not values or before == {k: _plain(v) for k, v in values.items()}:
+        if not values:
             return project
         try:
             rows.change(conn, project.n, now, values)
         except ConstraintViolated as clash:
+            if clash.constraint != rows.NAME_RULE:
+                raise _slug_taken(str(values.get("slug"))) from clash
             raise NameTaken(
                 f"There is already an active project named {values.get('name', project.name)!r}."
             ) from clash
@@ -272,39 +302,103 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
+def _setting(depot: Depot, field: str, wished: Any) -> Any:
+    if field == "settings":
+        return json_object(wished, depot.limits.custom_metadata, "Project settings")
+    most = MAX_BYTES if field == "allocation" else MAX_SECONDS
+    if wished is not None and not 0 <= wished <= most:
+        what = "a size in bytes" if field == "allocation" else "a time in seconds"
+        raise Invalid(f"{field} is {what}, from 0 to {most}; it cannot be {lookup.said(wished)}.")
+    return wished
+
+
 def trash(depot: Depot, actor: Actor, key: Key | str) -> Project:
-    """Put a project and its active versions in the trash. Repeating it is a success."""
+    """Put a project and its active versions in the trash. Repeating it is a success.
+
+    The project goes at once, and with it everything in it is out of sight and takes no writes. The versions of a large
+    one follow in slices, because one transaction for a million of them would stop every writer for minutes; what a
+    crash leaves is finished by whoever comes next: a repeat, a reinstatement, or `finish_trash`.
+    """
     now = depot.now()
 
-    def work(conn: Connection) -> Project:
-        project = lookup.project(conn, actor, key, Action.TRASH_PROJECT).project
-        if project.trash is not None:
-            return project
-        if project.personal:
-            raise Conflict("A personal project lives as long as its user. Delete the datasets in it instead.")
-        for n in version_rows.active_in_project(conn, project.n):
-            version_rows.change(
-                conn,
-                n,
-                {"trashed_at": now, "trashed_by": actor.user, "trash_reason": "project", "updated_at": now},
-                edited=False,
-            )
-            record(conn, actor, "version.trashed", at=now, project=project.n, version=n, detail={"reason": "project"})
-        rows.change(conn, project.n, now, {"trashed_at": now, "trashed_by": actor.user, "trash_reason": "deleted"})
-        record(conn, actor, "project.trashed", at=now, project=project.n)
-        return _get(conn, actor, project.n).project
+    def work(conn: Connection) -> tuple[Project, bool]:
+        project = lookup.hold_project(conn, actor, key, Action.TRASH_PROJECT, trashed=True).project
+        if project.trash is None:
+            if project.personal:
+                raise Conflict("A personal project lives as long as its user. Delete the datasets in it instead.")
+            rows.change(conn, project.n, now, {"trashed_at": now, "trashed_by": actor.user, "trash_reason": "deleted"})
+            record(conn, actor, "project.trashed", at=now, project=project.n)
+        more = _trash_slice(conn, actor, project.n, now)
+        return _get(conn, actor, project.n).project, more
 
-    return depot.catalog.write(work)
+    project, more = depot.catalog.write(work)
+    while more:
+        more = depot.catalog.write(lambda conn: _trash_slice(conn, actor, project.n, now))
+    return project
+
+
+def _trash_slice(conn: Connection, actor: Actor, project: int, now: datetime) -> bool:
+    """Trash some versions of a project that is in the trash itself; whether there may be more."""
+    rows.hold_names(conn, [project])
+    found = rows.find(conn, user=None, n=project)
+    if found is None or found[0].trash is None:
+        return False
+    gone = version_rows.active_in_project(conn, project, limit=TRASH_SLICE)
+    version_rows.trash_many(conn, [n for n, _ in gone], at=now, by=actor.user, reason="project")
+    for n, dataset in gone:
+        failed = lines.stop_work(conn, n, now)
+        search.remove(conn, n)
+        if failed is not None:
+            record(
+                conn,
+                actor,
+                "version.failed",
+                at=now,
+                project=project,
+                dataset=dataset,
+                version=n,
+                detail={"stage": failed.value},
+            )
+        record(
+            conn,
+            actor,
+            "version.trashed",
+            at=now,
+            project=project,
+            dataset=dataset,
+            version=n,
+            detail={"reason": "project"},
+        )
+    return len(gone) == TRASH_SLICE
+
+
+def finish_trash(depot: Depot, *, limit: int = 100) -> int:
+    """Finish what crashes left of the trashing of projects; answers how many projects. Run by the worker."""
+    now = depot.now()
+    with depot.catalog.read() as conn:
+        left = rows.half_trashed(conn, limit)
+    for n, by in left:
+        actor = Actor(user=by, door="worker")
+        while depot.catalog.write(partial(_trash_slice, actor=actor, project=n, now=now)):
+            pass
+    return len(left)
 
 
 def reinstate(depot: Depot, actor: Actor, key: Key | str) -> Project:
     """Bring the project back, and only the project: its versions are reinstated one by one."""
     now = depot.now()
 
+    def finish(_catalog: object, n: int) -> None:
+        while depot.catalog.write(lambda conn: _trash_slice(conn, actor, n, now)):
+            pass
+
     def work(conn: Connection) -> Project:
-        project = lookup.project(conn, actor, key, Action.REINSTATE_PROJECT).project
+        project = lookup.hold_project(conn, actor, key, Action.REINSTATE_PROJECT, trashed=True).project
         if project.trash is None:
             return project
+        if version_rows.active_in_project(conn, project.n, limit=1):
+            # They would come back with it: first the rest of them goes to the trash.
+            raise NotYet(partial(finish, n=project.n))
         try:
             rows.change(conn, project.n, now, {"trashed_at": None, "trashed_by": None, "trash_reason": None})
         except ConstraintViolated as clash:
@@ -326,10 +420,9 @@ def purge(depot: Depot, actor: Actor, key: Key | str) -> Project:
     now = depot.now()
 
     def work(conn: Connection) -> Project:
-        project = lookup.project(conn, actor, key, Action.PURGE_PROJECT).project
+        project = lookup.hold_project(conn, actor, key, Action.PURGE_PROJECT, trashed=True).project
         if project.personal:
             raise Conflict("A personal project lives as long as its user.")
-        rows.lock(conn, project.n)
         if version_rows.any_in_project(conn, project.n):
             raise Conflict(f"Project {project.name} still holds datasets, some maybe in the trash. Purge them first.")
         standing.forget_default_project(conn, project.n)
@@ -349,17 +442,20 @@ def tags_in_use(depot: Depot, actor: Actor, key: Key | str, *, limit: int = 1000
 # Collections
 
 
-def collection_at(conn: Connection, depot: Depot, project: Project, path: str) -> Collection:
-    """The collection at a path, made with its parents if it is not there."""
+def collection_at(conn: Connection, depot: Depot, actor: Actor, project: Project, path: str) -> Collection:
+    """The collection at a path, made with its parents if it is not there. The caller holds the project's names.
+
+    Raises:
+        Forbidden: It is not there, and the actor may not change the project.
+    """
     wanted = names.collection_path(path)
     found = rows.collection_by_path(conn, project.n, wanted)
     if found is not None:
         return found
+    # Who may only propose a copy, or edit a version for a node, makes no folders.
+    lookup.active_project(conn, actor, project.n, Action.UPDATE_PROJECT, named=f"project {project.slug}")
     parts = wanted.split("/")
-    if len(parts) > depot.limits.collection_depth:
-        raise Invalid(
-            f"Collection {wanted!r} is {len(parts)} levels deep; {depot.limits.collection_depth} are allowed."
-        )
+    _check_depth(depot, wanted)
     for depth in range(1, len(parts) + 1):
         path_here = "/".join(parts[:depth])
         here = rows.collection_by_path(conn, project.n, path_here)
@@ -367,39 +463,43 @@ def collection_at(conn: Connection, depot: Depot, project: Project, path: str) -
             here = rows.insert_collection(
                 conn, uid=depot.new_uid(), project_n=project.n, path=path_here, at=depot.now()
             )
-        found = here
-    assert found is not None
-    return found
-
-
-def create_collection(depot: Depot, actor: Actor, key: Key | str, path: str) -> Collection:
-    """Make a collection and what is missing above it; one that exists is answered as it is."""
-
-    def work(conn: Connection) -> Collection:
-        project = lookup.active_project(conn, actor, key, Action.UPDATE_PROJECT).project
-        known = rows.collection_by_path(conn, project.n, names.collection_path(path))
-        made = known or collection_at(conn, depot, project, path)
-        if known is None:
             record(
                 conn,
                 actor,
                 "project.updated",
                 at=depot.now(),
                 project=project.n,
-                after={"collection": made.path},
-                subject=ids.encode(Noun.COLLECTION, made.uid),
+                after={"collection": here.path},
+                subject=ids.encode(Noun.COLLECTION, here.uid),
             )
-        return made
+        found = here
+    assert found is not None
+    return found
+
+
+def _check_depth(depot: Depot, path: str) -> None:
+    levels = path.count("/") + 1
+    if levels > depot.limits.collection_depth:
+        raise Invalid(f"Collection {path!r} is {levels} levels deep; {depot.limits.collection_depth} are allowed.")
+
+
+def create_collection(depot: Depot, actor: Actor, key: Key | str, path: str) -> Collection:
+    """Make a collection and what is missing above it; one that exists is answered as it is."""
+
+    def work(conn: Connection) -> Collection:
+        project = lookup.hold_project(conn, actor, key, Action.UPDATE_PROJECT).project
+        return collection_at(conn, depot, actor, project, path)
 
     return depot.catalog.write(work)
 
 
 def get_collection(depot: Depot, actor: Actor, uid: UUID) -> Collection:
     with depot.catalog.read() as conn:
+        named = f"collection {ids.encode(Noun.COLLECTION, uid)}"
         found = rows.collection_by_uid(conn, uid)
         if found is None:
-            raise NotFound(f"There is no collection {ids.encode(Noun.COLLECTION, uid)}, or you may not see it.")
-        lookup.project(conn, actor, found.project, Action.VIEW_PROJECT)
+            raise NotFound(f"There is no {named}, or you may not see it.")
+        lookup.project(conn, actor, found.project, Action.VIEW_PROJECT, named=named)
         return found
 
 
@@ -420,7 +520,7 @@ def rename_collection(depot: Depot, actor: Actor, uid: UUID, path: str) -> Colle
     """Move a collection, with all below it, to another path of the same project."""
 
     def work(conn: Connection) -> Collection:
-        found, held = lookup.collection(conn, actor, uid, Action.UPDATE_PROJECT)
+        found, held = lookup.hold_collection(conn, actor, uid, Action.UPDATE_PROJECT)
         wanted = names.collection_path(path)
         if found.is_root:
             raise Invalid("The root collection is the project itself. Rename the project instead.")
@@ -430,9 +530,12 @@ def rename_collection(depot: Depot, actor: Actor, uid: UUID, path: str) -> Colle
             raise Invalid(f"A collection cannot move to {wanted!r}, which is the root or below itself.")
         if rows.collection_by_path(conn, found.project, wanted) is not None:
             raise NameTaken(f"Project {held.project.name} already has a collection {wanted!r}.")
+        for below in rows.paths_below(conn, found.project, found.path) or [found.path]:
+            moved_to = names.collection_path(wanted + below[len(found.path) :])
+            _check_depth(depot, moved_to)
         parent = wanted.rpartition("/")[0]
         if parent:
-            collection_at(conn, depot, held.project, parent)
+            collection_at(conn, depot, actor, held.project, parent)
         rows.move_collections(conn, found.project, found.path, wanted)
         record(
             conn,
@@ -459,7 +562,7 @@ def delete_collection(depot: Depot, actor: Actor, uid: UUID) -> None:
     """
 
     def work(conn: Connection) -> None:
-        found, held = lookup.collection(conn, actor, uid, Action.UPDATE_PROJECT)
+        found, held = lookup.hold_collection(conn, actor, uid, Action.UPDATE_PROJECT)
         if found.is_root:
             raise Invalid("The root collection is the project itself.")
         if rows.collection_in_use(conn, found.project, found.path):

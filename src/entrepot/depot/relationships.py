@@ -10,19 +10,23 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from entrepot.catalog import projects as project_rows
 from entrepot.catalog import relationships as rows
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.relationships import EdgeRow
+from entrepot.catalog.versions import Sight
 from entrepot.depot import lookup, paging
 from entrepot.depot.context import Depot
-from entrepot.depot.events import record
+from entrepot.depot.events import record, tell
 from entrepot.depot.lookup import Key
 from entrepot.model import ids, names
-from entrepot.model.access import Action, Actor
+from entrepot.model.access import Action, Actor, Standing, may, require
 from entrepot.model.errors import Invalid, NotFound
 from entrepot.model.ids import Noun
-from entrepot.model.values import Page, Relationship, Version, VersionRef
+from entrepot.model.instants import instant
+from entrepot.model.json_values import json_object
+from entrepot.model.values import Page, Relationship, Role, Version, VersionRef, Visibility
 
 MODES = ("non_destructive", "altering", "destructive", "in_situ", "ex_situ", "invasive", "non_invasive")
 
@@ -65,32 +69,36 @@ def create(depot: Depot, actor: Actor, new: NewRelationship) -> Relationship:
     Raises:
         Invalid: Both ends are the same version, or a word is not allowed.
         NotFound, Forbidden: It needs write on the source and read on the target.
+        Trashed: The source is in the trash; the target may be.
     """
     now = depot.now()
-    verb = names.text(new.verb, max_length=255, field="verb").strip()
+    verb = names.text(new.verb, max_length=255, field="Verb").strip()
     if not verb:
         raise Invalid("A relationship needs a verb, such as derived_from.")
     if new.mode is not None and new.mode not in MODES:
-        raise Invalid(f"The mode {new.mode[:40]!r} is not known; use one of {', '.join(MODES)}.")
-    note = None if new.note is None else names.text(new.note, max_length=depot.limits.description, field="note")
-    qualifiers = dict(new.qualifiers or {})
-    if len(json.dumps(qualifiers, allow_nan=False)) > depot.limits.custom_metadata:
-        raise Invalid("The qualifiers are too large.")
+        raise Invalid(f"The mode {lookup.said(new.mode)!r} is not known; use one of {', '.join(MODES)}.")
+    note = None if new.note is None else names.text(new.note, max_length=depot.limits.description, field="Note")
+    at = None if new.at is None else instant(new.at, "The time of the relationship")
+    given = {} if new.qualifiers is None else new.qualifiers
+    qualifiers = json_object(given, depot.limits.custom_metadata, "Qualifiers")
 
     def work(conn: Connection) -> Relationship:
-        source = _end(conn, actor, new.source, new.source_revision, Action.LINK_SOURCE)
-        target = _end(conn, actor, new.target, new.target_revision, Action.LINK_TARGET)
-        if source[0].n == target[0].n:
-            raise Invalid(f"{source[0].label} cannot be related to itself.")
+        # Both held: a purge of either would leave an edge to nothing.
+        one, other = lookup.hold_all(conn, actor, [(new.source, Action.LINK_SOURCE), (new.target, Action.LINK_TARGET)])
+        lookup.editable(one)
+        source, source_rev = _pinned(one.version, new.source_revision)
+        target, target_rev = _pinned(other.version, new.target_revision)
+        if source.n == target.n:
+            raise Invalid(f"{source.label} cannot be related to itself.")
         identity = [
-            source[0].uid.hex,
-            source[1],
-            target[0].uid.hex,
-            target[1],
+            source.uid.hex,
+            source_rev,
+            target.uid.hex,
+            target_rev,
             verb,
             new.mode,
             note,
-            None if new.at is None else new.at.isoformat(),
+            None if at is None else at.isoformat(),
             qualifiers,
         ]
         fingerprint = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
@@ -98,59 +106,62 @@ def create(depot: Depot, actor: Actor, new: NewRelationship) -> Relationship:
             conn,
             fingerprint=fingerprint,
             uid=depot.new_uid(),
-            source=source[0].n,
-            source_rev=source[1],
-            target=target[0].n,
-            target_rev=target[1],
+            source=source.n,
+            source_rev=source_rev,
+            target=target.n,
+            target_rev=target_rev,
             verb=verb,
             mode=new.mode,
             note=note,
-            at=new.at,
+            at=at,
             qualifiers=qualifiers,
             creator=actor.user,
             created_at=now,
         )
         if fresh:
-            record(
+            tell(
                 conn,
                 actor,
                 "relationship.created",
-                at=now,
-                project=source[0].project,
-                dataset=source[0].dataset,
-                version=source[0].n,
+                source,
+                now,
                 subject=ids.encode(Noun.RELATIONSHIP, row.uid),
-                after={"verb": verb, "target": ids.revision_id(target[0].uid, target[1])},
+                after={"verb": verb, "target": ids.revision_id(target.uid, target_rev)},
             )
         return _shown(conn, actor, [row])[0]
 
     return depot.catalog.write(work)
 
 
-def _end(conn: Connection, actor: Actor, key: Key, revision: int | None, action: Action) -> tuple[Version, int]:
-    version = lookup.version(conn, actor, key, action).version
+def _pinned(version: Version, revision: int | None) -> tuple[Version, int]:
     if version.number is None:
         raise Invalid(f"{version.name} was never ready; there is no revision to pin.")
     wanted = version.revision if revision is None else revision
     if not 0 <= wanted <= version.revision:
-        raise NotFound(f"{version.label} has no revision {wanted}; its newest is {version.revision}.")
+        raise NotFound(f"{version.label} has no revision {lookup.said(wanted)}; its newest is {version.revision}.")
     return version, wanted
 
 
 def _shown(conn: Connection, actor: Actor, edges: Sequence[EdgeRow]) -> list[Relationship]:
-    """Edges as the caller may see them: an end that is hidden from them is None."""
+    """Edges as the caller may see them.
+
+    An edge is a fact about its source, written by who may write there: to whom the source is hidden, the edge is not
+    there, with its verb and its note. A hidden target is shown as None. What was purged is shown, by its tombstone, to
+    whom it was visible.
+    """
     numbers = {n for edge in edges for n in (edge.source, edge.target) if n is not None}
     seen = version_rows.by_numbers(conn, lookup.sight(actor), sorted(numbers))
+    stones = _Stones(conn, actor)
 
     def end(n: int | None, revision: int, stone: Mapping[str, Any] | None) -> VersionRef | None:
-        if n is None and stone is not None:
+        if n is None and stone is not None and stones.visible(stone):
             return VersionRef(None, UUID(stone["uid"]), revision, stone["name"], stone["number"], purged=True)
         if n is None or n not in seen:
             return None
         version = seen[n].version
         return VersionRef(n, version.uid, revision, version.name, version.number)
 
-    return [
+    shown = [
         Relationship(
             n=edge.n,
             uid=edge.uid,
@@ -166,44 +177,72 @@ def _shown(conn: Connection, actor: Actor, edges: Sequence[EdgeRow]) -> list[Rel
         )
         for edge in edges
     ]
+    return [edge for edge in shown if edge.source is not None]
+
+
+class _Stones:
+    """Who may be told of what was purged: those who could see its record when it went, by their role of today."""
+
+    def __init__(self, conn: Connection, actor: Actor) -> None:
+        self._conn = conn
+        self._actor = actor
+        self._roles: dict[int, Role] = {}
+
+    def visible(self, stone: Mapping[str, Any]) -> bool:
+        project = int(stone["project"])
+        if project not in self._roles:
+            found = project_rows.find(self._conn, user=self._actor.user, n=project)
+            self._roles[project] = Role.NONE if found is None else found[1]
+        stands = Standing(self._roles[project], project, Visibility(stone["visibility"]))
+        return may(self._actor, Action.VIEW_RECORD, stands)
 
 
 def get(depot: Depot, actor: Actor, uid: UUID) -> Relationship:
-    """One edge, if the caller may see either end."""
-    missing = NotFound(f"There is no relationship {ids.encode(Noun.RELATIONSHIP, uid)}, or you may not see it.")
+    """One edge, if the caller may see its source."""
     with depot.catalog.read() as conn:
-        row = rows.find(conn, uid=uid)
-        if row is None:
-            raise missing
-        shown = _shown(conn, actor, [row])[0]
-    live = [end for end in (shown.source, shown.target) if end is not None and not end.purged]
-    if not live and not actor.staff:
-        raise missing
-    return shown
+        return _seen(conn, actor, uid)[1]
+
+
+def seen(conn: Connection, actor: Actor, uid: UUID) -> Relationship:
+    """`get` inside the caller's transaction."""
+    return _seen(conn, actor, uid)[1]
+
+
+def _seen(conn: Connection, actor: Actor, uid: UUID) -> tuple[EdgeRow, Relationship]:
+    row = rows.find(conn, uid=uid)
+    shown = [] if row is None else _shown(conn, actor, [row])
+    if row is None or not shown:
+        raise NotFound(f"There is no relationship {ids.encode(Noun.RELATIONSHIP, uid)}, or you may not see it.")
+    return row, shown[0]
 
 
 def delete(depot: Depot, actor: Actor, uid: UUID) -> None:
-    """Remove an edge: write on the source; staff when the source is purged."""
+    """Remove an edge: write on the source and read on the target; staff when the source is purged."""
     now = depot.now()
+    name = f"relationship {ids.encode(Noun.RELATIONSHIP, uid)}"
 
     def work(conn: Connection) -> None:
-        row = rows.find(conn, uid=uid)
-        if row is None:
-            raise NotFound(f"There is no relationship {ids.encode(Noun.RELATIONSHIP, uid)}, or you may not see it.")
-        key = row.source if row.source is not None else row.target
-        if key is None:
-            raise NotFound(f"There is no relationship {ids.encode(Noun.RELATIONSHIP, uid)}, or you may not see it.")
-        version = lookup.version(conn, actor, key, Action.LINK_SOURCE).version
+        row, _ = _seen(conn, actor, uid)
+        if row.source is None:
+            require(actor, Action.OPERATE, Standing(), f"{name}, whose source is purged", visible=True)
+            rows.remove(conn, row.n)
+            record(conn, actor, "relationship.deleted", at=now, subject=name.split()[1], before={"verb": row.verb})
+            return
+        source = lookup.hold(conn, actor, row.source, Action.LINK_SOURCE, named=name)
+        lookup.editable(source)
+        if row.target is not None:
+            found = version_rows.find(conn, asking=actor.user, n=row.target)
+            if found is not None:
+                # Visible: that there is an end which they may not see is all that this tells, and they know it.
+                require(actor, Action.LINK_TARGET, lookup.standing_of(found), f"the target of {name}", visible=True)
         rows.remove(conn, row.n)
-        record(
+        tell(
             conn,
             actor,
             "relationship.deleted",
-            at=now,
-            project=version.project,
-            dataset=version.dataset,
-            version=version.n,
-            subject=ids.encode(Noun.RELATIONSHIP, uid),
+            source.version,
+            now,
+            subject=name.split()[1],
             before={"verb": row.verb},
         )
 
@@ -223,55 +262,84 @@ def list_relationships(
     size = paging.size(depot, limit)
     question = f"edges:{key}:{direction}"
     after = paging.after(cursor, question, int)
+    last = None if after is None else after[0]
+    found: list[Relationship] = []
     with depot.catalog.read() as conn:
         version = lookup.version(conn, actor, key, Action.VIEW_RECORD).version
-        found = rows.touching(
-            conn,
-            [version.n],
-            as_source=direction in ("up", "both"),
-            as_target=direction in ("down", "both"),
-            after=None if after is None else after[0],
-            limit=size + 1,
-        )
-        shown = _shown(conn, actor, found)
-    return paging.page(shown, size, question, lambda edge: (edge.n,))
+        sight = lookup.sight(actor)
+        while len(found) <= size:
+            edges = rows.touching(
+                conn,
+                sight,
+                [version.n],
+                as_source=direction in ("up", "both"),
+                as_target=direction in ("down", "both"),
+                after=last,
+                limit=size + 1,
+            )
+            # Those with a purged source may fall out here; the page is filled up, so that nobody can count them.
+            found += _shown(conn, actor, edges)
+            if len(edges) <= size:
+                break
+            last = edges[-1].n
+    return paging.page(found, size, question, lambda edge: (edge.n,))
 
 
 def graph(depot: Depot, actor: Actor, key: Key, *, direction: Direction = "up", depth: int = 10) -> Graph:
     """Walk from a version over its edges, level by level, up to what it came from or down to what came from it.
 
-    Edges may form cycles: every version is visited once. A version hidden from the caller ends the walk there, so that
-    nothing behind it can be guessed. Bounded by `limits.graph_nodes`; `truncated` says when the bound was met.
+    Edges may form cycles: every version is visited once. A version hidden from the caller is not there, and so is what
+    can be reached over it alone. Bounded by `limits.graph_nodes`, versions and edges alike; `truncated` says when the
+    bound was met.
     """
     if depth < 1:
-        raise Invalid(f"A walk goes at least 1 step, not {depth}.")
-    sight = lookup.sight(actor)
+        raise Invalid(f"A walk goes at least 1 step, not {lookup.said(depth)}.")
+    sight, most = lookup.sight(actor), depot.limits.graph_nodes
     with depot.catalog.read() as conn:
         start = lookup.version(conn, actor, key, Action.VIEW_RECORD).version
         seen: dict[int, Version] = {start.n: start}
         edges: dict[int, EdgeRow] = {}
-        frontier, truncated = [start.n], False
-        for _ in range(depth):
-            if not frontier or truncated:
-                break
-            found: list[EdgeRow] = []
-            for at in range(0, len(frontier), 500):
-                found += rows.touching(
-                    conn,
-                    frontier[at : at + 500],
-                    as_source=direction in ("up", "both"),
-                    as_target=direction in ("down", "both"),
-                    limit=depot.limits.graph_nodes + 1,
-                )
-            fresh = {edge.n: edge for edge in found if edge.n not in edges}
-            numbers = sorted({n for e in fresh.values() for n in (e.source, e.target) if n is not None} - seen.keys())
-            visible: dict[int, version_rows.Found] = {}
-            for at in range(0, len(numbers), 500):
-                visible |= version_rows.by_numbers(conn, sight, numbers[at : at + 500])
+        frontier = [start.n]
+        for _ in range(min(depth, most)):
+            fresh = _around(conn, sight, frontier, direction, most + 1 - len(edges), edges)
             edges |= fresh
+            numbers = {n for edge in fresh.values() for n in (edge.source, edge.target) if n is not None}
+            visible = version_rows.by_numbers(conn, sight, sorted(numbers - seen.keys()))
             seen |= {n: one.version for n, one in visible.items()}
             frontier = sorted(visible)
-            truncated = len(seen) > depot.limits.graph_nodes or len(edges) > depot.limits.graph_nodes
-        shown = _shown(conn, actor, list(edges.values()))
-    kept = [edge for edge in shown if edge.source is not None and edge.target is not None]
-    return Graph(start, seen, kept, truncated)
+            if not frontier or len(edges) > most or len(seen) > most:
+                break
+        truncated = len(edges) > most or len(seen) > most
+        shown = _shown(conn, actor, [edges[n] for n in sorted(edges)[:most]])
+    kept = [edge for edge in shown if edge.target is not None]
+    return Graph(start, dict(list(seen.items())[:most]), kept, truncated)
+
+
+def _around(
+    conn: Connection,
+    sight: Sight,
+    frontier: Sequence[int],
+    direction: Direction,
+    most: int,
+    known: Mapping[int, EdgeRow],
+) -> dict[int, EdgeRow]:
+    """Up to `most` edges of these versions that are not known yet, both ends visible."""
+    fresh: dict[int, EdgeRow] = {}
+    for start in range(0, len(frontier), 500):
+        after: int | None = None
+        while len(fresh) < most:
+            found = rows.touching(
+                conn,
+                sight,
+                frontier[start : start + 500],
+                as_source=direction in ("up", "both"),
+                as_target=direction in ("down", "both"),
+                both_ends=True,
+                after=after,
+                limit=1000,
+            )
+            fresh |= {edge.n: edge for edge in found if edge.n not in known}
+            if len(found) < 1000:
+                break
+            after = found[-1].n
+    return fresh

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from uuid import UUID
 
 from entrepot.catalog import contents as content_rows
-from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import projects as project_rows
-from entrepot.catalog import relationships as edge_rows
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.versions import Found
-from entrepot.depot import lookup, tasks
+from entrepot.depot import lookup, relationships, tasks
 from entrepot.depot.context import Depot
-from entrepot.depot.entries import entry_of
+from entrepot.depot.entries import entry_at, entry_number, entry_of
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import Forbidden, InvalidName, NotFound, Unauthenticated
@@ -46,7 +43,7 @@ def resolve(depot: Depot, actor: Actor, text: str) -> Resolved:
     Raises:
         NotFound: Nothing, or nothing that the caller may see.
     """
-    missing = NotFound(f"There is nothing named {text[:200]!r}, or you may not see it.")
+    missing = NotFound(f"There is nothing named {lookup.said(text)!r}, or you may not see it.")
     candidates = ids.parse_any(text)
     with depot.catalog.read() as conn:
         for candidate in candidates:
@@ -85,14 +82,11 @@ def _entry(
 ) -> Resolved:
     lookup.judge(actor, Action.READ_CONTENT, found)
     version = found.version
-    if path is not None:
-        row = entry_rows.get(conn, version.n, revision, path)
-    else:
-        row = entry_rows.get_by_position(conn, version.n, revision, position or 0)
-    if row is None:
-        raise NotFound(
-            f"{version.label} has no entry {path if path is not None else position!r} at revision {revision}."
-        )
+    row = (
+        entry_at(conn, version, revision, path)
+        if path is not None
+        else entry_number(conn, version, revision, position or 0)
+    )
     named = ids.all_entry_ids(version.n, version.uid, row.pos)
     return Resolved(Noun.ENTRY, named, version=version, revision=revision, entry=entry_of(row))
 
@@ -121,7 +115,7 @@ def _candidate(conn: Connection, actor: Actor, one: Candidate) -> Resolved | Non
         return Resolved(Noun.COLLECTION, named, project=home, collection=place)
     if one.noun is Noun.DATASET and one.uid is not None:
         line = version_rows.find_dataset(conn, uid=one.uid)
-        head = None if line is None else version_rows.bare(conn, line.n)
+        head = None if line is None else version_rows.bare(conn, line.n, lookup.sight(actor))
         if line is None or head is None:
             return None
         shown = lookup.version(conn, actor, head, Action.VIEW_RECORD)
@@ -130,19 +124,12 @@ def _candidate(conn: Connection, actor: Actor, one: Candidate) -> Resolved | Non
     if one.noun is Noun.TASK and one.uid is not None:
         task = tasks.seen(conn, actor, one.uid)
         return Resolved(Noun.TASK, {"native": ids.encode(Noun.TASK, task.uid)}, task=task)
-    if one.noun is Noun.RELATIONSHIP and one.uid is not None and _edge_seen(conn, actor, one.uid):
+    if one.noun is Noun.RELATIONSHIP and one.uid is not None:
+        relationships.seen(conn, actor, one.uid)
         return Resolved(Noun.RELATIONSHIP, {"native": ids.encode(Noun.RELATIONSHIP, one.uid)})
     if one.noun is Noun.CONTENT and one.sha256 is not None:
         return _content(conn, actor, one.sha256)
     return None
-
-
-def _edge_seen(conn: Connection, actor: Actor, uid: UUID) -> bool:
-    edge = edge_rows.find(conn, uid=uid)
-    if edge is None:
-        return False
-    ends = [n for n in (edge.source, edge.target) if n is not None]
-    return bool(version_rows.by_numbers(conn, lookup.sight(actor), ends))
 
 
 def _content(conn: Connection, actor: Actor, sha256: bytes) -> Resolved | None:

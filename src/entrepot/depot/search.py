@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from entrepot.catalog import search as rows
@@ -15,10 +16,11 @@ from entrepot.depot import lookup, paging
 from entrepot.depot.context import Depot
 from entrepot.model import cursors, names
 from entrepot.model.access import Action, Actor
-from entrepot.model.values import Page, Version, Visibility
+from entrepot.model.errors import BadCursor
+from entrepot.model.values import Page, Version
 
-#: Metadata beyond this many characters is kept but not searched.
-_INDEXED = 100_000
+#: Versions whose texts are written in one transaction.
+_SLICE = 100
 
 #: Nobody reads further; ranking deeper would cost more and more.
 _DEEPEST = 10_000
@@ -40,14 +42,31 @@ def write(conn: Connection, version: Version) -> None:
         rows.Document(
             version=version.n,
             project=version.project,
-            open_to_all=version.visibility is not Visibility.PRIVATE,
+            visibility=version.visibility,
             name=" ".join(filter(None, (version.name, version.slug, version.alias))),
             tags=" ".join(version.tags),
             columns=" ".join(_columns(version.declared)),
-            description=version.description[:_INDEXED],
-            metadata=" ".join(_texts(version.custom))[:_INDEXED],
+            description=version.description,
+            metadata=" ".join(_texts(version.custom)),
         ),
     )
+
+
+def rewrite_line(depot: Depot, dataset: int) -> None:
+    """Bring every version of a line up to date after its slug changed, which is searched with each.
+
+    In slices behind the change: a line may have thousands of versions, and every writer would wait for all of them.
+    """
+
+    def some(conn: Connection, after: int) -> int | None:
+        found = version_rows.active_in_line(conn, dataset, after=after, limit=_SLICE)
+        for version in found:
+            write(conn, version)
+        return found[-1].n if len(found) == _SLICE else None
+
+    last: int | None = 0
+    while last is not None:
+        last = depot.catalog.write(partial(some, after=last))
 
 
 def remove(conn: Connection, version: int) -> None:
@@ -80,11 +99,13 @@ def search(
 ) -> Page[Result]:
     """Versions outside the trash that contain all words, best first; the last word may be unfinished."""
     size = paging.size(depot, limit, most=100)
-    wanted = names.text(query, max_length=1000, field="query")
+    wanted = names.text(query, max_length=1000, field="Query")
     question = f"search:{wanted}:{project}"
     # Ranks move with every write, so there is no key to continue from: a cursor counts, up to a bound.
     seen = paging.after(cursor, question, int)
     offset = 0 if seen is None else seen[0]
+    if not 0 <= offset <= _DEEPEST:
+        raise BadCursor("This page cursor is not one that this server makes. Ask for the first page again.")
     sight = lookup.sight(actor)
     with depot.catalog.read() as conn:
         home = None
@@ -92,6 +113,11 @@ def search(
             home = lookup.project(conn, actor, project, Action.VIEW_PROJECT).project.n
         hits = rows.find(conn, sight, wanted, project_n=home, limit=size + 1, offset=offset)
         found = version_rows.by_numbers(conn, sight, [hit.version for hit in hits[:size]])
-    shown = tuple(Result(found[hit.version], hit.score) for hit in hits[:size] if hit.version in found)
+    shown = tuple(
+        Result(found[hit.version], hit.score)
+        for hit in hits[:size]
+        # The versions of a large project leave the index behind it; until then they are as gone as it is.
+        if hit.version in found and not found[hit.version].version.project_trashed
+    )
     more = len(hits) > size and offset + size < _DEEPEST
     return Page(shown, cursors.encode((offset + size,), cursors.fingerprint(question)) if more else None)

@@ -19,7 +19,7 @@ from entrepot.catalog.uploads import UploadRow
 from entrepot.depot import ingests, lookup, uploads
 from entrepot.depot.context import Depot
 from entrepot.depot.lookup import Key
-from entrepot.depot.uploads import FINISHED, OPEN, Receiver
+from entrepot.depot.uploads import ABORTED, FINISHED, OPEN, Receiver
 from entrepot.depot.versions import NewVersion, create_in
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
@@ -135,8 +135,9 @@ def _check(depot: Depot, new: NewVersion, wanted: Sequence[NewSlot]) -> None:
     for i, slot in enumerate(wanted):
         try:
             clean = names.file_name(slot.file_name)
-        except Invalid as error:
-            faults.append({"index": i, "file_name": slot.file_name[:200], "detail": str(error)})
+            uploads.check_announced(depot, slot.length, None, slot.crc32c)
+        except (Invalid, TooLarge) as error:
+            faults.append({"index": i, "file_name": lookup.said(slot.file_name), "detail": str(error)})
             continue
         if clean in seen:
             faults.append({"index": i, "file_name": clean, "detail": f"{clean!r} is named twice."})
@@ -157,7 +158,7 @@ def renew(depot: Depot, actor: Actor, key: Key) -> tuple[Version, list[Slot]]:
     now = depot.now()
 
     def work(conn: Connection) -> tuple[Version, list[Slot]]:
-        version = lookup.version(conn, actor, key, Action.EDIT).version
+        version = lookup.hold(conn, actor, key, Action.EDIT).version
         found = rows.of_version(conn, version.n, "slot")
         for row in found:
             if row.state == OPEN:
@@ -191,6 +192,8 @@ class Filling:
     def close(self) -> None:
         """Give up, unless finished: what was received is thrown away."""
         self.receiver.discard()
+        over = {"state": ABORTED, "expires_at": self._depot.now()}
+        self._depot.catalog.write(lambda conn: rows.change(conn, self.receiver.row.n, over, state=OPEN))
 
 
 def fill(depot: Depot, actor: Actor, uid: UUID) -> Filling:
@@ -206,7 +209,7 @@ def fill(depot: Depot, actor: Actor, uid: UUID) -> Filling:
         slot = rows.find(conn, uid=uid)
         if slot is None or slot.version is None or slot.purpose != "slot":
             raise NotFound("This slot is gone.")
-        _open_for(conn, actor, slot)
+        version = _open_for(conn, actor, slot)
         attempt = uploads.insert(
             conn,
             depot,
@@ -220,8 +223,7 @@ def fill(depot: Depot, actor: Actor, uid: UUID) -> Filling:
             purpose="attempt",
             detail={},
         )
-        version = version_rows.find(conn, asking=actor.user, n=slot.version)
-        if version is not None and version.version.state is State.EMPTY:
+        if version.state is State.EMPTY:
             version_rows.change(conn, slot.version, {"state": State.RECEIVING.value, "updated_at": now}, edited=False)
         return slot, attempt
 
@@ -229,22 +231,23 @@ def fill(depot: Depot, actor: Actor, uid: UUID) -> Filling:
     return Filling(slot, uploads.receive(depot, actor, attempt.uid, 0), depot, actor)
 
 
-def _open_for(conn: Connection, actor: Actor, slot: UploadRow) -> None:
+def _open_for(conn: Connection, actor: Actor, slot: UploadRow) -> Version:
+    """The slot's version, held, if the slot takes a file now."""
     assert slot.version is not None
-    found = lookup.version(conn, actor, slot.version, Action.EDIT)
-    version = lookup.editable(found)
+    version = lookup.editable(lookup.hold(conn, actor, slot.version, Action.EDIT, named="version of this slot"))
     if slot.state == FINISHED and slot.detail.get("once"):
         raise PreconditionFailed("This slot has its file already and takes only one.")
     if version.state not in (State.EMPTY, State.RECEIVING):
         raise WrongState(f"The content of {version.name} is {version.state}; it takes no more files.")
-    if slot.state == "aborted":
+    if slot.state == ABORTED:
         raise Gone("This slot was closed.")
+    return version
 
 
 def _fill(conn: Connection, depot: Depot, actor: Actor, slot: UploadRow, content: int) -> Slot:
-    version_rows.lock(conn, slot.version or 0)
+    version_rows.hold(conn, slot.version or 0)
     current = rows.find(conn, n=slot.n)
-    if current is None:
+    if current is None or current.version is None:
         raise Gone("This slot is gone.")
     _open_for(conn, actor, current)
     rows.change(conn, slot.n, {"state": FINISHED, "content": content, "touched_at": depot.now()})

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from entrepot.catalog import projects as project_rows
 from entrepot.catalog import tasks as rows
+from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
-from entrepot.depot import lookup, paging
+from entrepot.depot import ingests, lookup, paging
 from entrepot.depot.context import Depot
 from entrepot.model import ids
 from entrepot.model.access import Action, Actor, Standing, may, require
@@ -30,17 +31,29 @@ def get(depot: Depot, actor: Actor, key: UUID | int) -> Task:
 
 def seen(conn: Connection, actor: Actor, key: UUID | int) -> Task:
     """`get` inside the caller's transaction."""
-    task = rows.find(conn, uid=key) if isinstance(key, UUID) else rows.find(conn, n=key)
     missing = NotFound(
-        f"There is no task {ids.encode(Noun.TASK, key) if isinstance(key, UUID) else key}, or it is not yours."
+        f"There is no task {ids.encode(Noun.TASK, key) if isinstance(key, UUID) else lookup.said(key)}, "
+        "or it is not yours."
     )
+    if not lookup.thinkable(key):
+        raise missing
+    task = rows.find(conn, uid=key) if isinstance(key, UUID) else rows.find(conn, n=key)
     if task is None:
         raise missing
-    if actor.user is not None and task.starter == actor.user:
+    if _is_starter(actor, task):
         return task
     if not may(actor, Action.SEE_TASK, _standing(conn, actor, task)):
         raise missing
     return task
+
+
+def _is_starter(actor: Actor, task: Task) -> bool:
+    """Whether the actor began it, with a credential that reaches where it works."""
+    return (
+        actor.user is not None
+        and task.starter == actor.user
+        and (actor.projects is None or task.project in actor.projects)
+    )
 
 
 def _standing(conn: Connection, actor: Actor, task: Task) -> Standing:
@@ -86,12 +99,20 @@ def cancel(depot: Depot, actor: Actor, key: UUID | int) -> Task:
 
     def work(conn: Connection) -> Task:
         task = seen(conn, actor, key)
-        if actor.user is None or task.starter != actor.user:
-            name = f"task {ids.encode(Noun.TASK, task.uid)}"
-            require(actor, Action.CANCEL_TASK, _standing(conn, actor, task), name, visible=True)
+        name = f"task {ids.encode(Noun.TASK, task.uid)}"
+        stands = _standing(conn, actor, task)
+        if _is_starter(actor, task):
+            # Whoever began it may stop it, whatever they may do in the project by now; not by a token that only reads.
+            stands = Standing(Role.WRITE, stands.project)
+        require(actor, Action.CANCEL_TASK, stands, name, visible=True)
+        if task.version is not None:
+            version_rows.hold(conn, task.version)
         if task.state in (TaskState.DONE, TaskState.FAILED):
             raise WrongState(f"Task {ids.encode(Noun.TASK, task.uid)} has ended already: {task.state}.")
-        rows.ask_to_stop(conn, task.n, depot.now())
+        payload = rows.ask_to_stop(conn, task.n, depot.now())
+        if payload is not None and task.kind == ingests.JOB:
+            # Nobody runs it any more, so nobody else will say that its version came to nothing.
+            ingests.cancelled(depot, conn, payload)
         after = rows.find(conn, n=task.n)
         assert after is not None
         return after

@@ -11,18 +11,19 @@ from datetime import datetime
 from typing import Any
 
 from entrepot.catalog import entries as entry_rows
+from entrepot.catalog import projects as project_rows
 from entrepot.catalog import reach
 from entrepot.catalog import versions as rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.versions import Found
 from entrepot.depot import lines, lookup, search
 from entrepot.depot.context import Depot
-from entrepot.depot.events import record
+from entrepot.depot.events import tell
 from entrepot.depot.lookup import Key
 from entrepot.depot.versions import again
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
-from entrepot.model.errors import Forbidden, Gone, Invalid, NotFound, Trashed, Unauthenticated
+from entrepot.model.errors import Forbidden, Invalid, NotFound, Trashed, Unauthenticated
 from entrepot.model.ids import Noun
 from entrepot.model.values import Numbering, Version
 
@@ -30,12 +31,17 @@ from entrepot.model.values import Numbering, Version
 def trash(depot: Depot, actor: Actor, key: Key, *, reason: str = "deleted") -> Version:
     """Put the version in the trash: hidden from lists, its name and number free, its bytes kept. Repeatable."""
     now = depot.now()
+    clean = _reason(reason)
 
     def work(conn: Connection) -> Version:
-        found = lookup.version(conn, actor, key, Action.TRASH)
-        return trash_in(conn, actor, found.version, reason, now)
+        found = lookup.hold(conn, actor, key, Action.TRASH)
+        return trash_in(conn, actor, found.version, clean, now)
 
     return depot.catalog.write(work)
+
+
+def _reason(reason: str) -> str:
+    return names.text(reason, max_length=500, field="Reason") or "deleted"
 
 
 def trash_many(depot: Depot, actor: Actor, keys: Sequence[Key], *, reason: str) -> list[Version]:
@@ -45,15 +51,17 @@ def trash_many(depot: Depot, actor: Actor, keys: Sequence[Key], *, reason: str) 
         Invalid: Some do not exist for the caller or may not be touched; `errors` names each.
     """
     now = depot.now()
+    clean = _reason(reason)
 
     def work(conn: Connection) -> list[Version]:
         found = _all_of(conn, actor, keys, Action.TRASH)
-        return [trash_in(conn, actor, one.version, reason, now) for one in found]
+        return [trash_in(conn, actor, again(conn, actor, one.version.n), clean, now) for one in found]
 
     return depot.catalog.write(work)
 
 
 def _all_of(conn: Connection, actor: Actor, keys: Sequence[Key], action: Action) -> list[Found]:
+    """All the versions, held, in the order of the keys; one that is named twice comes twice."""
     found: list[Found] = []
     bad: list[dict[str, Any]] = []
     for key in keys:
@@ -63,32 +71,26 @@ def _all_of(conn: Connection, actor: Actor, keys: Sequence[Key], action: Action)
             bad.append({"id": lookup.name_of(key), "detail": str(error)})
     if bad:
         raise Invalid(f"{len(bad)} of {len(keys)} versions cannot be used; nothing was changed.", errors=bad)
+    before = {one.version.n: one.version for one in found}
+    if action is Action.REINSTATE:
+        project_rows.hold_names(conn, [one.project for one in before.values()])
+    for n in sorted(before):
+        rows.hold(conn, n)
+        # Somebody may have purged or moved it before it was held.
+        lookup.require_still(before[n], lookup.version(conn, actor, n, action).version)
     return found
 
 
 def trash_in(conn: Connection, actor: Actor, version: Version, reason: str, now: datetime) -> Version:
-    """`trash` inside the caller's transaction; running ingests are cancelled and slots closed."""
+    """`trash` inside the caller's transaction, who holds the version; running ingests are cancelled, slots closed."""
     if version.trash is not None:
         return version
-    clean = names.text(reason, max_length=500, field="reason") or "deleted"
-    rows.change(
-        conn,
-        version.n,
-        {"trashed_at": now, "trashed_by": actor.user, "trash_reason": clean, "updated_at": now},
-        edited=False,
-    )
-    lines.stop_work(conn, version, now)
+    rows.trash_many(conn, [version.n], at=now, by=actor.user, reason=reason)
+    failed = lines.stop_work(conn, version.n, now)
     search.remove(conn, version.n)
-    record(
-        conn,
-        actor,
-        "version.trashed",
-        at=now,
-        project=version.project,
-        dataset=version.dataset,
-        version=version.n,
-        detail={"reason": clean},
-    )
+    if failed is not None:
+        tell(conn, actor, "version.failed", version, now, detail={"stage": failed.value})
+    tell(conn, actor, "version.trashed", version, now, detail={"reason": reason})
     return again(conn, actor, version.n)
 
 
@@ -102,7 +104,7 @@ def reinstate(depot: Depot, actor: Actor, key: Key, *, numbering: Numbering = Nu
     now = depot.now()
 
     def work(conn: Connection) -> Version:
-        version = lookup.version(conn, actor, key, Action.REINSTATE).version
+        version = lookup.hold_named(conn, actor, key, Action.REINSTATE).version
         return reinstate_in(conn, actor, version, numbering, now)
 
     return depot.catalog.write(work)
@@ -116,12 +118,13 @@ def reinstate_many(
 
     def work(conn: Connection) -> list[Version]:
         found = _all_of(conn, actor, keys, Action.REINSTATE)
-        return [reinstate_in(conn, actor, one.version, numbering, now) for one in found]
+        return [reinstate_in(conn, actor, again(conn, actor, one.version.n), numbering, now) for one in found]
 
     return depot.catalog.write(work)
 
 
 def reinstate_in(conn: Connection, actor: Actor, version: Version, numbering: Numbering, now: datetime) -> Version:
+    """`reinstate` inside the caller's transaction, who holds the version and the names of its project."""
     if version.trash is None:
         return version
     if version.project_trashed:
@@ -142,14 +145,12 @@ def reinstate_in(conn: Connection, actor: Actor, version: Version, numbering: Nu
     rows.change(conn, version.n, values, edited=False)
     after = again(conn, actor, version.n)
     search.write(conn, after)
-    record(
+    tell(
         conn,
         actor,
         "version.reinstated",
-        at=now,
-        project=after.project,
-        dataset=after.dataset,
-        version=after.n,
+        after,
+        now,
         before={"number": version.number, "alias": version.alias},
         after={"number": after.number, "alias": after.alias},
     )
@@ -171,7 +172,7 @@ def purge(depot: Depot, actor: Actor, key: Key) -> Version:
     now = depot.now()
 
     def work(conn: Connection) -> Version:
-        version = lookup.version(conn, actor, key, Action.PURGE).version
+        version = lookup.hold_named(conn, actor, key, Action.PURGE).version
         purge_in(conn, actor, version, now)
         return version
 
@@ -179,23 +180,19 @@ def purge(depot: Depot, actor: Actor, key: Key) -> Version:
 
 
 def purge_in(conn: Connection, actor: Actor, version: Version, now: datetime) -> None:
-    rows.lock(conn, version.n)
-    if rows.find(conn, asking=None, n=version.n) is None:
-        raise Gone(f"{version.label} was purged meanwhile.")
-    lines.stop_work(conn, version, now)
+    """`purge` inside the caller's transaction, who holds the version and the names of its project."""
+    lines.stop_work(conn, version.n, now)
     lines.entomb(conn, version)
     entry_rows.purge(conn, version.n)
-    lines.forget(conn, version)
+    lines.forget(conn, version, now)
     search.remove(conn, version.n)
     rows.delete_row(conn, version.n)
     lines.close_if_empty(conn, version)
-    record(
+    tell(
         conn,
         actor,
         "version.purged",
-        at=now,
-        project=version.project,
-        dataset=version.dataset,
-        version=version.n,
+        version,
+        now,
         before={"name": version.name, "number": version.number, "id": ids.encode(Noun.VERSION, version.uid)},
     )

@@ -31,7 +31,7 @@ from entrepot.depot import lines, lookup, paging
 from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
 from entrepot.model import ids, names
-from entrepot.model.access import Action, Actor
+from entrepot.model.access import Action, Actor, Standing, require
 from entrepot.model.digests import Digests, crc32c_base64, sha256_text
 from entrepot.model.errors import (
     DigestMismatch,
@@ -82,9 +82,10 @@ def begin(depot: Depot, actor: Actor, new: NewUpload) -> UploadRow:
         QuotaExceeded: The named project has no room for it.
     """
     user = lookup.person(actor)
+    require(actor, Action.UPLOAD, Standing(), "files", visible=True)
     now = depot.now()
-    _check_length(depot, new.length)
-    file_name = None if new.file_name is None else names.text(new.file_name, max_length=1024, field="file name")
+    check_announced(depot, new.length, new.sha256, new.crc32c)
+    file_name = None if new.file_name is None else names.text(new.file_name, max_length=1024, field="File name")
     media = None if new.media_type is None else names.media_type(new.media_type)
 
     def work(conn: Connection) -> UploadRow:
@@ -134,13 +135,28 @@ def insert(
     )
 
 
+def check_announced(depot: Depot, length: int | None, sha256: bytes | None, crc32c: int | None) -> None:
+    """What was told of bytes before they come, if any bytes could be so.
+
+    Raises:
+        Invalid, TooLarge
+    """
+    _check_length(depot, length)
+    if sha256 is not None and len(sha256) != 32:
+        raise Invalid(f"A SHA-256 has 32 bytes, not {len(sha256)}.")
+    if crc32c is not None and not 0 <= crc32c < 2**32:
+        raise Invalid(f"A CRC-32C has 32 bits; it cannot be {lookup.said(crc32c)}.")
+
+
 def _check_length(depot: Depot, length: int | None) -> None:
     if length is None:
         return
     if length < 0:
-        raise Invalid(f"An upload has 0 or more bytes, not {length}.")
-    if depot.limits.upload_size is not None and length > depot.limits.upload_size:
-        raise TooLarge(f"An upload may have {depot.limits.upload_size} bytes here, not {length}.")
+        raise Invalid(f"An upload has 0 or more bytes, not {lookup.said(length)}.")
+    # Without a limit of the operator's there is still one: what file systems and databases count with.
+    most = 2**63 - 1 if depot.limits.upload_size is None else depot.limits.upload_size
+    if length > most:
+        raise TooLarge(f"An upload may have {most} bytes here, not {lookup.said(length)}.")
 
 
 def get(depot: Depot, actor: Actor, uid: UUID) -> UploadRow:
@@ -158,7 +174,8 @@ def get(depot: Depot, actor: Actor, uid: UUID) -> UploadRow:
 
 def _own(conn: Connection, actor: Actor, uid: UUID) -> UploadRow:
     row = rows.find(conn, uid=uid)
-    if row is None or actor.user is None or row.owner != actor.user:
+    # A slot is filled by its own way in, which asks whether the version still takes files.
+    if row is None or actor.user is None or row.owner != actor.user or row.purpose == "slot":
         raise NotFound(f"There is no upload {ids.encode(Noun.UPLOAD, uid)}, or it is not yours.")
     return row
 
@@ -202,7 +219,10 @@ def declare_length(depot: Depot, actor: Actor, uid: UUID, length: int) -> Upload
     row = get(depot, actor, uid)
 
     def work(conn: Connection) -> UploadRow:
+        rows.hold(conn, row.n)
         now = _own(conn, actor, uid)
+        if now.state != OPEN and now.content_size != length:
+            raise WrongState(f"Upload {ids.encode(Noun.UPLOAD, uid)} is {now.state}; its length is known.")
         if now.length is not None and now.length != length:
             raise LengthMismatch(f"The upload was announced with {now.length} bytes; it cannot become {length}.")
         if row.received > length:
@@ -535,15 +555,18 @@ def sweep(depot: Depot, *, limit: int = 1000) -> int:
 
 
 def _remove(depot: Depot, row: UploadRow) -> None:
-    if row.state == OPEN:
-        depot.catalog.write(lambda conn: rows.change(conn, row.n, {"state": ABORTED}, state=OPEN))
+    if row.state == OPEN and not depot.catalog.write(
+        lambda conn: rows.change(conn, row.n, {"state": ABORTED}, state=OPEN)
+    ):
+        # It was finished at this very moment: what it holds is named, and the next sweep sees it as it is.
+        return
     depot.staging.discard(row.key)
-    if row.content is None:
-        # Placed and never named: nobody but this row knows the object.
-        with depot.catalog.read() as conn:
-            named = content_rows.object_known(conn, depot.store.name, row.key)
-        if not named:
-            depot.store.delete(row.key)
+    # Placed and never named, because a crash came between, or because equal bytes were named meanwhile and the upload
+    # then pointed at those: nobody but this row knows the object.
+    with depot.catalog.read() as conn:
+        named = content_rows.object_known(conn, depot.store.name, row.key)
+    if not named:
+        depot.store.delete(row.key)
     depot.catalog.write(lambda conn: rows.remove(conn, row.n))
 
 

@@ -5,10 +5,9 @@ Content is the business of `depot.entries`; here are names, lines, numbers, reco
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from entrepot.catalog.connection import Connection
 from entrepot.catalog.versions import Filter, Found
 from entrepot.depot import licences, lines, lookup, paging, search
 from entrepot.depot.context import Depot
-from entrepot.depot.events import record
+from entrepot.depot.events import tell
 from entrepot.depot.licences import LicenceKey
 from entrepot.depot.lookup import Key
 from entrepot.depot.projects import KEEP, Keep, collection_at, default_in
@@ -27,6 +26,8 @@ from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor, Standing, may
 from entrepot.model.errors import Conflict, Frozen, Invalid, NotFound
 from entrepot.model.ids import Noun
+from entrepot.model.instants import instant
+from entrepot.model.json_values import json_object, json_value, same
 from entrepot.model.references import Reference
 from entrepot.model.values import Collection, Kind, Numbering, Page, Project, State, Version, Visibility
 
@@ -93,23 +94,23 @@ def create_in(
 ) -> Version:
     """`create` inside the caller's transaction."""
     if isinstance(new.collection, UUID):
-        spot, held = lookup.collection(conn, actor, new.collection, Action.CREATE)
+        spot, held = lookup.hold_collection(conn, actor, new.collection, Action.CREATE)
         home = held.project
         if project is not None and lookup.active_project(conn, actor, project, Action.CREATE).project.n != home.n:
-            raise Invalid(f"That collection lies in project {home.name}, not in the one named. Name one of the two.")
+            raise _elsewhere(home)
     else:
         key = default_in(conn, actor).n if project is None else project
-        home = lookup.active_project(conn, actor, key, Action.CREATE).project
-        spot = place(conn, depot, home, new.collection)
+        home = lookup.hold_project(conn, actor, key, Action.CREATE).project
+        spot = place(conn, depot, actor, home, new.collection)
     fields = _fields(conn, depot, home, new)
     ready = new.kind is Kind.FILES and not new.awaits_content
     line = lines.open_line(conn, depot, home, new.name, slug=new.slug, now=now)
     number = lines.number_for(conn, line, new.numbering, ready=ready)
     if new.alias is not None:
-        fields["alias"] = lines.free_alias(conn, home, new.alias)
-    expires = new.expires_at
+        fields["alias"] = lines.free_alias(conn, home.n, new.alias)
+    expires = _expiry(new.expires_at)
     if expires is None and home.default_expiry_s is not None:
-        expires = datetime.fromtimestamp(now.timestamp() + home.default_expiry_s, tz=now.tzinfo)
+        expires = now + timedelta(seconds=home.default_expiry_s)
     n = rows.insert_version(
         conn,
         uid=depot.new_uid(),
@@ -124,29 +125,34 @@ def create_in(
         updated_at=now,
         ready_at=now if ready else None,
         expires_at=expires,
-        properties=dict(new.properties or {}),
-        declared=new.declared,
         **fields,
     )
     entry_rows.create_revision_zero(conn, n, author=actor.user, at=now)
     made = again(conn, actor, n)
     search.write(conn, made)
-    record(
+    tell(
         conn,
         actor,
         "version.created",
-        at=now,
-        project=home.n,
-        dataset=line.n,
-        version=n,
+        made,
+        now,
         after={"name": made.name, "number": number, "kind": new.kind.value},
     )
     return made
 
 
-def place(conn: Connection, depot: Depot, home: Project, wished: str | None) -> Collection:
+def _elsewhere(home: Project) -> Invalid:
+    return Invalid(f"That collection lies in project {home.name}, not in the one named. Name one of the two.")
+
+
+def _expiry(wished: datetime | None) -> datetime | None:
+    return None if wished is None else instant(wished, "The expiry")
+
+
+def place(conn: Connection, depot: Depot, actor: Actor, home: Project, wished: str | None) -> Collection:
+    """The collection of that path, made if it is not there, or the root. The caller holds the project's names."""
     if wished:
-        return collection_at(conn, depot, home, wished)
+        return collection_at(conn, depot, actor, home, wished)
     root = project_rows.collection_by_path(conn, home.n, "")
     assert root is not None
     return root
@@ -155,11 +161,13 @@ def place(conn: Connection, depot: Depot, home: Project, wished: str | None) -> 
 def _fields(conn: Connection, depot: Depot, home: Project, new: NewVersion) -> dict[str, Any]:
     licence = home.default_licence if new.licence is None else licences.locate(conn, new.licence).n
     return {
-        "description": names.text(new.description, max_length=depot.limits.description, field="description"),
+        "description": names.text(new.description, max_length=depot.limits.description, field="Description"),
         "licence": licence,
         "visibility": new.visibility.value,
         "tags": _tags(depot, new.tags),
-        "custom": _custom(depot, new.custom or {}),
+        "custom": _object(depot, {} if new.custom is None else new.custom, "Custom metadata"),
+        "properties": _object(depot, {} if new.properties is None else new.properties, "Properties"),
+        "declared": json_value(new.declared, depot.limits.custom_metadata, "The declared schema"),
     }
 
 
@@ -170,13 +178,8 @@ def _tags(depot: Depot, wished: Sequence[str]) -> list[str]:
     return clean
 
 
-def _custom(depot: Depot, wished: Mapping[str, Any]) -> dict[str, Any]:
-    text = json.dumps(wished, ensure_ascii=False, allow_nan=False, default=None)
-    if len(text) > depot.limits.custom_metadata:
-        raise Invalid(f"Custom metadata is {len(text)} characters long; {depot.limits.custom_metadata} are allowed.")
-    if "\\u0000" in text:
-        raise Invalid("Custom metadata contains a NUL character, which no database column can keep.")
-    return dict(wished)
+def _object(depot: Depot, wished: object, field: str) -> dict[str, Any]:
+    return json_object(wished, depot.limits.custom_metadata, field)
 
 
 def again(conn: Connection, actor: Actor, n: int) -> Version:
@@ -226,6 +229,8 @@ def list_versions(
 ) -> Page[Found]:
     """Versions whose record the caller may see, by a key that never changes."""
     size = paging.size(depot, limit)
+    if not _askable(wanted):
+        return Page(())
     question = f"versions:{wanted!r}:{newest_first}"
     after = paging.after(cursor, question, int)
     with depot.catalog.read() as conn:
@@ -238,6 +243,13 @@ def list_versions(
             newest_first=newest_first,
         )
     return paging.page(found, size, question, lambda row: (row.version.n,))
+
+
+def _askable(wanted: Filter) -> bool:
+    """Whether anything can be so: what no column can hold is nothing's name or number."""
+    texts = (wanted.name, wanted.collection_below, wanted.data_type, wanted.alias, *wanted.tags, *wanted.trash_reasons)
+    numbers = (wanted.project, wanted.dataset, wanted.collection, wanted.creator)
+    return all(lookup.thinkable(one) for one in (*texts, *numbers) if one is not None)
 
 
 # Changing the record
@@ -260,57 +272,65 @@ def update(
         check: Looks at the record as it is, under lock, and raises if it is not the one that the caller saw.
     """
     now = depot.now()
+    if isinstance(changes.alias, str):
+        changes = replace(changes, alias=names.alias(changes.alias))
 
     def work(conn: Connection) -> Version:
-        found = lookup.version(conn, actor, key, Action.EDIT)
-        rows.lock(conn, found.version.n)
-        before = lookup.editable(rows.find(conn, asking=actor.user, n=found.version.n) or found)
+        found = _hold_for(conn, actor, key, changes)
+        before = lookup.editable(found)
         if check is not None:
             check(before)
         moved = _move(conn, depot, actor, before, changes, now)
         values = _edited(conn, depot, moved, changes)
-        kept = {name: _plain(getattr(before, name)) for name in values}
-        values = {name: value for name, value in values.items() if _plain(value) != kept[name]}
+        kept = {name: getattr(before, name) for name in values}
+        values = {name: value for name, value in values.items() if not same(_plain(value), _plain(kept[name]))}
         kept = {name: kept[name] for name in values}
-        if before.is_proposal and may(actor, Action.ACCEPT, lookup.standing_of(found)):
+        is_moved = moved is not before
+        if before.is_proposal and (values or is_moved) and may(actor, Action.ACCEPT, lookup.standing_of(found)):
             values["is_proposal"] = False
             kept["is_proposal"] = True
         if values:
             rows.change(conn, before.n, values | {"updated_at": now}, edited=True)
-            record(
-                conn,
-                actor,
-                "version.updated",
-                at=now,
-                project=moved.project,
-                dataset=moved.dataset,
-                version=before.n,
-                before=_json(kept),
-                after=_json(values),
-            )
+            tell(conn, actor, "version.updated", moved, now, before=_json(kept), after=_json(values))
         after = again(conn, actor, before.n)
-        if values or after.name != before.name or after.project != before.project:
+        if values or is_moved:
             search.write(conn, after)
         return after
 
     return depot.catalog.write(work)
 
 
+def _hold_for(conn: Connection, actor: Actor, key: Key, changes: VersionChanges) -> Found:
+    """The version, held, and before it the names of every project that the changes give or take names in."""
+    found = lookup.version(conn, actor, key, Action.EDIT)
+    naming = (changes.name, changes.alias, changes.collection, changes.project)
+    if all(isinstance(wish, Keep) for wish in naming):
+        return lookup.hold(conn, actor, key, Action.EDIT)
+    here, there = found.version.project, _target(conn, actor, found.version, changes)[0].n
+    if not project_rows.hold_names(conn, [here, there]):
+        return found
+    again_found = lookup.hold(conn, actor, key, Action.EDIT)
+    lookup.require_still(found.version, again_found.version)
+    return again_found
+
+
 def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, tuple):
         return list(value)
     return dict(value) if isinstance(value, Mapping) else value
 
 
 def _json(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v.isoformat() if isinstance(v, datetime) else _plain(v) for k, v in values.items()}
+    return {name: _plain(value) for name, value in values.items()}
 
 
 def _edited(conn: Connection, depot: Depot, version: Version, changes: VersionChanges) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if not isinstance(changes.description, Keep):
         values["description"] = names.text(
-            changes.description, max_length=depot.limits.description, field="description"
+            changes.description, max_length=depot.limits.description, field="Description"
         )
     if not isinstance(changes.licence, Keep):
         values["licence"] = licences.locate(conn, changes.licence).n
@@ -319,19 +339,36 @@ def _edited(conn: Connection, depot: Depot, version: Version, changes: VersionCh
     if not isinstance(changes.tags, Keep):
         values["tags"] = _tags(depot, changes.tags)
     if not isinstance(changes.custom, Keep):
-        values["custom"] = _custom(depot, changes.custom)
+        values["custom"] = _object(depot, changes.custom, "Custom metadata")
     if not isinstance(changes.properties, Keep):
-        values["properties"] = {
-            name: value for name, value in {**version.properties, **changes.properties}.items() if value is not None
-        }
+        wished = _object(depot, changes.properties, "Properties")
+        merged = {name: value for name, value in {**version.properties, **wished}.items() if value is not None}
+        values["properties"] = _object(depot, merged, "Properties")
     if not isinstance(changes.expires_at, Keep):
-        values["expires_at"] = changes.expires_at
+        values["expires_at"] = _expiry(changes.expires_at)
     if not isinstance(changes.alias, Keep):
-        if changes.alias is None:
-            values["alias"] = None
-        elif changes.alias != version.alias:
-            values["alias"] = lines.free_alias_in(conn, version.project, changes.alias, but=version.n)
+        values["alias"] = changes.alias
+        if changes.alias is not None:
+            lines.free_alias(conn, version.project, changes.alias, but=version.n)
     return values
+
+
+def _target(
+    conn: Connection, actor: Actor, version: Version, changes: VersionChanges
+) -> tuple[Project, Collection | None]:
+    """The project that the version is wished in, and the collection if it is named by id; the judge is asked."""
+    home = project_rows.find(conn, user=actor.user, n=version.project)
+    assert home is not None
+    target, spot = home[0], None
+    if isinstance(changes.collection, UUID):
+        spot, held = lookup.collection(conn, actor, changes.collection, Action.EDIT)
+        target = held.project
+    if not isinstance(changes.project, Keep):
+        named = lookup.active_project(conn, actor, changes.project, Action.EDIT).project
+        if spot is not None and spot.project != named.n:
+            raise _elsewhere(target)
+        target = named
+    return target, spot
 
 
 def _move(
@@ -342,36 +379,31 @@ def _move(
     changes: VersionChanges,
     now: datetime,
 ) -> Version:
-    """Bring the version to the wished project, name and collection; answers it as it is then."""
-    home = project_rows.find(conn, user=actor.user, n=version.project)
-    assert home is not None
-    target, spot = home[0], None
-    if isinstance(changes.collection, UUID):
-        spot, held = lookup.collection(conn, actor, changes.collection, Action.EDIT)
-        target = held.project
-    if not isinstance(changes.project, Keep):
-        named = lookup.active_project(conn, actor, changes.project, Action.EDIT).project
-        if spot is not None and spot.project != named.n:
-            raise Invalid(f"The collection does not lie in project {named.name}.")
-        target = named
-    if target.n != version.project:
-        # It leaves one team's care for another's: that takes the right to create there.
+    """Bring the version to the wished project, name and collection; answers it as it is then.
+
+    Raises:
+        Forbidden: From one project to another takes the right to delete here and to create there.
+    """
+    target, spot = _target(conn, actor, version, changes)
+    leaves = target.n != version.project
+    if leaves:
+        # It leaves one team's care for another's.
         lookup.active_project(conn, actor, target.n, Action.CREATE)
+        lookup.version(conn, actor, version.n, Action.TRASH)
     name = version.name if isinstance(changes.name, Keep) else names.dataset_name(changes.name)
     if isinstance(changes.collection, str):
-        spot = place(conn, depot, target, changes.collection)
+        spot = place(conn, depot, actor, target, changes.collection)
     elif spot is None:
-        same = target.n == version.project
         spot = (
-            project_rows.collection_by_uid(conn, version.collection_uid)
-            if same
-            else project_rows.collection_by_path(conn, target.n, "")
+            project_rows.collection_by_path(conn, target.n, "")
+            if leaves
+            else project_rows.collection_by_uid(conn, version.collection_uid)
         )
     assert spot is not None
     if (target.n, name, spot.n) == (version.project, version.name, version.collection):
         return version
     values: dict[str, Any] = {"collection": spot.n, "updated_at": now}
-    if (target.n, name) != (version.project, version.name):
+    if leaves or name != version.name:
         if version.frozen_at is not None:
             raise Frozen(f"{version.label} is frozen; it keeps its name and project. Copy it instead.")
         line = lines.open_line(conn, depot, target, name, now=now)
@@ -382,25 +414,19 @@ def _move(
             if version.number is None
             else lines.number_for(conn, line, changes.numbering, ready=True, keep=version.number, but=version.n)
         )
-        if target.n != version.project:
-            if version.alias is not None:
-                lines.free_alias_in(conn, target.n, version.alias, but=version.n)
-            lines.room_for(conn, target, version.n_bytes)
+    if leaves and version.alias is not None:
+        if isinstance(changes.alias, Keep) or changes.alias == version.alias:
+            lines.free_alias(conn, target.n, version.alias, but=version.n)
+        else:
+            # Another one, or none, is given to it below: the old one must not be in anybody's way there.
+            values["alias"] = None
     rows.change(conn, version.n, values, edited=True)
     if values.get("dataset", version.dataset) != version.dataset:
         lines.close_if_empty(conn, version)
+    if leaves:
+        lines.room_for(conn, target, 0)
     after = again(conn, actor, version.n)
-    record(
-        conn,
-        actor,
-        "version.moved",
-        at=now,
-        project=after.project,
-        dataset=after.dataset,
-        version=after.n,
-        before=_address(version),
-        after=_address(after),
-    )
+    tell(conn, actor, "version.moved", after, now, before=_address(version), after=_address(after))
     return after
 
 
@@ -415,28 +441,20 @@ def _address(version: Version) -> dict[str, Any]:
 
 def set_slug(depot: Depot, actor: Actor, key: Key, slug: str) -> Version:
     """Give the version's whole line another slug; the old one keeps leading here until somebody takes it."""
+    now = depot.now()
 
     def work(conn: Connection) -> Version:
-        version = lookup.editable(lookup.version(conn, actor, key, Action.EDIT))
+        version = lookup.editable(lookup.hold_named(conn, actor, key, Action.EDIT))
         wanted = names.slug(slug)
-        if wanted != version.slug:
-            lines.rename_slug(conn, version, wanted)
-            after = again(conn, actor, version.n)
-            record(
-                conn,
-                actor,
-                "version.updated",
-                at=depot.now(),
-                project=version.project,
-                dataset=version.dataset,
-                version=version.n,
-                before={"slug": version.slug},
-                after={"slug": wanted},
-            )
-            return after
-        return version
+        if wanted == version.slug:
+            return version
+        lines.rename_slug(conn, version, wanted)
+        tell(conn, actor, "version.updated", version, now, before={"slug": version.slug}, after={"slug": wanted})
+        return again(conn, actor, version.n)
 
-    return depot.catalog.write(work)
+    done = depot.catalog.write(work)
+    search.rewrite_line(depot, done.dataset)
+    return done
 
 
 # Freezing, proposals
@@ -455,23 +473,13 @@ def _set_frozen(depot: Depot, actor: Actor, key: Key, action: Action, *, frozen:
     now = depot.now()
 
     def work(conn: Connection) -> Version:
-        version = lookup.editable(lookup.version(conn, actor, key, action))
+        version = lookup.editable(lookup.hold(conn, actor, key, action))
         if version.number is None:
             raise Conflict(f"{version.name} was never ready; there is nothing to freeze.")
         if (version.frozen_at is not None) == frozen:
             return version
         rows.change(conn, version.n, {"frozen_at": now if frozen else None, "updated_at": now}, edited=True)
-        record(
-            conn,
-            actor,
-            "version.frozen",
-            at=now,
-            project=version.project,
-            dataset=version.dataset,
-            version=version.n,
-            before={"frozen": not frozen},
-            after={"frozen": frozen},
-        )
+        tell(conn, actor, "version.frozen", version, now, before={"frozen": not frozen}, after={"frozen": frozen})
         return again(conn, actor, version.n)
 
     return depot.catalog.write(work)
@@ -482,17 +490,15 @@ def accept(depot: Depot, actor: Actor, key: Key) -> Version:
     now = depot.now()
 
     def work(conn: Connection) -> Version:
-        version = lookup.editable(lookup.version(conn, actor, key, Action.ACCEPT))
+        version = lookup.editable(lookup.hold(conn, actor, key, Action.ACCEPT))
         if version.is_proposal:
             rows.change(conn, version.n, {"is_proposal": False, "updated_at": now}, edited=True)
-            record(
+            tell(
                 conn,
                 actor,
                 "version.updated",
-                at=now,
-                project=version.project,
-                dataset=version.dataset,
-                version=version.n,
+                version,
+                now,
                 before={"is_proposal": True},
                 after={"is_proposal": False},
             )

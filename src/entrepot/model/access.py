@@ -47,6 +47,7 @@ class Action(StrEnum):
     ADMINISTER_TEAM = "administer_team"
     SEE_TASK = "see_task"
     CANCEL_TASK = "cancel_task"
+    UPLOAD = "upload"
     LINK_SOURCE = "link_source"
     LINK_TARGET = "link_target"
     CREATE_TEAM = "create_team"
@@ -100,13 +101,15 @@ RULES: Mapping[Action, Rule] = {
     Action.CREATE_PROJECT: _WRITE,
     Action.UPDATE_PROJECT: _WRITE,
     Action.TRASH_PROJECT: _WRITE,
-    Action.REINSTATE_PROJECT: _WRITE,
+    Action.REINSTATE_PROJECT: _ADMIN,
     Action.PURGE_PROJECT: _ADMIN,
     Action.CONFIGURE_PROJECT: _ADMIN,
     Action.VIEW_TEAM: _READ,
     Action.ADMINISTER_TEAM: _ADMIN,
     Action.SEE_TASK: _READ,
     Action.CANCEL_TASK: _WRITE,
+    # What the bytes become is judged when they become it; a credential for reading sends none.
+    Action.UPLOAD: Rule(any_person=True, scope=Scope.WRITE),
     Action.LINK_SOURCE: _WRITE,
     Action.LINK_TARGET: Rule(Role.READ, everyone=_OPEN_CONTENT),
     Action.CREATE_TEAM: _STAFF,

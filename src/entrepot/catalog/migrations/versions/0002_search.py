@@ -1,6 +1,6 @@
 """The search index: FTS5 on SQLite, a generated tsvector on PostgreSQL; one row for each version.
 
-`acl` exists on SQLite only: words such as `p17` and `pub` that make the permission filter part of the match.
+`acl` exists on SQLite only: words such as `p17` and `public` that make the permission filter part of the match.
 PostgreSQL filters by joining the version.
 """
 
