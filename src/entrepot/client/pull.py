@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from entrepot.client import pins
+from entrepot.client import ignore, lockfile, pins
 from entrepot.client.cache import ContentCache
 from entrepot.client.download import Wanted, fetch, forget_leftovers
 from entrepot.client.folder import Folder, folds_case, local_names
@@ -319,7 +319,10 @@ class _Pull:
             DigestMismatch: The folder holds files that the lock does not name.
         """
         wanted = {done.renamed.get(entry.path, _within(entry.path, done.prefix)) for entry in done.entries}
-        others = [path for path in scan(self._folder.root).files if path not in wanted and path != "entrepot.lock"]
+        ours = (lockfile.FILE_NAME, ignore.FILE_NAME)
+        others = [
+            path for path in scan(self._folder.root).files if path not in wanted and path.rpartition("/")[2] not in ours
+        ]
         if others:
             more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
             raise DigestMismatch(
