@@ -122,18 +122,20 @@ def wait_until(condition: Any, what: str, patience_s: float = PATIENCE_S) -> Non
 def running_server(
     data: Path,
     *,
+    port: int = 0,
     settings: Sequence[str] = (),
     around: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Start a server, wait until it can be used, and end it with everything that it started.
 
     Args:
+        port: 0 takes a free one.
         settings: `NAME=VALUE` of any setting.
         around: Further environment variables.
     """
     given = [word for one in (*CHEAP, *settings) for word in ("--set", one)]
     process = subprocess.Popen(
-        command("serve", "--data", str(data), "--port", "0", *given),
+        command("serve", "--data", str(data), "--port", str(port), *given),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

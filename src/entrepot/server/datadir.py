@@ -102,8 +102,8 @@ def secret_key(folder: Path) -> bytes:
 
 
 def _make_secret(path: Path) -> None:
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.write(file, secrets.token_hex(_SECRET_BYTES).encode() + b"\n")
         os.fsync(file)

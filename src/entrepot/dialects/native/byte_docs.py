@@ -6,6 +6,11 @@ from typing import Any, Final
 
 _JSON: Final = "application/json"
 _BYTES: Final = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
+#: Whatever type the entry has.
+_ANY: Final = {"*/*": _BINARY}
+_ARCHIVE: Final = {name: _BINARY for name in ("application/zip", "application/x-tar", "application/gzip")}
+_PARTS: Final = {"multipart/byteranges": _BINARY}
 _TUS_BYTES: Final = {"application/offset+octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
@@ -58,14 +63,13 @@ def _message(name: str) -> dict[str, Any]:
     return {_JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
 
 
-def _reading(summary: str, *parameters: dict[str, Any], head: bool) -> dict[str, Any]:
-    content = None if head else _BYTES
+def _reading(summary: str, *parameters: dict[str, Any], of: dict[str, Any]) -> dict[str, Any]:
     return {
         "summary": summary,
         "parameters": [*parameters, _RANGE, _IF_MATCH, _IF_NONE_MATCH],
         "responses": {
-            "200": _answer("The whole content.", content, _CONTENT_HEADERS),
-            "206": _answer("The ranges that were asked for.", content, _CONTENT_HEADERS),
+            "200": _answer("The whole content.", of, _CONTENT_HEADERS),
+            "206": _answer("The ranges that were asked for.", {**of, **_PARTS}, _CONTENT_HEADERS),
             "304": _answer("The client has it already."),
             "416": _answer("None of the ranges has a byte in the content."),
         },
@@ -88,8 +92,8 @@ BYTE_PATHS: Final[dict[str, dict[str, Any]]] = {
     "/api/v1/versions/{version}/files/{path}": _tagged(
         "files",
         {
-            "get": {"name": "file", **_reading("The bytes of an entry", _VERSION, _PATH, _REVISION, head=False)},
-            "head": {"name": "file", **_reading("The head of an entry", _VERSION, _PATH, _REVISION, head=True)},
+            "get": {"name": "file", **_reading("The bytes of an entry", _VERSION, _PATH, _REVISION, of=_ANY)},
+            "head": {"name": "file", **_reading("The head of an entry", _VERSION, _PATH, _REVISION, of=_ANY)},
             "put": {
                 "name": "file",
                 "summary": "The body becomes the entry: one revision",
@@ -130,11 +134,11 @@ BYTE_PATHS: Final[dict[str, dict[str, Any]]] = {
         {
             "get": {
                 "name": "archive",
-                **_reading("A revision as one archive", _VERSION, _FORMAT, _REVISION, _PREFIX, head=False),
+                **_reading("A revision as one archive", _VERSION, _FORMAT, _REVISION, _PREFIX, of=_ARCHIVE),
             },
             "head": {
                 "name": "archive",
-                **_reading("The head of an archive", _VERSION, _FORMAT, _REVISION, _PREFIX, head=True),
+                **_reading("The head of an archive", _VERSION, _FORMAT, _REVISION, _PREFIX, of=_ARCHIVE),
             },
         },
     ),
