@@ -37,6 +37,11 @@ EXAMPLES = 400 if os.environ.get("ENTREPOT_TEST_PROFILE") == "soak" else 6
 WAITS = ("GET", "/api/v1/tasks/{task}")
 
 
+@schemathesis.serializer("application/offset+octet-stream")
+def as_it_is(_context: Any, value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with ExitStack() as stack:

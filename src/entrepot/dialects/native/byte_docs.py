@@ -9,7 +9,7 @@ _BYTES: Final = {"application/octet-stream": {"schema": {"type": "string", "form
 _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 #: Whatever type the entry has.
 _ANY: Final = {"*/*": _BINARY}
-_ARCHIVE: Final = {name: _BINARY for name in ("application/zip", "application/x-tar", "application/gzip")}
+_ARCHIVE: Final = dict.fromkeys(("application/zip", "application/x-tar", "application/gzip"), _BINARY)
 _PARTS: Final = {"multipart/byteranges": _BINARY}
 _TUS_BYTES: Final = {"application/offset+octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
@@ -71,6 +71,7 @@ def _reading(summary: str, *parameters: dict[str, Any], of: dict[str, Any]) -> d
             "200": _answer("The whole content.", of, _CONTENT_HEADERS),
             "206": _answer("The ranges that were asked for.", {**of, **_PARTS}, _CONTENT_HEADERS),
             "304": _answer("The client has it already."),
+            "412": _answer("The conditions do not hold. There is no body."),
             "416": _answer("None of the ranges has a byte in the content."),
         },
     }

@@ -87,7 +87,14 @@ def _share_problems(found: dict[str, Any]) -> None:
 
 def _finish(path: str, method: str, operation: dict[str, Any]) -> None:
     for status in errors.STATUSES:
-        operation["responses"][str(status)] = {"$ref": f"#/components/responses/problem{status}"}
+        given = operation["responses"].get(str(status))
+        # The framework put the same problems there, once for each route. What a route of bytes says itself stays.
+        if (
+            given is None
+            or problem.MEDIA_TYPE in given.get("content", {})
+            or "application/json" in given.get("content", {})
+        ):
+            operation["responses"][str(status)] = {"$ref": f"#/components/responses/problem{status}"}
     tells_secret = operation.pop(TELLS_SECRET, False)
     if method == "post" and not tells_secret and not path.startswith(f"{PREFIX}/uploads"):
         operation.setdefault("parameters", []).append(
