@@ -41,15 +41,16 @@ _RETIRE = (
     "FROM live WHERE strand = :strand AND {plain:vfrom} < :seq AND "
 )
 _RETIRE_PATHS = Sql(_RETIRE + "path {in_paths}")
-_RETIRE_RANGE = Sql(_RETIRE + "path >= :first AND path < :end")
+_RETIRE_RANGE = Sql(_RETIRE + "path >= :first AND path < :end", replan=True)
 _DELETE_PATHS = Sql("DELETE FROM live WHERE strand = :strand AND path {in_paths}")
-_DELETE_RANGE = Sql("DELETE FROM live WHERE strand = :strand AND path >= :first AND path < :end")
+_DELETE_RANGE = Sql("DELETE FROM live WHERE strand = :strand AND path >= :first AND path < :end", replan=True)
 _ANY_IN_RANGE = Sql("SELECT path FROM live WHERE strand = :strand AND path >= :first AND path < :end LIMIT 1")
 
-_RETIRE_TEXTS = Sql(_RETIRE + "coalesce(meta, '') <> :meta")
+_RETIRE_TEXTS = Sql(_RETIRE + "coalesce(meta, '') <> :meta", replan=True)
 _SET_TEXTS = Sql(
     "UPDATE live SET meta = nullif(CAST(:meta AS text), ''), vfrom = :seq "
-    "WHERE strand = :strand AND {plain:vfrom} < :seq AND coalesce(meta, '') <> :meta"
+    "WHERE strand = :strand AND {plain:vfrom} < :seq AND coalesce(meta, '') <> :meta",
+    replan=True,
 )
 
 _ARE_FILES = Sql("SELECT path FROM live WHERE strand = :strand AND path {in_paths}")
@@ -60,7 +61,8 @@ _ARE_FOLDERS = Sql(
 _BOTH = Sql(
     "SELECT f.path FROM live AS f WHERE f.strand = :strand AND f.path >= :first AND f.path < :end AND EXISTS "
     "(SELECT 1 FROM live AS l WHERE l.strand = f.strand AND l.path > f.path || '/' AND l.path < f.path || '0') "
-    "ORDER BY f.path LIMIT 100"
+    "ORDER BY f.path LIMIT 100",
+    replan=True,
 )
 
 _PUT_COLUMNS = ("strand", "path", "vfrom", "content", "media", "dtype", "meta", "pos", "added")
@@ -120,16 +122,19 @@ def _move_statements(but_folders: int) -> tuple[Sql, Sql, Sql]:
     target = "CAST(:target AS text) || substr(path, :skip)"
     occupied = Sql(
         f"SELECT m.path FROM (SELECT {target} AS path FROM {moved}) AS m {{join}} live AS l "
-        "ON l.strand = :strand AND l.path = m.path ORDER BY m.path LIMIT 100"
+        "ON l.strand = :strand AND l.path = m.path ORDER BY m.path LIMIT 100",
+        replan=True,
     )
     long = Sql(
         f"SELECT m.path FROM (SELECT {target} AS path FROM {moved}) AS m "
-        "WHERE {octets:m.path} > :most ORDER BY m.path LIMIT 100"
+        "WHERE {octets:m.path} > :most ORDER BY m.path LIMIT 100",
+        replan=True,
     )
     arrive = Sql(
         f"INSERT INTO live (strand, path, vfrom, {COLUMNS}) SELECT strand, {target}, :seq, content, media, dtype, "
         "CASE WHEN CAST(:meta AS text) IS NULL THEN meta ELSE nullif(CAST(:meta AS text), '') END, pos, added "
-        f"FROM {moved}"
+        f"FROM {moved}",
+        replan=True,
     )
     return occupied, long, arrive
 

@@ -51,11 +51,13 @@ _PAGE_END = Sql(
 )
 _UNREFERENCED = Sql(
     "SELECT c.id FROM content AS c WHERE c.id > :after AND c.id <= :last AND c.state = 0 AND c.touched < :before "
-    f"AND {_NOTHING_REFERS} ORDER BY c.id"
+    f"AND {_NOTHING_REFERS} ORDER BY c.id",
+    replan=True,
 )
 _CONDEMN = Sql(
     "UPDATE content SET state = 1, touched = :at "
-    "WHERE id IN (SELECT value FROM {ids}) AND state = 0 AND touched < :before"
+    "WHERE id IN (SELECT value FROM {ids}) AND state = 0 AND touched < :before",
+    replan=True,
 )
 _DOOMABLE = Sql("SELECT id FROM content WHERE state = 1 AND touched < :before ORDER BY touched LIMIT :limit")
 _LOCK = Sql("SELECT state, touched FROM content WHERE id = :content {for_update}")

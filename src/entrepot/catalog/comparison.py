@@ -34,7 +34,8 @@ DEPTH = 32
 _CANDIDATES = Sql(
     "SELECT path FROM live WHERE strand = :strand AND vfrom > :low AND vfrom <= :high "
     "UNION SELECT path FROM past WHERE strand = :strand AND vto > :low AND vto <= :high "
-    "UNION SELECT path FROM past WHERE strand = :strand AND vfrom > :low AND vfrom <= :high LIMIT :limit"
+    "UNION SELECT path FROM past WHERE strand = :strand AND vfrom > :low AND vfrom <= :high LIMIT :limit",
+    replan=True,
 )
 
 

@@ -106,7 +106,8 @@ def _written(
 _COPY_SOME = Sql(
     f"INSERT INTO live (strand, path, vfrom, {COLUMNS}) SELECT :new, path, :first, {COLUMNS} FROM "
     f"({visible(more='AND path {in_paths}')}) AS v WHERE NOT EXISTS "
-    "(SELECT 1 FROM live AS l WHERE l.strand = :new AND l.path = v.path)"
+    "(SELECT 1 FROM live AS l WHERE l.strand = :new AND l.path = v.path)",
+    replan=True,
 )
 
 
@@ -145,12 +146,14 @@ def copy_some(
 
 _RETIRE_NEWER = Sql(
     f"INSERT INTO past (strand, path, vto, vfrom, {COLUMNS}) SELECT strand, path, :seq, vfrom, {COLUMNS} "
-    "FROM live WHERE strand = :strand AND vfrom > :back AND vfrom < :seq"
+    "FROM live WHERE strand = :strand AND vfrom > :back AND vfrom < :seq",
+    replan=True,
 )
-_DROP_NEWER = Sql("DELETE FROM live WHERE strand = :strand AND vfrom > :back AND vfrom < :seq")
+_DROP_NEWER = Sql("DELETE FROM live WHERE strand = :strand AND vfrom > :back AND vfrom < :seq", replan=True)
 _BRING_BACK = Sql(
     f"INSERT INTO live (strand, path, vfrom, {COLUMNS}) SELECT strand, path, :seq, {COLUMNS} "
-    "FROM past WHERE strand = :strand AND vfrom <= :back AND vto > :back AND vto < :seq"
+    "FROM past WHERE strand = :strand AND vfrom <= :back AND vto > :back AND vto < :seq",
+    replan=True,
 )
 
 
@@ -231,16 +234,19 @@ _ADD_NEW = Sql(
     f"INSERT INTO live (strand, path, vfrom, {COLUMNS}) SELECT :into, s.path, :at, s.content, s.media, s.dtype, "
     "s.meta, :base + row_number() OVER (ORDER BY s.pos, s.path) - 1, :event "
     f"FROM ({visible()}) AS s "
-    "WHERE NOT EXISTS (SELECT 1 FROM live AS t WHERE t.strand = :into AND t.path = s.path)"
+    "WHERE NOT EXISTS (SELECT 1 FROM live AS t WHERE t.strand = :into AND t.path = s.path)",
+    replan=True,
 )
 _CLASHES = Sql(
     "SELECT s.path, s.content, s.media, s.dtype, s.meta "
     f"FROM ({visible(more='AND path > :after')}) AS s {{join}} live AS t ON t.strand = :into AND t.path = s.path "
-    "WHERE t.vfrom < :at AND t.content <> s.content ORDER BY s.path LIMIT :limit"
+    "WHERE t.vfrom < :at AND t.content <> s.content ORDER BY s.path LIMIT :limit",
+    replan=True,
 )
 _TAKEN = Sql("SELECT path FROM live WHERE strand = :strand AND path {in_paths}")
 _ARRIVED = Sql(
-    "SELECT path FROM live WHERE strand = :strand AND vfrom = :seq AND path > :after ORDER BY path LIMIT :limit"
+    "SELECT path FROM live WHERE strand = :strand AND vfrom = :seq AND path > :after ORDER BY path LIMIT :limit",
+    replan=True,
 )
 
 #: Clashing entries handled together.

@@ -132,7 +132,8 @@ _FREES = Sql(
     "WHERE r.strand = l.strand AND r.seq >= l.vfrom AND r.version <> :version)) "
     "AND NOT EXISTS (SELECT 1 FROM past AS p WHERE p.content = c.id AND p.strand NOT IN (SELECT value FROM {own}) "
     "AND EXISTS (SELECT 1 FROM revision AS r WHERE r.strand = p.strand AND r.seq >= p.vfrom AND r.seq < p.vto "
-    "AND r.version <> :version))"
+    "AND r.version <> :version))",
+    replan=True,
 )
 
 

@@ -162,7 +162,8 @@ _NEW = Sql(
 )
 _ADVANCE = Sql("UPDATE strand SET head = head + 1 WHERE id = :strand AND head = :seq")
 _COPY_VISIBLE = Sql(
-    f"INSERT INTO live (strand, path, vfrom, {COLUMNS}) SELECT :new, path, 1, {COLUMNS} FROM ({visible()}) AS v"
+    f"INSERT INTO live (strand, path, vfrom, {COLUMNS}) SELECT :new, path, 1, {COLUMNS} FROM ({visible()}) AS v",
+    replan=True,
 )
 
 
@@ -219,7 +220,8 @@ _SLICE_SQL = (
 _FILL = Sql(
     f"INSERT INTO live (strand, path, vfrom, {COLUMNS}) SELECT :new, path, 1, {COLUMNS} FROM ("
     + _SLICE_SQL.replace("{columns}", COLUMNS).replace("{after}", "AND path > :after")
-    + " ORDER BY path LIMIT :limit) AS v"
+    + " ORDER BY path LIMIT :limit) AS v",
+    replan=True,
 )
 _POINT_TO = Sql(
     "UPDATE revision SET strand = :new, seq = 1 "
@@ -288,17 +290,19 @@ def own_strand(catalog: Catalog, version: int, num: int) -> None:
 # Ending and cleaning
 
 _GREATEST = Sql("SELECT max(seq) FROM revision WHERE strand = :strand")
-_MANY_LIVE = Sql("SELECT count(*) FROM (SELECT 1 FROM live WHERE strand = :strand AND vfrom > :seq LIMIT :limit) AS n")
-_MANY_PAST = Sql("SELECT count(*) FROM (SELECT 1 FROM past WHERE strand = :strand LIMIT :limit) AS n")
-_DROP_LIVE = Sql("DELETE FROM live WHERE strand = :strand AND vfrom > :seq")
-_DROP_PAST = Sql("DELETE FROM past WHERE strand = :strand")
+_MANY_LIVE = Sql(
+    "SELECT count(*) FROM (SELECT 1 FROM live WHERE strand = :strand AND vfrom > :seq LIMIT :limit) AS n", replan=True
+)
+_MANY_PAST = Sql("SELECT count(*) FROM (SELECT 1 FROM past WHERE strand = :strand LIMIT :limit) AS n", replan=True)
+_DROP_LIVE = Sql("DELETE FROM live WHERE strand = :strand AND vfrom > :seq", replan=True)
+_DROP_PAST = Sql("DELETE FROM past WHERE strand = :strand", replan=True)
 _DROP_STRAND = Sql("DELETE FROM strand WHERE id = :strand")
 #: Condition on a row of `past`: no revision that is left shows it.
 UNSEEN = (
     "NOT EXISTS (SELECT 1 FROM revision AS r WHERE r.strand = past.strand AND r.seq >= past.vfrom AND r.seq < past.vto)"
 )
 _MARK_TRIMMED = Sql("UPDATE strand SET trimmed = :yes WHERE id = :strand")
-_DROP_UNSEEN = Sql(f"DELETE FROM past WHERE strand = :strand AND {UNSEEN}")
+_DROP_UNSEEN = Sql(f"DELETE FROM past WHERE strand = :strand AND {UNSEEN}", replan=True)
 
 
 def lock_strand(conn: Connection, strand_n: int) -> None:

@@ -29,22 +29,26 @@ _SET_STATE = Sql("UPDATE strand SET state = :state WHERE id = :strand")
 _HAS_SOURCE = Sql("SELECT 1 FROM revision WHERE strand = :strand AND seq = :seq LIMIT 1")
 _GREATEST = Sql("SELECT max(seq) FROM revision WHERE strand = :strand")
 
-_LIVE_BOUND = Sql("SELECT path FROM live WHERE strand = :strand ORDER BY path LIMIT 1 OFFSET :skip")
-_DROP_LIVE = Sql("DELETE FROM live WHERE strand = :strand AND path <= :bound")
-_DROP_ALL_LIVE = Sql("DELETE FROM live WHERE strand = :strand")
+_LIVE_BOUND = Sql("SELECT path FROM live WHERE strand = :strand ORDER BY path LIMIT 1 OFFSET :skip", replan=True)
+_DROP_LIVE = Sql("DELETE FROM live WHERE strand = :strand AND path <= :bound", replan=True)
+_DROP_ALL_LIVE = Sql("DELETE FROM live WHERE strand = :strand", replan=True)
 _PAST_BOUND = Sql(
-    "SELECT path FROM past WHERE strand = :strand AND path > :after ORDER BY path, vto LIMIT 1 OFFSET :skip"
+    "SELECT path FROM past WHERE strand = :strand AND path > :after ORDER BY path, vto LIMIT 1 OFFSET :skip",
+    replan=True,
 )
-_DROP_PAST = Sql("DELETE FROM past WHERE strand = :strand AND path <= :bound")
-_DROP_ALL_PAST = Sql("DELETE FROM past WHERE strand = :strand")
+_DROP_PAST = Sql("DELETE FROM past WHERE strand = :strand AND path <= :bound", replan=True)
+_DROP_ALL_PAST = Sql("DELETE FROM past WHERE strand = :strand", replan=True)
 _DROP_STRAND = Sql("DELETE FROM strand WHERE id = :strand")
 
 _DROP_NEWER = Sql(
     "DELETE FROM live WHERE strand = :strand AND path IN "
-    "(SELECT path FROM live WHERE strand = :strand AND vfrom > :seq ORDER BY vfrom LIMIT :limit)"
+    "(SELECT path FROM live WHERE strand = :strand AND vfrom > :seq ORDER BY vfrom LIMIT :limit)",
+    replan=True,
 )
-_DROP_UNSEEN = Sql(f"DELETE FROM past WHERE strand = :strand AND path > :after AND path <= :bound AND {UNSEEN}")
-_DROP_UNSEEN_REST = Sql(f"DELETE FROM past WHERE strand = :strand AND path > :after AND {UNSEEN}")
+_DROP_UNSEEN = Sql(
+    f"DELETE FROM past WHERE strand = :strand AND path > :after AND path <= :bound AND {UNSEEN}", replan=True
+)
+_DROP_UNSEEN_REST = Sql(f"DELETE FROM past WHERE strand = :strand AND path > :after AND {UNSEEN}", replan=True)
 
 
 def sweep_strands(catalog: Catalog) -> int:
