@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from entrepot.catalog.database import Catalog
 
-__all__ = ["ConstraintViolated", "Contended", "NotYet", "install", "translate"]
+__all__ = ["ConnectionLost", "ConstraintViolated", "Contended", "NotYet", "install", "translate"]
 
 ConstraintKind = Literal["unique", "foreign_key", "check", "not_null"]
 
@@ -54,6 +54,10 @@ class ConstraintViolated(Exception):
 
 class Contended(Unavailable):
     """Two transactions got into each other's way and the database chose one to give up."""
+
+
+class ConnectionLost(Unavailable):
+    """The server ended this connection, and probably all that are as old."""
 
 
 class NotYet(Exception):
@@ -171,7 +175,7 @@ def _translate_postgres(error: psycopg.Error) -> Exception | None:
     state = error.sqlstate
     if state is None:
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-            return Unavailable("The connection to the database was lost. Try again.")
+            return ConnectionLost("The connection to the database was lost. Try again.")
         # The driver itself refuses NUL in a text.
         return _unstorable() if isinstance(error, psycopg.DataError) else None
     text = str(error).partition("\n")[0]
@@ -189,7 +193,9 @@ def _translate_postgres(error: psycopg.Error) -> Exception | None:
         return DiskFull("The disk of the database server is full. Free some space and try again; nothing was changed.")
     if state in ("XX001", "XX002"):
         return Corrupt(f"The database reports damage ({text}). Stop the server and restore it from a backup.")
-    # 08 connection, 53 resources, 57 operator intervention, 58 system, 55P03 lock not available.
-    if state[:2] in ("08", "53", "57", "58") or state == "55P03":
+    if state[:2] == "08" or state in ("57P01", "57P02", "57P03", "57P05"):
+        return ConnectionLost("The database server ended the connection. Try again.")
+    # 53 resources, 57 operator intervention, 58 system, 55P03 lock not available.
+    if state[:2] in ("53", "57", "58") or state == "55P03":
         return Unavailable(f"The database does not answer ({text}). Try again.")
     return None

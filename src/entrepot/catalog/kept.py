@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 
 from sqlalchemy import Connection
 
+from entrepot.catalog.failures import ConnectionLost
 from entrepot.catalog.transaction import roll_back
 from entrepot.model.errors import Unavailable
 
@@ -53,6 +54,10 @@ class KeptConnections:
             try:
                 yield conn
                 keep = True
+            except ConnectionLost:
+                # Its other connections are as dead as this one.
+                self._clear()
+                raise
             except self._keep_after:
                 keep = True
                 raise
@@ -78,9 +83,6 @@ class KeptConnections:
                 return
             self._idle.append(conn)
             return
-        if conn.invalidated:
-            # The server went away: its other connections are as dead as this one.
-            self._clear()
         self._drop(conn)
 
     @staticmethod

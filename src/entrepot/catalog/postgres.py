@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from entrepot.catalog import failures
-from entrepot.catalog.failures import Contended
+from entrepot.catalog.failures import ConnectionLost, Contended
 from entrepot.catalog.kept import KeptConnections
 from entrepot.catalog.listening import Listener
 from entrepot.catalog.transaction import Hook, begin_hooks, guard, take_hooks
@@ -64,7 +64,6 @@ class PostgresBackend:
         reconnected = False
         for attempt in range(1, ATTEMPTS + 1):
             committing = False
-            conn: Connection | None = None
             try:
                 with self._writers.use() as conn:
                     begin_hooks(conn)
@@ -78,15 +77,13 @@ class PostgresBackend:
                     raise
                 # Jitter, so that the two that met do not meet again.
                 time.sleep(random.uniform(0.5, 1.5) * min(0.002 * 2**attempt, 0.25))  # noqa: S311 - not a secret
-            except Unavailable as lost:
-                if conn is None or not conn.invalidated:
-                    raise
+            except ConnectionLost as lost:
                 if committing:
                     raise Unavailable(
                         "The connection to the database was lost during the commit, so it is not known whether the "
                         "change was made. Look before you repeat it."
                     ) from lost
-                # A kept connection that the database closed meanwhile: nothing was written yet, use a new one.
+                # Most often a kept connection that the server ended meanwhile. Nothing was written: use a new one.
                 if reconnected:
                     raise
                 reconnected = True

@@ -136,8 +136,6 @@ class Sql:
                 cursor = driver.execute(self._sent, values, prepare=False if self._replan else None)
             tuples = cursor.fetchall() if cursor.description else ()
         except (sqlite3.Error, psycopg.Error) as error:
-            if conn.dialect.name == "postgresql" and driver.closed:
-                conn.invalidate(error)
             raise (translate(error) or error) from error
         if self._rows is None and tuples:
             names = [column[0] for column in cursor.description]
