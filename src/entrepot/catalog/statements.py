@@ -24,12 +24,10 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import psycopg
 from sqlalchemy import Connection
 
 from entrepot.catalog.failures import translate
@@ -135,8 +133,11 @@ class Sql:
             else:
                 cursor = driver.execute(self._sent, values, prepare=False if self._replan else None)
             tuples = cursor.fetchall() if cursor.description else ()
-        except (sqlite3.Error, psycopg.Error) as error:
-            raise (translate(error) or error) from error
+        except Exception as error:
+            meaning = translate(error)
+            if meaning is None:
+                raise
+            raise meaning from error
         if self._rows is None and tuples:
             names = [column[0] for column in cursor.description]
             row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
