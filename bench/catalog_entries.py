@@ -1,6 +1,6 @@
 """What entries cost in versions of 1 000, 100 000 and 1 000 000 entries, on SQLite and PostgreSQL.
 
-    python -m bench catalog_entries [--sizes 1000,100000,1000000] [--databases sqlite,postgresql] [--folder DIR] [--keep]
+    python -m bench catalog_entries [--sizes 1000,100000,…] [--databases sqlite,postgresql] [--folder DIR] [--keep]
 
 Every operation goes through `Catalog.read` and `Catalog.write`, as the depot's do: transaction, event row and commit
 are in the figures. Per operation: milliseconds on the wall, median and 95th percentile; the mean of this process's

@@ -36,8 +36,10 @@ __all__ = [
     "rows_at",
 ]
 
-#: A revision with at most this many entries is small enough to be read whole for each page.
-SMALL = 1_000
+#: A revision is sparse in its strand, and read whole for each page, when the strand's newest one has this many times its
+#: entries; unless it is too many to be read whole.
+SPARSE = 10
+WHOLE = 10_000
 
 _SHOWN = "l.path, l.content, l.media, l.dtype, l.meta, l.pos, l.added, c.sha256, c.size, c.crc32c, c.crc32"
 _ROW = f"path, {COLUMNS}"
@@ -57,7 +59,7 @@ def _shown(rows: str, order: str) -> str:
 
 
 def _page_statements(order: str, window: str) -> tuple[Sql, Sql, Sql]:
-    """The page at the head, at an older point, and at a small older point; `window` cuts the range."""
+    """The page at the head, at an older point, and at an older point that is sparse; `window` cuts the range."""
     tail = f"ORDER BY {order} LIMIT :limit"
     head = (
         f"SELECT {_SHOWN} FROM live AS l {{join}} content AS c ON c.id = l.content "
@@ -69,13 +71,13 @@ def _page_statements(order: str, window: str) -> tuple[Sql, Sql, Sql]:
         f"(SELECT {_ROW} FROM past WHERE strand = :strand AND {{plain:vfrom}} <= :seq AND {{plain:vto}} > :seq "
         f"{window} {tail}) AS b {tail}"
     )
-    small = (
+    sparse = (
         f"SELECT * FROM (SELECT {_ROW} FROM live {{by:ix_live_strand_vfrom}} "
         f"WHERE strand = :strand AND vfrom <= :seq {window} "
         f"UNION ALL SELECT {_ROW} FROM past {{by:ix_past_strand_vfrom}} "
         f"WHERE strand = :strand AND vfrom <= :seq AND vto > :seq {window}) AS v {tail}"
     )
-    return Sql(head), Sql(_shown(old, order)), Sql(_shown(small, order))
+    return Sql(head), Sql(_shown(old, order)), Sql(_shown(sparse, order))
 
 
 _BY_PATH = _page_statements("path", "AND path > :after AND path < :end")
@@ -85,10 +87,10 @@ _BY_POSITION = _page_statements("pos", "AND pos > :after")
 def _page(conn: Connection, statements: tuple[Sql, Sql, Sql], at: Point, limit: int, **window: Any) -> list[EntryRow]:
     if at.strand is None or at.n_entries == 0 or limit <= 0:
         return []
-    head, old, small = statements
+    head, old, sparse = statements
     if at.at_head:
         return entry_rows(conn, head(conn, strand=at.strand, limit=limit, **window).tuples)
-    statement = small if at.n_entries <= SMALL else old
+    statement = sparse if at.n_entries * SPARSE < at.crowd and at.n_entries <= WHOLE else old
     return entry_rows(conn, statement(conn, strand=at.strand, seq=at.seq, limit=limit, **window).tuples)
 
 

@@ -76,6 +76,7 @@ class Point:
 
     Args:
         head: The strand's newest seq when this was read.
+        crowd: How many entries the strand's newest revision has.
         types: How many entries have which data type, by word number; "0" for none.
     """
 
@@ -87,6 +88,7 @@ class Point:
     n_entries: int
     n_bytes: int
     types: Mapping[str, int]
+    crowd: int = 0
 
     @property
     def at_head(self) -> bool:
@@ -96,7 +98,9 @@ class Point:
 _EMPTY: Mapping[str, int] = {}
 
 _POINT = Sql(
-    "SELECT r.strand, r.seq, s.head, r.n_entries, r.n_bytes, r.types FROM revision AS r "
+    "SELECT r.strand, r.seq, s.head, r.n_entries, r.n_bytes, r.types, "
+    "(SELECT n.n_entries FROM revision AS n WHERE n.strand = r.strand ORDER BY n.seq DESC LIMIT 1) AS crowd "
+    "FROM revision AS r "
     "LEFT JOIN strand AS s ON s.id = r.strand WHERE r.version = :version AND r.num = :num"
 )
 _SHARE = Sql("SELECT id FROM strand WHERE id = :strand {for_share}")
@@ -123,7 +127,9 @@ def point(conn: Connection, version: int, num: int) -> Point:
         raise NotFound(f"Revision {num} of this version is not kept, or was never made.")
     # PostgreSQL parses its JSON by itself.
     types = json.loads(row.types) if isinstance(row.types, str) else row.types
-    return Point(version, num, row.strand, row.seq or 0, row.head or 0, row.n_entries, row.n_bytes, types)
+    return Point(
+        version, num, row.strand, row.seq or 0, row.head or 0, row.n_entries, row.n_bytes, types, row.crowd or 0
+    )
 
 
 def shared_point(conn: Connection, version: int, num: int) -> Point:

@@ -24,14 +24,14 @@ def aged(h: Histories, v: int) -> None:
     h.commit(v, *(Put(f"{path}.new", h.content("new")) for path in TREE), Put("0", h.content("new")))
 
 
-@pytest.fixture(params=["head", "old", "old and large"])
+@pytest.fixture(params=["head", "old", "old and sparse"])
 def revision_one(request: pytest.FixtureRequest, histories: Histories, monkeypatch: pytest.MonkeyPatch) -> int:
     """A version whose revision 1 holds TREE, found by each of the three ways of reading."""
     v = tree(histories)
     if request.param != "head":
         aged(histories, v)
-    if request.param == "old and large":
-        monkeypatch.setattr(listing, "SMALL", 0)
+    if request.param == "old and sparse":
+        monkeypatch.setattr(listing, "SPARSE", 0)
     return v
 
 
