@@ -36,8 +36,8 @@ __all__ = [
     "rows_at",
 ]
 
-#: A revision is sparse in its strand, and read whole for each page, when the strand's newest one has this many times its
-#: entries; unless it is too many to be read whole.
+#: A revision is sparse in its strand, and read whole for each page, when the strand's newest one has this many times
+#: its entries; unless it is too many to be read whole.
 SPARSE = 10
 WHOLE = 10_000
 
