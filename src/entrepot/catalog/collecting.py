@@ -37,7 +37,9 @@ __all__ = [
     "doomed_objects",
     "expire_placing",
     "forget_object",
+    "sizes",
     "unreferenced",
+    "waiting",
 ]
 
 _NOTHING_REFERS = (
@@ -58,6 +60,16 @@ _CONDEMN = Sql(
     "UPDATE content SET state = 1, touched = :at "
     "WHERE id IN (SELECT value FROM {ids}) AND state = 0 AND touched < :before",
     replan=True,
+)
+_SIZES = Sql("SELECT c.id, c.size FROM {ids} JOIN content AS c ON c.id = listed.value")
+_WAITING = Sql(
+    "SELECT count(*) AS n, coalesce(sum(size), 0) AS size FROM content WHERE state = 1 AND touched < :before"
+)
+_WAITING_OBJECTS = Sql(
+    "SELECT count(*) AS n, coalesce(sum(o.size), 0) AS size FROM object AS o "
+    "WHERE (o.state != 'placed' AND o.state = 'doomed') OR o.id IN (SELECT e.object FROM content AS c "
+    "JOIN extent AS e ON e.content = c.id JOIN object AS p ON p.id = e.object "
+    "WHERE c.state = 1 AND c.touched < :before AND p.kind = 'plain')"
 )
 _DOOMABLE = Sql("SELECT id FROM content WHERE state = 1 AND touched < :before ORDER BY touched LIMIT :limit")
 _LOCK = Sql("SELECT state, touched FROM content WHERE id = :content {for_update}")
@@ -110,6 +122,22 @@ def condemn(conn: Connection, contents: Sequence[int], *, before: datetime, at: 
     if not contents:
         return 0
     return _CONDEMN(conn, ids=list(contents), before=to_micros(before), at=to_micros(at)).rowcount
+
+
+def sizes(conn: Connection, contents: Sequence[int]) -> dict[int, int]:
+    """The bytes of each of these contents that is here."""
+    return {int(row.id): int(row.size) for row in _SIZES(conn, ids=list(contents))} if contents else {}
+
+
+def waiting(conn: Connection, *, before: datetime) -> tuple[int, int, int, int]:
+    """What a run would take away now: contents and their bytes, objects and theirs. A plain read, for a preview.
+
+    Contents that were found again since they were condemned, or that something refers to, are counted too: who may
+    keep them is asked under their lock only.
+    """
+    contents = _WAITING(conn, before=to_micros(before)).one()
+    objects = _WAITING_OBJECTS(conn, before=to_micros(before)).one()
+    return int(contents.n), int(contents.size), int(objects.n), int(objects.size)
 
 
 def doomable(conn: Connection, *, before: datetime, limit: int) -> list[int]:

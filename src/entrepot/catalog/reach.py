@@ -132,7 +132,8 @@ _FREES = Sql(
     "WHERE r.strand = l.strand AND r.seq >= l.vfrom AND r.version <> :version)) "
     "AND NOT EXISTS (SELECT 1 FROM past AS p WHERE p.content = c.id AND p.strand NOT IN (SELECT value FROM {own}) "
     "AND EXISTS (SELECT 1 FROM revision AS r WHERE r.strand = p.strand AND r.seq >= p.vfrom AND r.seq < p.vto "
-    "AND r.version <> :version))",
+    "AND r.version <> :version)) "
+    "AND NOT EXISTS (SELECT 1 FROM upload AS u WHERE u.content = c.id AND u.version <> :version)",
     replan=True,
 )
 
@@ -140,8 +141,9 @@ _FREES = Sql(
 def frees(conn: Connection, version: int) -> Frees:
     """The bytes that only this version keeps alive, in any of its revisions.
 
-    Uploads that brought a content are no reason to keep it: they end by themselves. Reads every content of the
-    version: seconds for a million.
+    Slots of other versions count as keeping bytes alive. Other uploads do not, although the collector heeds them until
+    they end by themselves: a version's bytes came by one, and would never seem to be freed while it is young.
+    Reads every content of the version: seconds for a million.
     """
     rows = list(_STRANDS_OF(conn, version=version))
     own = [row.strand for row in rows if not row.shared]

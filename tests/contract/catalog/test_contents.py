@@ -328,7 +328,9 @@ def test_frees_is_what_only_this_version_keeps_alive(histories: Histories) -> No
     h.put(x, only="1", mine="666666")
     assert frees(x) == (1, 6)
     h.write(lambda conn: _upload(conn, h, h.contents["666666"]))
-    assert frees(x) == (1, 6), "an upload ends by itself"
+    assert frees(x) == (1, 6), "an upload ends by itself, so it is no reason to keep bytes"
+    h.write(lambda conn: conn.execute(update(upload).values(purpose="slot", version=v)))
+    assert frees(x) == (0, 0), "a slot lasts as long as its version needs it"
 
 
 def test_what_frees_promises_is_what_the_collector_removes(histories: Histories) -> None:

@@ -1,0 +1,170 @@
+"""Collection: giving back the bytes that nothing refers to any more.
+
+    used ──condemn──► condemned ──grace──► end: rows gone, object doomed ──► bytes deleted ──► object forgotten
+
+Nothing is deleted because a listing of the store shows it: every object has a row before it has bytes, and only rows
+decide. A run may be killed anywhere, and any number may run at once; the next one finishes what was begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import structlog
+
+from entrepot.catalog import collecting as rows
+from entrepot.catalog import reach
+from entrepot.catalog.collecting import DoomedObject
+from entrepot.catalog.connection import Connection
+from entrepot.catalog.reach import Frees
+from entrepot.depot import lookup
+from entrepot.depot.context import Depot
+from entrepot.model.access import Action, Actor, Standing, require
+from entrepot.model.errors import EntrepotError
+
+log = structlog.get_logger(__name__)
+
+#: Contents looked at in one read, and ended in one transaction.
+_LOOK, _END = 5000, 50
+
+Step = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What one run did, or with `dry_run` what it would find to do now.
+
+    Args:
+        condemned: Contents that nothing refers to, newly found; they wait out the grace.
+        condemned_bytes: Theirs.
+        ended: Contents whose grace was over and that nothing referred to even then.
+        ended_bytes: Theirs.
+        objects: Objects whose bytes were deleted.
+        freed_bytes: Theirs: what the disk got back.
+    """
+
+    condemned: int = 0
+    condemned_bytes: int = 0
+    ended: int = 0
+    ended_bytes: int = 0
+    objects: int = 0
+    freed_bytes: int = 0
+
+
+def frees(depot: Depot, actor: Actor, key: lookup.Key) -> Frees:
+    """What purging this version would free: the bytes that nothing else keeps alive, once the grace is over.
+
+    Uploads by which the bytes came do not count as keeping them alive, for they end by themselves.
+    """
+    with depot.catalog.read() as conn:
+        return reach.frees(conn, lookup.version(conn, actor, key, Action.PURGE).version.n)
+
+
+def gc(depot: Depot, actor: Actor, *, dry_run: bool = False) -> Collected:
+    """Collect now, for an operator.
+
+    Args:
+        dry_run: Only look.
+    """
+    require(actor, Action.OPERATE, Standing(), "the collection of bytes", visible=True)
+    return look(depot) if dry_run else collect(depot)
+
+
+def collect(depot: Depot, step: Step = lambda _done: None) -> Collected:
+    """One run: end what waited out its grace, condemn what nothing refers to, delete what is doomed.
+
+    Args:
+        step: Told how much was done, after each transaction; what it raises ends the run, which does no harm.
+    """
+    now, before = depot.now(), depot.now() - depot.policy.collection_grace
+    ended, ended_bytes = _end(depot, before, step)
+    condemned, condemned_bytes = _condemn(depot, before, now, step)
+    depot.catalog.write(lambda conn: rows.expire_placing(conn, before=before))
+    objects, freed = _delete(depot, step)
+    done = Collected(condemned, condemned_bytes, ended, ended_bytes, objects, freed)
+    if done != Collected():
+        log.info("collected", condemned=condemned, ended=ended, objects=objects, freed_bytes=freed)
+    return done
+
+
+def look(depot: Depot) -> Collected:
+    """What `collect` would find now. What it would delete is what is doomed already and what it would end."""
+    before = depot.now() - depot.policy.collection_grace
+    with depot.catalog.read() as conn:
+        ended, ended_bytes, objects, freed = rows.waiting(conn, before=before)
+    condemned, condemned_bytes, after = 0, 0, 0
+    while True:
+        with depot.catalog.read() as conn:
+            found, last = rows.unreferenced(conn, before=before, after=after, limit=_LOOK)
+            condemned += len(found)
+            condemned_bytes += sum(rows.sizes(conn, found).values())
+        if last is None:
+            return Collected(condemned, condemned_bytes, ended, ended_bytes, objects, freed)
+        after = last
+
+
+def _end(depot: Depot, before: datetime, step: Step) -> tuple[int, int]:
+    count, size = 0, 0
+    while True:
+        with depot.catalog.read() as conn:
+            due = rows.doomable(conn, before=before, limit=_END)
+        if not due:
+            return count, size
+
+        ended = depot.catalog.write(partial(_end_in, due=due, before=before))
+        count, size = count + len(ended), size + sum(ended)
+        step(count)
+
+
+def _end_in(conn: Connection, due: list[int], before: datetime) -> list[int]:
+    known = rows.sizes(conn, due)
+    # In order of number, as everybody who locks several contents does.
+    return [known[n] for n in sorted(known) if rows.doom(conn, n, before=before)]
+
+
+def _condemn(depot: Depot, before: datetime, now: datetime, step: Step) -> tuple[int, int]:
+    count, size, after = 0, 0, 0
+    while True:
+        with depot.catalog.read() as conn:
+            found, last = rows.unreferenced(conn, before=before, after=after, limit=_LOOK)
+            found_bytes = sum(rows.sizes(conn, found).values())
+        if found:
+            count += depot.catalog.write(partial(rows.condemn, contents=found, before=before, at=now), bulk=True)
+            size += found_bytes
+        step(count)
+        if last is None:
+            return count, size
+        after = last
+
+
+def _delete(depot: Depot, step: Step) -> tuple[int, int]:
+    count, size, after = 0, 0, 0
+    while True:
+        with depot.catalog.read() as conn:
+            doomed = rows.doomed_objects(conn, after=after, limit=_END)
+        if not doomed:
+            return count, size
+        gone = [one for one in doomed if _deleted(depot, one)]
+        forgotten = depot.catalog.write(partial(_forget_in, gone=gone))
+        count, size, after = count + len(forgotten), size + sum(forgotten), doomed[-1].n
+        step(count)
+
+
+def _deleted(depot: Depot, one: DoomedObject) -> bool:
+    """Whether its bytes are gone. If not its row stays, and with it the next run's chance to delete them."""
+    if one.store != depot.store.name:
+        log.warning("an object lies in a store that this server does not have", key=one.key, store=one.store)
+        return False
+    try:
+        depot.store.delete(one.key)
+    except EntrepotError as error:
+        log.warning("an object could not be deleted", key=one.key, error=str(error))
+        return False
+    return True
+
+
+def _forget_in(conn: Connection, gone: list[DoomedObject]) -> list[int]:
+    return [one.size for one in gone if rows.forget_object(conn, one.n)]
