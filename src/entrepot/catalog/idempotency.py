@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, tuple_, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from entrepot.catalog.schema import idempotency
@@ -77,5 +77,8 @@ def answer(
     )
 
 
-def sweep(conn: Connection, before: datetime) -> int:
-    return conn.execute(delete(idempotency).where(idempotency.c.created_at < before)).rowcount
+def sweep(conn: Connection, before: datetime, *, limit: int) -> int:
+    """Remove up to `limit` keys of requests from before; says how many."""
+    key = tuple_(idempotency.c.user, idempotency.c.key)
+    over = select(idempotency.c.user, idempotency.c.key).where(idempotency.c.created_at < before).limit(limit)
+    return conn.execute(delete(idempotency).where(key.in_(over))).rowcount

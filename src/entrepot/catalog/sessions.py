@@ -67,9 +67,10 @@ def end_all(conn: Connection, user_n: int) -> None:
     conn.execute(delete(session).where(session.c.user == user_n))
 
 
-def sweep(conn: Connection, now: datetime) -> int:
-    """Remove the sessions that are out of date; says how many."""
-    return conn.execute(delete(session).where(session.c.expires_at <= now)).rowcount
+def sweep(conn: Connection, now: datetime, *, limit: int) -> int:
+    """Remove up to `limit` sessions that are out of date; says how many."""
+    over = select(session.c.digest).where(session.c.expires_at <= now).limit(limit).scalar_subquery()
+    return conn.execute(delete(session).where(session.c.digest.in_(over))).rowcount
 
 
 # Failed logins
@@ -93,6 +94,7 @@ def clear_failures(conn: Connection, account: str, address: str) -> None:
     conn.execute(delete(login_failure).where(login_failure.c.account == account, login_failure.c.address == address))
 
 
-def sweep_failures(conn: Connection, until: datetime) -> int:
-    """Remove the failures that no limit looks at any more; says how many."""
-    return conn.execute(delete(login_failure).where(login_failure.c.at <= until)).rowcount
+def sweep_failures(conn: Connection, until: datetime, *, limit: int) -> int:
+    """Remove up to `limit` failures that no limit on guessing looks at any more; says how many."""
+    over = select(login_failure.c.id).where(login_failure.c.at <= until).limit(limit).scalar_subquery()
+    return conn.execute(delete(login_failure).where(login_failure.c.id.in_(over))).rowcount

@@ -144,9 +144,25 @@ def count_open(conn: Connection, owner: int) -> int:
     return int(conn.execute(query).scalar_one())
 
 
-def expired(conn: Connection, now: datetime, limit: int) -> list[UploadRow]:
-    query = _select().where(upload.c.expires_at <= now).order_by(upload.c.expires_at).limit(limit)
+def expired(conn: Connection, now: datetime, limit: int, *, after: int = 0) -> list[UploadRow]:
+    """Uploads whose time is over, by number. Slots are not among them: they last as long as their version needs them.
+
+    Args:
+        after: The last number already seen.
+    """
+    query = (
+        _select()
+        .where(upload.c.expires_at <= now, upload.c.version.is_(None), upload.c.id > after)
+        .order_by(upload.c.id)
+        .limit(limit)
+    )
     return [_value(row) for row in conn.execute(query)]
+
+
+def abort_expired(conn: Connection, n: int, now: datetime) -> bool:
+    """End an upload whose time is over; False when it was given more time meanwhile, or is gone."""
+    over = update(upload).where(upload.c.id == n, upload.c.expires_at <= now, upload.c.version.is_(None))
+    return conn.execute(over.values(state="aborted")).rowcount == 1
 
 
 def remove(conn: Connection, n: int) -> None:

@@ -509,16 +509,6 @@ def any_in_project(conn: Connection, project_n: int) -> bool:
     return conn.execute(select(version.c.id).where(version.c.project == project_n).limit(1)).first() is not None
 
 
-def due_to_expire(conn: Connection, now: datetime, limit: int) -> list[int]:
-    query = (
-        select(version.c.id)
-        .where(version.c.expires_at <= now, version.c.trashed_at.is_(None))
-        .order_by(version.c.expires_at)
-        .limit(limit)
-    )
-    return [int(n) for n in conn.execute(query).scalars()]
-
-
 # Revisions
 
 

@@ -53,6 +53,8 @@ class Policy:
     signed_url_lifetime: timedelta = timedelta(hours=12)
     unstarted_lifetime: timedelta = timedelta(days=7)
     failed_lifetime: timedelta = timedelta(hours=24)
+    refused_lifetime: timedelta = timedelta(days=7)
+    expiry_notice: timedelta = timedelta(days=7)
     idempotency_lifetime: timedelta = timedelta(hours=24)
     task_retention: timedelta = timedelta(days=30)
     collection_grace: timedelta = timedelta(hours=24)

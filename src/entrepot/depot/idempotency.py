@@ -132,7 +132,10 @@ def release(depot: Depot, mine: Claim) -> None:
     depot.catalog.write(lambda conn: rows.release(conn, mine.user, mine.key, mine.fingerprint))
 
 
-def sweep(depot: Depot) -> int:
-    """Forget answers whose time is over; says how many. For the periodic job; nothing depends on when it runs."""
+def sweep(depot: Depot, *, limit: int = 1000) -> int:
+    """Forget up to `limit` answers whose time is over; says how many.
+
+    For the periodic job; nothing depends on when it runs.
+    """
     before = depot.now() - max(depot.policy.idempotency_lifetime, LEASE)
-    return depot.catalog.write(lambda conn: rows.sweep(conn, before))
+    return depot.catalog.write(lambda conn: rows.sweep(conn, before, limit=limit))

@@ -226,14 +226,15 @@ def end_all(depot: Depot, actor: Actor, *, user: UserKey | None = None) -> None:
     depot.catalog.write(work)
 
 
-def sweep(depot: Depot) -> int:
+def sweep(depot: Depot, *, limit: int = 1000) -> int:
     """Remove sessions that are out of date and failures that no limit looks at any more; says how many rows.
 
-    For the periodic job; nothing depends on when it runs.
+    At most `limit` of each. For the periodic job; nothing depends on when it runs.
     """
     now = depot.now()
+    until = now - depot.policy.login_window
     return depot.catalog.write(
-        lambda conn: rows.sweep(conn, now) + rows.sweep_failures(conn, now - depot.policy.login_window)
+        lambda conn: rows.sweep(conn, now, limit=limit) + rows.sweep_failures(conn, until, limit=limit)
     )
 
 

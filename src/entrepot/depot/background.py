@@ -1,0 +1,104 @@
+"""Every kind of background work in one table: what runs it, what clears up after it, when it comes by itself.
+
+The worker's composition binds it to a depot and hands it to the runners, which know no depot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any, Protocol
+
+from entrepot.catalog.connection import Connection
+from entrepot.catalog.entries import sweep_strands
+from entrepot.catalog.tasks import Stopped
+from entrepot.catalog.work import UPKEEP, JobKind, Periodic, Work
+from entrepot.depot import collection, idempotency, ingests, sessions, upkeep, uploads
+from entrepot.depot.context import Depot
+from entrepot.depot.events import task_ended
+from entrepot.model.values import TaskState
+
+#: Upkeep that may take long, by itself: versions must expire within a minute whatever is being collected.
+COLLECTION = "collection"
+
+#: The queues there are; a worker runs one job of each at a time.
+QUEUES = (ingests.QUEUE, UPKEEP, COLLECTION)
+
+#: Things that one step of a periodic job does at most, and steps of one run; the rest waits for the next slot.
+_BATCH, _STEPS = 500, 200
+
+
+class _Step(Protocol):
+    """Does up to `limit` things, each in a transaction of its own, and answers how many."""
+
+    def __call__(self, depot: Depot, *, limit: int) -> int: ...
+
+
+_STEPS_OF: Mapping[str, _Step] = {
+    "upkeep.expire": upkeep.expire,
+    "upkeep.announce": upkeep.announce,
+    "upkeep.retention": upkeep.purge_trash,
+    "upkeep.slots": upkeep.tend_slots,
+    "upkeep.uploads": uploads.sweep,
+    "upkeep.sessions": sessions.sweep,
+    "upkeep.answers": idempotency.sweep,
+    "upkeep.tasks": upkeep.forget_tasks,
+}
+
+PERIODIC = (
+    Periodic("upkeep.expire", timedelta(seconds=20)),
+    Periodic("upkeep.announce", timedelta(minutes=10)),
+    Periodic("upkeep.retention", timedelta(hours=1)),
+    Periodic("upkeep.slots", timedelta(minutes=10)),
+    Periodic("upkeep.uploads", timedelta(minutes=5)),
+    Periodic("upkeep.sessions", timedelta(minutes=30)),
+    Periodic("upkeep.answers", timedelta(minutes=30)),
+    Periodic("upkeep.tasks", timedelta(minutes=30)),
+    Periodic("collect.entries", timedelta(minutes=5), COLLECTION),
+    Periodic("collect.bytes", timedelta(hours=1), COLLECTION),
+)
+
+_Abandoned = Callable[[Depot, Connection, Mapping[str, Any], Mapping[str, Any]], None]
+_ABANDONED: Mapping[str, _Abandoned] = {ingests.JOB: ingests.abandoned}
+
+
+def kinds(depot: Depot) -> dict[str, JobKind]:
+    """All kinds of jobs, bound to this depot."""
+    found = {name: JobKind(partial(_in_steps, depot, step)) for name, step in _STEPS_OF.items()}
+    found["collect.entries"] = JobKind(partial(_collect_entries, depot))
+    found["collect.bytes"] = JobKind(partial(_collect_bytes, depot))
+    found[ingests.JOB] = JobKind(partial(ingests.run, depot), partial(ingests.abandoned, depot), partial(_ended, depot))
+    return found
+
+
+def abandon(conn: Connection, depot: Depot, ended: Stopped) -> None:
+    """Clear up what a job leaves that was stopped before it ran."""
+    clear = _ABANDONED.get(ended.kind)
+    if clear is not None:
+        clear(depot, conn, ended.payload, {"code": "cancelled", "detail": "Somebody asked it to stop."})
+
+
+def _ended(depot: Depot, conn: Connection, n: int, _state: TaskState) -> None:
+    task_ended(conn, n, depot.now())
+
+
+def _in_steps(depot: Depot, step: _Step, work: Work) -> None:
+    done = 0
+    for _ in range(_STEPS):
+        work.progress(done)
+        more = step(depot, limit=_BATCH)
+        done += more
+        if more < _BATCH:
+            break
+    work.finish(lambda _conn: {"done": done})
+
+
+def _collect_entries(depot: Depot, work: Work) -> None:
+    removed = sweep_strands(depot.catalog)
+    work.finish(lambda _conn: {"removed": removed})
+
+
+def _collect_bytes(depot: Depot, work: Work) -> None:
+    done = collection.collect(depot, lambda count: work.progress(count))
+    work.finish(lambda _conn: {"objects": done.objects, "freed_bytes": done.freed_bytes, "condemned": done.condemned})
