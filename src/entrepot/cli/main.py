@@ -79,6 +79,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Server": {
         "serve": ("serve", "Run a server"),
+        "worker": ("worker", "Do background work beside a server"),
+        "gc": ("gc", "Give back the bytes that nothing refers to"),
         "demo": ("demo", "Start a server with real data in it, and show what one can do"),
     },
 }

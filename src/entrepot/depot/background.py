@@ -6,10 +6,12 @@ The worker's composition binds it to a depot and hands it to the runners, which 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
 
+from entrepot.catalog import queue
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.entries import sweep_strands
 from entrepot.catalog.tasks import Stopped
@@ -70,6 +72,27 @@ def kinds(depot: Depot) -> dict[str, JobKind]:
     found["collect.bytes"] = JobKind(partial(_collect_bytes, depot))
     found[ingests.JOB] = JobKind(partial(ingests.run, depot), partial(ingests.abandoned, depot), partial(_ended, depot))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much there is to do.
+
+    Args:
+        jobs: How many, by queue and state (`ready`, `running`).
+        waiting: How long the job that waits longest could have run.
+    """
+
+    jobs: Mapping[tuple[str, str], int]
+    waiting: timedelta
+
+
+def backlog(depot: Depot) -> Backlog:
+    """What waits and what runs; for operators."""
+    now = depot.now()
+    with depot.catalog.read() as conn:
+        jobs, since = queue.depths(conn), queue.oldest_due(conn)
+    return Backlog(jobs, timedelta(0) if since is None else max(now - since, timedelta(0)))
 
 
 def abandon(conn: Connection, depot: Depot, ended: Stopped) -> None:

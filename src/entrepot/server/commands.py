@@ -10,14 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from entrepot.model import ids
 from entrepot.model.errors import NotFound
 from entrepot.model.ids import Noun
 from entrepot.model.values import Scope
-from entrepot.server import config, process
+from entrepot.server import config
 from entrepot.server.config import Config
+
+if TYPE_CHECKING:
+    from entrepot.depot.collection import Collected
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,40 @@ def load_config(
 
 def serve(settings: Config, *, job_worker: Sequence[str] | None = None) -> int:
     """Run a server until it is told to end; the exit status."""
+    # Each command imports what it needs when it runs: some of these processes stay for as long as the server does.
+    from entrepot.server import process
+
     return process.serve(settings, job_worker=job_worker)
+
+
+def work(settings: Config, *, queues: Sequence[str] | None = None, managed: bool = False) -> int:
+    """Do background work until told to end; the exit status. Any number may run beside a server, or without one.
+
+    Raises:
+        NotFound: Nothing was ever started on this folder.
+    """
+    from entrepot.server import worker
+
+    _require_started(settings)
+    return worker.run(settings, queues=queues, managed=managed)
+
+
+def collect(settings: Config, *, dry_run: bool = False) -> Collected:
+    """Give back the bytes that nothing refers to any more; with `dry_run` only say how many.
+
+    Raises:
+        NotFound: Nothing was ever started on this folder.
+    """
+    from entrepot.catalog.entries import sweep_strands
+    from entrepot.depot import collection
+    from entrepot.server import compose
+
+    _require_started(settings)
+    with compose.open_depot(settings) as depot:
+        if dry_run:
+            return collection.look(depot)
+        sweep_strands(depot.catalog)
+        return collection.collect(depot)
 
 
 def create_token(
@@ -65,7 +101,6 @@ def create_token(
     Raises:
         NotFound: There is no such user, or nothing was ever started on this folder.
     """
-    # Here, because `serve` has no use for them and its process stays as long as the server does.
     from entrepot.depot import credentials, tokens
     from entrepot.server import compose
 

@@ -13,6 +13,7 @@ import socket
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from entrepot.server.settings import (
     text,
     whole,
     words,
+    written,
 )
 
 FILE_NAME = "entrepot.toml"
@@ -196,6 +198,20 @@ SETTINGS: tuple[Setting, ...] = (
         "A version that never got its bytes is purged so long after it failed.",
     ),
     Setting(
+        "policy.refused_lifetime",
+        duration,
+        _TIME,
+        _POLICY.refused_lifetime,
+        "Files whose check failed are kept so long.",
+    ),
+    Setting(
+        "policy.expiry_notice",
+        duration,
+        _TIME,
+        _POLICY.expiry_notice,
+        "An event tells of a version so long before it expires.",
+    ),
+    Setting(
         "policy.idempotency_lifetime",
         duration,
         _TIME,
@@ -333,6 +349,23 @@ def load(
             )
         },
     )
+
+
+def environment(config: Config) -> dict[str, str]:
+    """The variables by which another process on the same folder reads exactly these settings."""
+    found: dict[str, str] = {}
+    for setting in SETTINGS:
+        section, _, key = setting.name.rpartition(".")
+        if setting.name == "shutdown_grace":
+            value: Any = timedelta(seconds=config.shutdown_grace_s)
+        elif section == "policy" or setting.name == "anonymous":
+            value = getattr(config.policy, key)
+        elif section == "limits" and hasattr(config.limits, key):
+            value = getattr(config.limits, key)
+        else:
+            value = getattr(config, key)
+        found[setting.env] = written(value)
+    return found
 
 
 def parse_assignment(assignment: str) -> tuple[str, str]:

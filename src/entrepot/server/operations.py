@@ -40,6 +40,7 @@ class Operations:
         self._probing = asyncio.Lock()
         self._probed_at = float("-inf")
         self._fault: EntrepotError | None = None
+        self._workers = 0
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
@@ -65,13 +66,16 @@ class Operations:
             if loop.time() - self._probed_at > _FRESH_S:
                 try:
                     await in_thread(self._executor, installation.probe, self._depot)
+                    self._workers = await in_thread(self._executor, self._metrics.workers)
                     self._fault = None
                 except EntrepotError as error:
                     self._fault = error
                 self._probed_at = loop.time()
         if self._fault is not None:
             return _json(503, {"ready": False, "code": self._fault.code, "reason": self._fault.message})
-        return _json(200, {"ready": True})
+        # Without a worker requests are still answered, so this is told and not held against the server: its
+        # supervisor starts another one, and what waits is not lost.
+        return _json(200, {"ready": True, "workers": self._workers})
 
 
 def _json(status: int, document: Mapping[str, object]) -> Answer:

@@ -33,7 +33,7 @@ from entrepot.model.errors import Unavailable
 from entrepot.server import datadir, logs
 from entrepot.server.apart import apart
 from entrepot.server.children import ManagedProcess
-from entrepot.server.config import Config
+from entrepot.server.config import Config, environment
 from entrepot.server.lifeline import Lifeline
 
 #: Uploads gain little beyond it and pay in memory: at the peak of a process 1 MiB 109 MiB, this 115, 4 MiB 130.
@@ -56,7 +56,7 @@ def serve(
     Args:
         environ: Where the administrator's first password is looked for.
         announce: Is told the address, and at the first start the password if one had to be made up.
-        job_worker: The command of the process for background work; its standard input is its lifeline.
+        job_worker: Another command for the process for background work; its standard input is its lifeline.
 
     Raises:
         AlreadyRunning: Another server has this data folder.
@@ -104,9 +104,11 @@ def _prepare_metrics(config: Config) -> None:
 
 
 def _jobs(config: Config, command: Sequence[str] | None) -> ManagedProcess | None:
-    if command is None or not config.jobs:
+    if not config.jobs:
         return None
-    return ManagedProcess("worker", command)
+    own = [sys.executable, "-m", "entrepot.server", "worker", "--managed"]
+    # Settings that were given on our command line reach it by its environment, where nobody else reads them.
+    return ManagedProcess("worker", command or own, environ={**os.environ, **environment(config)})
 
 
 def _address(config: Config) -> str:

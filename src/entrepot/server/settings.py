@@ -151,6 +151,15 @@ def read_setting(setting: Setting, given: Any, where: str) -> Any:
         raise Invalid(f"Setting {setting.name} (from {where}) {wrong}. Write {setting.form}.") from None
 
 
+def written(value: Any) -> str:
+    """A value as its reader reads it again."""
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():.6f}s"
+    if isinstance(value, bytes):
+        return value.hex()
+    return shown(value)
+
+
 def shown(value: Any) -> str:
     """A default as the documentation writes it."""
     if value is None:

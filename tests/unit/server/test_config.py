@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from entrepot.model.errors import Invalid
-from entrepot.server.config import SETTINGS, load, parse_assignment
+from entrepot.server.config import SETTINGS, environment, load, parse_assignment
 from entrepot.server.settings import duration, optional, read_setting, shown, size, words
 
 
@@ -104,3 +104,23 @@ def test_times_take_units(text: object, seconds: float) -> None:
 def test_none_is_written_in_words() -> None:
     assert [optional(size)(given) for given in ("none", "Unlimited", "", None, "1")] == [None, None, None, None, 1]
     assert words()(" a, b,,a") == ("a", "b")
+
+
+def test_another_process_reads_exactly_these_settings_from_its_environment(tmp_path: Path) -> None:
+    """Whatever they came from: a worker must not collect by other rules than its server was given."""
+    given = {
+        "port": 1,
+        "public_url": "https://data.example.org",
+        "allowed_hosts": "a,b",
+        "trusted_proxies": "10.0.0.0/8",
+        "secret_key": "ab" * 32,
+        "shutdown_grace": "1500ms",
+        "jobs": "no",
+        "anonymous": "no",
+        "limits.upload_size": "2GiB",
+        "limits.json_body": 5,
+        "policy.collection_grace": "250ms",
+        "policy.trash_retention": "30d",
+    }
+    for config in (load(data=tmp_path), load(given, data=tmp_path)):
+        assert load({}, environment(config)) == config
