@@ -135,8 +135,8 @@ def waiting(conn: Connection, *, before: datetime) -> tuple[int, int, int, int]:
     Contents that were found again since they were condemned, or that something refers to, are counted too: who may
     keep them is asked under their lock only.
     """
-    contents = _WAITING(conn, before=to_micros(before)).one()
-    objects = _WAITING_OBJECTS(conn, before=to_micros(before)).one()
+    contents = _WAITING(conn, before=to_micros(before)).first()
+    objects = _WAITING_OBJECTS(conn, before=to_micros(before)).first()
     return int(contents.n), int(contents.size), int(objects.n), int(objects.size)
 
 
