@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
-from entrepot.catalog.schema import ingest, job, old_slug, relationship, upload, version
+from entrepot.catalog.schema import ingest, old_slug, relationship, upload, version
 from entrepot.model.values import Stage, State
 
 #: Where an attempt fails that is ended in a state.
@@ -33,13 +33,6 @@ def close_slots(conn: Connection, version_n: int, now: datetime) -> None:
     )
 
 
-def cancel_jobs(conn: Connection, version_n: int, now: datetime) -> None:
-    """Waiting work of the version ends at once; running work is asked to."""
-    mine = job.c.version == version_n
-    conn.execute(update(job).where(mine, job.c.state == "ready").values(state="cancelled", ended_at=now, dedupe=None))
-    conn.execute(update(job).where(mine, job.c.state == "running").values(cancel=True))
-
-
 def fail_attempts(conn: Connection, version_n: int, now: datetime, report: Mapping[str, Any]) -> Stage | None:
     """End what was under way to give the version content; one that was ready before is ready again.
 
@@ -57,9 +50,10 @@ def fail_attempts(conn: Connection, version_n: int, now: datetime, report: Mappi
     if stage is None:
         return None
     if row.rev:
-        conn.execute(update(version).where(mine).values(state=State.READY.value))
+        conn.execute(update(version).where(mine).values(state=State.READY.value, updated_at=now))
         return None
-    conn.execute(update(version).where(mine).values(state=State.FAILED.value, stage=stage.value, report=dict(report)))
+    failed = {"state": State.FAILED.value, "stage": stage.value, "report": dict(report), "updated_at": now}
+    conn.execute(update(version).where(mine).values(**failed))
     return stage
 
 
@@ -73,9 +67,14 @@ def entomb_edges(conn: Connection, version_n: int, stone: Mapping[str, Any]) -> 
 
 
 def delete_uploads(conn: Connection, version_n: int, now: datetime) -> None:
-    """Detach the version's uploads; expired at once, so that the sweep removes rows and bytes in the right order."""
+    """Detach the version's uploads; expired at once, so that the sweep removes rows and bytes in the right order.
+
+    Their contents are let go here: what was uploaded is no reason to keep bytes that nobody can ask for any more.
+    """
     conn.execute(
-        update(upload).where(upload.c.version == version_n).values(version=None, state="aborted", expires_at=now)
+        update(upload)
+        .where(upload.c.version == version_n)
+        .values(version=None, state="aborted", content=None, expires_at=now)
     )
 
 

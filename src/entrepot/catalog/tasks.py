@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
 
-from entrepot.catalog.schema import job
+from entrepot.catalog.schema import job, version
 from entrepot.catalog.versions import Sight, member_projects
 from entrepot.model.values import Task, TaskState
 
@@ -65,28 +66,86 @@ def page(
     return [_value(row) for row in conn.execute(query)]
 
 
-def ask_to_stop(conn: Connection, n: int, now: datetime) -> Mapping[str, Any] | None:
-    """A waiting task ends at once; a running one is asked to stop and says so when it has.
+def count_open(conn: Connection, starter: int) -> int:
+    """A person's tasks that wait or run."""
+    query = select(func.count()).where(
+        job.c.starter == starter, job.c.shown, job.c.state.in_([TaskState.READY.value, TaskState.RUNNING.value])
+    )
+    return int(conn.execute(query).scalar_one())
 
-    Answers the payload of one that ended here: what it should have done is the caller's to clear up.
-    """
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A job that ended before it ran: whoever stopped it clears up what it leaves."""
+
+    n: int
+    kind: str
+    payload: Mapping[str, Any]
+
+
+def ask_to_stop(conn: Connection, n: int, now: datetime) -> Stopped | None:
+    """A waiting task ends at once and is answered; a running one is asked to stop and says so when it has."""
+    ended = _stop(conn, job.c.id == n, now)
+    return ended[0] if ended else None
+
+
+def ask_all_to_stop(conn: Connection, version_n: int, now: datetime) -> list[Stopped]:
+    """`ask_to_stop` for everything that works on a version."""
+    return _stop(conn, job.c.version == version_n, now)
+
+
+def _stop(conn: Connection, which: ColumnElement[bool], now: datetime) -> list[Stopped]:
+    cancelled = {"code": "cancelled", "detail": "Somebody asked it to stop."}
     ended = conn.execute(
         update(job)
-        .where(job.c.id == n, job.c.state == TaskState.READY.value)
-        .values(state=TaskState.CANCELLED.value, ended_at=now, dedupe=None)
-        .returning(job.c.payload)
-    ).scalar()
-    if ended is not None:
-        payload: Mapping[str, Any] = ended
-        return payload
-    conn.execute(update(job).where(job.c.id == n, job.c.state == TaskState.RUNNING.value).values(cancel=True))
-    return None
+        .where(which, job.c.state == TaskState.READY.value)
+        .values(state=TaskState.CANCELLED.value, ended_at=now, error=cancelled)
+        .returning(job.c.id, job.c.kind, job.c.payload)
+    ).all()
+    conn.execute(update(job).where(which, job.c.state == TaskState.RUNNING.value).values(cancel=True))
+    return [Stopped(row.id, row.kind, row.payload) for row in ended]
 
 
-def forget(conn: Connection, ended_before: datetime, limit: int) -> int:
-    """Remove tasks that ended long ago."""
-    old = select(job.c.id).where(job.c.ended_at < ended_before).limit(limit).scalar_subquery()
-    return conn.execute(delete(job).where(job.c.id.in_(old))).rowcount
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an event about a job names."""
+
+    uid: UUID
+    kind: str
+    state: str
+    payload: Mapping[str, Any]
+    starter: int | None
+    project: int | None
+    version: int | None
+    dataset: int | None
+
+
+def about(conn: Connection, n: int) -> About | None:
+    """A job that somebody may wait for; None for one that is nobody's task."""
+    query = (
+        select(
+            job.c.uid,
+            job.c.kind,
+            job.c.state,
+            job.c.payload,
+            job.c.starter,
+            job.c.project,
+            job.c.version,
+            version.c.dataset,
+        )
+        .outerjoin_from(job, version, job.c.version == version.c.id)
+        .where(job.c.id == n, job.c.shown)
+    )
+    row = conn.execute(query).first()
+    return None if row is None else About(*row)
+
+
+def forget(conn: Connection, *, ended_before: datetime, hidden_before: datetime, limit: int) -> int:
+    """Remove up to `limit` jobs that ended long ago; how many. Those that were nobody's task may go earlier."""
+    over = or_(job.c.ended_at < ended_before, and_(job.c.ended_at < hidden_before, job.c.shown.is_(False)))
+    latest = max(ended_before, hidden_before)
+    old = select(job.c.id).where(job.c.ended_at < latest, over).order_by(job.c.ended_at).limit(limit)
+    return conn.execute(delete(job).where(job.c.id.in_(old.scalar_subquery()))).rowcount
 
 
 def of_version(conn: Connection, version_n: int, kind: str) -> Task | None:

@@ -7,9 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from entrepot.catalog import events as rows
+from entrepot.catalog import tasks as task_rows
 from entrepot.catalog.connection import Connection
+from entrepot.model import ids
 from entrepot.model.access import Actor
+from entrepot.model.ids import Noun
 from entrepot.model.values import Version
+
+#: Who does what falls due by the clock.
+WORKER = Actor(door="worker")
 
 
 def record(
@@ -74,4 +80,25 @@ def tell(
         before=before,
         after=after,
         detail=detail,
+    )
+
+
+def task_ended(conn: Connection, n: int, at: datetime) -> None:
+    """Write down that a task ended, in the transaction that ends it. Jobs that are nobody's task make no event."""
+    task = task_rows.about(conn, n)
+    if task is None:
+        return
+    rows.append(
+        conn,
+        "task.ended",
+        at=at,
+        actor=task.starter,
+        door=task.payload.get("door") or WORKER.door,
+        node=task.payload.get("node"),
+        token=task.payload.get("token"),
+        project=task.project,
+        dataset=task.dataset,
+        version=task.version,
+        subject=ids.encode(Noun.TASK, task.uid),
+        detail={"kind": task.kind, "state": task.state},
     )

@@ -10,13 +10,13 @@ a later ingest that fails leaves the last ready revision readable.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import ingests as rows
-from entrepot.catalog import projects as project_rows
 from entrepot.catalog import queue
 from entrepot.catalog import tasks as task_rows
 from entrepot.catalog import uploads as upload_rows
@@ -28,16 +28,17 @@ from entrepot.depot import lines, lookup, search
 from entrepot.depot.contents import ContentReader, open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import settle
-from entrepot.depot.events import tell
+from entrepot.depot.events import WORKER, tell
 from entrepot.depot.lookup import Key
 from entrepot.depot.uploads import FINISHED
 from entrepot.depot.versions import again
 from entrepot.model import names
 from entrepot.model.access import Action, Actor
-from entrepot.model.errors import EntrepotError, Invalid, Unsupported
+from entrepot.model.errors import EntrepotError, Invalid, TooLarge, Trashed, Unsupported
 from entrepot.model.values import Kind, Numbering, Stage, State, Task, TaskState, Version
 
 JOB = "ingest"
+QUEUE = "ingest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ def start(depot: Depot, actor: Actor, key: Key) -> Task:
 
     Raises:
         Invalid: Slots are still empty; `errors` names them.
+        TooLarge: The caller has too many tasks that wait or run.
     """
     now = depot.now()
     return depot.catalog.write(lambda conn: start_in(conn, depot, actor, key, now))
@@ -100,13 +102,22 @@ def start_in(conn: Connection, depot: Depot, actor: Actor, key: Key, now: dateti
             "Upload them first.",
             errors=[{"file_name": name, "detail": "not uploaded"} for name in missing],
         )
+    if actor.user is not None and task_rows.count_open(conn, actor.user) >= depot.limits.tasks_per_user:
+        raise TooLarge(f"You have {depot.limits.tasks_per_user} unfinished tasks. Wait for some, or cancel them.")
     n = rows.insert_ingest(conn, uid=depot.new_uid(), version=version.n, at=now)
     task = queue.enqueue(
         conn,
         uid=depot.new_uid(),
-        queue="ingest",
+        queue=QUEUE,
         kind=JOB,
-        payload={"version": version.n, "ingest": n, "door": actor.door, "user": actor.user, "token": actor.token},
+        payload={
+            "version": version.n,
+            "ingest": n,
+            "door": actor.door,
+            "user": actor.user,
+            "token": actor.token,
+            "node": actor.node,
+        },
         now=now,
         starter=actor.user,
         project=version.project,
@@ -119,7 +130,7 @@ def start_in(conn: Connection, depot: Depot, actor: Actor, key: Key, now: dateti
         {"state": State.PROCESSING.value, "stage": None, "report": None, "updated_at": now},
         edited=False,
     )
-    depot.catalog.after_commit(conn, lambda: depot.wake("ingest"))
+    depot.catalog.after_commit(conn, lambda: depot.wake(QUEUE))
     made = task_rows.find(conn, n=task)
     assert made is not None
     return made
@@ -131,20 +142,16 @@ def run(depot: Depot, work: Work) -> None:
         found = version_rows.find(conn, asking=work.payload["user"], n=work.payload["version"])
         slots = upload_rows.of_version(conn, work.payload["version"], "slot")
     if found is None or found.version.trash is not None:
-        work.finish(lambda _conn: {"skipped": "the version is gone"})
+        work.finish(lambda conn: _cancelled(conn, depot, work.payload), state=TaskState.CANCELLED)
         return
     version = found.version
-    readers = [open_content(depot, row.content) for row in slots if row.content is not None]
-    parts = [
-        Part(row.file_name or "", row.content, reader.size, reader)
-        for row, reader in zip(slots, readers, strict=True)
-        if row.content is not None
-    ]
-    try:
+    with ExitStack() as opened:
+        parts: list[Part] = []
+        for row in slots:
+            if row.content is not None:
+                reader = opened.enter_context(open_content(depot, row.content))
+                parts.append(Part(row.file_name or "", row.content, reader.size, reader))
         verdict = _judge(depot, version, parts, work)
-    finally:
-        for reader in readers:
-            reader.close()
     if verdict.accepted:
         work.finish(lambda conn: _publish(conn, depot, work, found, parts, verdict))
     else:
@@ -165,22 +172,19 @@ def _judge(depot: Depot, version: Version, parts: Sequence[Part], work: Work) ->
         return Verdict(False, {"message": str(error), "errors": error.errors})
 
 
-def cancelled(depot: Depot, conn: Connection, payload: Mapping[str, Any]) -> None:
-    """The check was called off before anybody began it."""
-    fail_in(conn, depot, payload, Stage.CONTENT, {"message": "The check was cancelled before it began."})
-
-
 def _actor(payload: Mapping[str, Any]) -> Actor:
-    return Actor(user=payload["user"], token=payload.get("token"), door=payload.get("door") or "worker")
+    door = payload.get("door") or WORKER.door
+    return Actor(user=payload["user"], token=payload.get("token"), node=payload.get("node"), door=door)
 
 
 def _publish(
     conn: Connection, depot: Depot, work: Work, found: Found, parts: Sequence[Part], verdict: Verdict
 ) -> Mapping[str, Any]:
     now, actor = depot.now(), _actor(work.payload)
-    current = _hold(conn, actor, found.version.n)
+    current = lookup.hold_due(conn, found.version.n, asking=actor.user)
     if current is None or current.version.trash is not None or current.version.project_trashed:
-        return {"skipped": "the version is gone"}
+        # Nothing is published; what the job leaves is cleared up as that of any other that fails.
+        raise Trashed("The version was deleted while its content was checked.")
     version = current.version
     values: dict[str, Any] = {
         "state": State.READY.value,
@@ -228,21 +232,17 @@ def _publish(
     return {"version": done.version.uid.hex, "revision": done.version.revision, "item_count": verdict.item_count}
 
 
-def _hold(conn: Connection, actor: Actor, n: int) -> Found | None:
-    """The version, held, with the names of its project before it: it is about to be given a number."""
-    found = version_rows.find(conn, asking=actor.user, n=n)
-    if found is None or not project_rows.hold_names(conn, [found.version.project]):
-        return found
-    version_rows.hold(conn, n)
-    held = version_rows.find(conn, asking=actor.user, n=n)
-    if held is not None:
-        lookup.require_still(found.version, held.version)
-    return held
-
-
 def abandoned(depot: Depot, conn: Connection, payload: Mapping[str, Any], error: Mapping[str, Any]) -> None:
     """The check itself could not be done, or somebody stopped it: the version fails with that as its report."""
+    if error.get("code") == "cancelled":
+        _cancelled(conn, depot, payload)
+        return
     fail_in(conn, depot, payload, Stage.CONTENT, {"message": "The content could not be checked.", "cause": dict(error)})
+
+
+def _cancelled(conn: Connection, depot: Depot, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    report = {"message": "The check of the content was cancelled."}
+    return {**fail_in(conn, depot, payload, Stage.CONTENT, report), "code": "cancelled"}
 
 
 def fail_in(

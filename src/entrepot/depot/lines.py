@@ -11,9 +11,11 @@ from typing import Any
 
 from entrepot.catalog import leaving
 from entrepot.catalog import projects as project_rows
+from entrepot.catalog import tasks as task_rows
 from entrepot.catalog import versions as rows
 from entrepot.catalog.connection import Connection
 from entrepot.depot.context import Depot
+from entrepot.depot.events import task_ended
 from entrepot.model import names
 from entrepot.model.errors import NameTaken, QuotaExceeded
 from entrepot.model.values import Dataset, Numbering, Project, Stage, Version
@@ -132,7 +134,8 @@ def stop_work(conn: Connection, version: int, now: datetime) -> Stage | None:
     which a version failed by this that was never ready.
     """
     leaving.close_slots(conn, version, now)
-    leaving.cancel_jobs(conn, version, now)
+    for ended in task_rows.ask_all_to_stop(conn, version, now):
+        task_ended(conn, ended.n, now)
     return leaving.fail_attempts(conn, version, now, {"message": "It was deleted before its content was checked."})
 
 

@@ -149,6 +149,18 @@ def hold_named(conn: Connection, actor: Actor, key: Key, action: Action) -> Foun
     return again
 
 
+def hold_due(conn: Connection, n: int, *, asking: int | None = None) -> Found | None:
+    """As `hold_named`, for the worker, whom nobody asks for permission; None if it is gone."""
+    found = version_rows.find(conn, asking=asking, n=n)
+    if found is None or not project_rows.hold_names(conn, [found.version.project]):
+        return found
+    version_rows.hold(conn, n)
+    held = version_rows.find(conn, asking=asking, n=n)
+    if held is not None:
+        require_still(found.version, held.version)
+    return held
+
+
 def require_still(before: Version, after: Version) -> None:
     """Start the transaction again when the version was moved between the look and the hold."""
     if before.project != after.project:

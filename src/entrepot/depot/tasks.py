@@ -8,8 +8,9 @@ from entrepot.catalog import projects as project_rows
 from entrepot.catalog import tasks as rows
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
-from entrepot.depot import ingests, lookup, paging
+from entrepot.depot import background, lookup, paging
 from entrepot.depot.context import Depot
+from entrepot.depot.events import task_ended
 from entrepot.model import ids
 from entrepot.model.access import Action, Actor, Standing, may, require
 from entrepot.model.errors import NotFound, WrongState
@@ -109,18 +110,14 @@ def cancel(depot: Depot, actor: Actor, key: UUID | int) -> Task:
             version_rows.hold(conn, task.version)
         if task.state in (TaskState.DONE, TaskState.FAILED):
             raise WrongState(f"Task {ids.encode(Noun.TASK, task.uid)} has ended already: {task.state}.")
-        payload = rows.ask_to_stop(conn, task.n, depot.now())
-        if payload is not None and task.kind == ingests.JOB:
-            # Nobody runs it any more, so nobody else will say that its version came to nothing.
-            ingests.cancelled(depot, conn, payload)
+        now = depot.now()
+        ended = rows.ask_to_stop(conn, task.n, now)
+        if ended is not None:
+            # Nobody runs it any more, so nobody else will say that it came to nothing.
+            background.abandon(conn, depot, ended)
+            task_ended(conn, ended.n, now)
         after = rows.find(conn, n=task.n)
         assert after is not None
         return after
 
     return depot.catalog.write(work)
-
-
-def forget_old(depot: Depot, *, limit: int = 1000) -> int:
-    """Remove tasks that ended longer ago than the policy keeps them. Run by the worker."""
-    before = depot.now() - depot.policy.task_retention
-    return depot.catalog.write(lambda conn: rows.forget(conn, before, limit))

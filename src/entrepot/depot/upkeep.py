@@ -16,13 +16,12 @@ from entrepot.catalog import falling_due, leaving
 from entrepot.catalog import ingests as ingest_rows
 from entrepot.catalog import tasks as task_rows
 from entrepot.catalog import uploads as upload_rows
-from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.falling_due import EXPIRING
 from entrepot.catalog.uploads import UploadRow
-from entrepot.depot import ingests, trash
+from entrepot.depot import lookup, trash
 from entrepot.depot.context import Depot
-from entrepot.depot.events import WORKER, record
+from entrepot.depot.events import WORKER, tell
 from entrepot.depot.uploads import FINISHED
 from entrepot.model.errors import EntrepotError
 from entrepot.model.values import Stage, State, Version
@@ -64,16 +63,7 @@ def _announce(conn: Connection, version: Version, *, now: datetime, notice: time
     if not falling_due.is_expiring(conn, version.n, now, notice):
         # Another worker was quicker.
         return False
-    record(
-        conn,
-        WORKER,
-        EXPIRING,
-        at=now,
-        project=version.project,
-        dataset=version.dataset,
-        version=version.n,
-        detail={"expires_at": version.expires_at.isoformat()},
-    )
+    tell(conn, WORKER, EXPIRING, version, now, detail={"expires_at": version.expires_at.isoformat()})
     return True
 
 
@@ -148,11 +138,15 @@ def _last_byte(version: Version, slots: Iterable[UploadRow]) -> datetime:
 def _fail(
     conn: Connection, depot: Depot, version: Version, slots: Iterable[UploadRow], why: str, now: datetime
 ) -> None:
-    missing = [slot.file_name for slot in slots if slot.state != FINISHED]
+    report = {"message": why, "missing": [slot.file_name for slot in slots if slot.state != FINISHED]}
     leaving.close_slots(conn, version.n, now)
-    attempt = ingest_rows.insert_ingest(conn, uid=depot.new_uid(), version=version.n, at=now)
-    payload = {"version": version.n, "ingest": attempt, "user": None}
-    ingests.fail_in(conn, now, payload, Stage.TRANSFER, {"message": why, "missing": missing})
+    stage = leaving.fail_attempts(conn, version.n, now, report)
+    if stage is not None:
+        # The attempt that there was, for whoever looks at the version's attempts.
+        n = ingest_rows.insert_ingest(conn, uid=depot.new_uid(), version=version.n, at=version.created_at)
+        ended = {"state": State.FAILED.value, "stage": stage.value, "report": report, "ended_at": now}
+        ingest_rows.change(conn, n, ended)
+        tell(conn, WORKER, "version.failed", version, now, detail={"stage": stage.value})
 
 
 def forget_tasks(depot: Depot, *, limit: int = BATCH) -> int:
@@ -170,8 +164,7 @@ def _each(depot: Depot, doing: str, numbers: Iterable[int], act: Callable[[Conne
     """
 
     def work(conn: Connection, n: int) -> bool:
-        version_rows.lock(conn, n)
-        found = version_rows.find(conn, asking=None, n=n)
+        found = lookup.hold_due(conn, n)
         return found is not None and act(conn, found.version)
 
     done = 0

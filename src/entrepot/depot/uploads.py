@@ -53,6 +53,9 @@ _MARK = 64 << 20
 
 OPEN, FINISHED, ABORTED = "open", "finished", "aborted"
 
+#: Expired uploads that the sweep reads at once.
+_SWEEP_PAGE = 200
+
 
 @dataclass(frozen=True, slots=True)
 class NewUpload:
@@ -498,7 +501,8 @@ def _bind(
     conn: Connection, depot: Depot, row: UploadRow, content: int, also: Callable[[Connection, int], Any] | None
 ) -> tuple[UploadRow, Any]:
     now = depot.now()
-    values = {"state": FINISHED, "content": content, "touched_at": now}
+    lifetime = row.expires_at - row.touched_at
+    values = {"state": FINISHED, "content": content, "touched_at": now, "expires_at": now + lifetime}
     if not rows.change(conn, row.n, values, state=OPEN):
         current = rows.find(conn, n=row.n)
         if current is None or current.state == ABORTED:
@@ -547,19 +551,23 @@ def sweep(depot: Depot, *, limit: int = 1000) -> int:
 
     The row goes last: while it exists a crash anywhere is finished by the next sweep.
     """
-    with depot.catalog.read() as conn:
-        over = rows.expired(conn, depot.now(), limit)
-    for row in over:
-        _remove(depot, row)
-    return len(over)
+    removed, after = 0, 0
+    while removed < limit:
+        with depot.catalog.read() as conn:
+            over = rows.expired(conn, depot.now(), min(limit, _SWEEP_PAGE), after=after)
+        if not over:
+            break
+        removed += sum(_remove(depot, row) for row in over)
+        after = over[-1].n
+    return removed
 
 
-def _remove(depot: Depot, row: UploadRow) -> None:
-    if row.state == OPEN and not depot.catalog.write(
-        lambda conn: rows.change(conn, row.n, {"state": ABORTED}, state=OPEN)
-    ):
-        # It was finished at this very moment: what it holds is named, and the next sweep sees it as it is.
-        return
+def _remove(depot: Depot, row: UploadRow) -> bool:
+    now = depot.now()
+    if not depot.catalog.write(lambda conn: rows.abort_expired(conn, row.n, now)):
+        # Somebody went on with it or finished it at this very moment, and with that it has more time.
+        return False
+    # Whoever still writes into it, or is about to place it, fails from here on.
     depot.staging.discard(row.key)
     # Placed and never named, because a crash came between, or because equal bytes were named meanwhile and the upload
     # then pointed at those: nobody but this row knows the object.
@@ -568,6 +576,7 @@ def _remove(depot: Depot, row: UploadRow) -> None:
     if not named:
         depot.store.delete(row.key)
     depot.catalog.write(lambda conn: rows.remove(conn, row.n))
+    return True
 
 
 def room_in(conn: Connection, actor: Actor, project: int, more: int) -> None:
