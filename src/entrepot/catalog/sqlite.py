@@ -92,7 +92,8 @@ _WRITER_PRAGMAS = (
     "foreign_keys=ON",
     f"journal_size_limit={JOURNAL_LIMIT}",
     "cache_size=-16384",
-    "temp_store=MEMORY",
+    # Not temp_store=MEMORY: the journal behind a savepoint is then a list that every statement walks from its beginning
+    # (seen: 5.7 s for 10 000 rows into a table of 50 000, 0.4 s without).
 )
 
 
@@ -258,13 +259,16 @@ class _Writer:
             _TransactionLost: The transaction is gone, with what went wrong as its cause; nothing was changed.
         """
         good = 0
+        # Alone it needs no savepoint: its failure is that of the transaction.
+        shared = len(batch) > 1
         try:
             conn = self._begin()
             dbapi: Any = conn.connection.dbapi_connection
             for job in batch:
                 job.error = None
                 begin_hooks(conn)
-                dbapi.execute("SAVEPOINT job")
+                if shared:
+                    dbapi.execute("SAVEPOINT job")
                 try:
                     job.value = job.context.run(job.work, conn)
                     good += 1
@@ -272,9 +276,11 @@ class _Writer:
                     if not (dbapi.in_transaction and _is_open(conn)):
                         raise
                     job.error = error
-                    dbapi.execute("ROLLBACK TO job")
+                    if shared:
+                        dbapi.execute("ROLLBACK TO job")
                 job.hooks = take_hooks(conn)
-                dbapi.execute("RELEASE job")
+                if shared:
+                    dbapi.execute("RELEASE job")
             if good:
                 conn.commit()
             else:
