@@ -131,7 +131,8 @@ def test_sigterm_ends_everything_that_was_started(tmp_path: Path) -> None:
         started = server.children()
         assert len(started) >= 2
         assert server.terminate() == 0
-        assert [pid for pid in started if is_alive(pid)] == []
+        # One of them, which the interpreter's library adds, ends when it sees that its parent has.
+        wait_until(lambda: not any(is_alive(pid) for pid in started), "all that was started is gone", 5)
 
 
 def test_a_killed_server_leaves_no_process_and_starts_again(tmp_path: Path) -> None:

@@ -633,7 +633,8 @@ class Campaign:
         pause = threading.Event()
         while process.poll() is None and _steps(self.data) < steps and b" at http" not in said.read_bytes():
             pause.wait(0.001)
-        for pid in [*descendants(process.pid), process.pid]:
+        # The parent first: it would end by itself, with an error, if it saw its child die.
+        for pid in [process.pid, *descendants(process.pid)]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, said.read_text()

@@ -6,15 +6,21 @@ start load the database, its migrations and the hashing of passwords, which woul
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
+import signal
+import sys
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from entrepot.model.errors import Unavailable
 
 T = TypeVar("T")
+
+# Of <linux/prctl.h>.
+_SET_PARENT_DEATH_SIGNAL: Final = 1
 
 
 def apart(work: Callable[[], T]) -> T:
@@ -27,11 +33,13 @@ def apart(work: Callable[[], T]) -> T:
     """
     if threading.active_count() > 1:
         return work()
+    parent = os.getpid()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.close(reading)
+            _end_with(parent)
             _answer(work, writing)
             status = os.EX_OK
         except BaseException:
@@ -49,6 +57,17 @@ def apart(work: Callable[[], T]) -> T:
         raise error
     result: T = value
     return result
+
+
+def _end_with(parent: int) -> None:
+    """Have this copy killed when its parent dies: it shares the lock on the data folder, and a server that is started
+    anew a moment later must find it free. Where the system cannot do that, the copy ends by itself soon after.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:
+        # It died in between.
+        os._exit(os.EX_TEMPFAIL)
 
 
 def _answer(work: Callable[[], T], writing: int) -> None:

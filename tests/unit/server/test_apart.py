@@ -46,3 +46,17 @@ def test_with_threads_it_runs_in_place() -> None:
     finally:
         stop.set()
         other.join()
+
+
+def test_the_copy_does_not_outlive_whoever_made_it() -> None:
+    reading, writing = os.pipe()
+    middle = os.fork()
+    if middle == 0:
+        os.close(reading)
+        apart(lambda: os.kill(os.getppid(), signal.SIGKILL) or signal.pause())
+        os._exit(os.EX_OK)
+    os.close(writing)
+    os.waitpid(middle, 0)
+    # The end of the pipe shows that nobody holds its other end any more.
+    with os.fdopen(reading, "rb") as pipe:
+        assert pipe.read() == b""
