@@ -240,7 +240,7 @@ def test_nobody_waits_longer_than_the_server_lives(site: Site, alice: Client) ->
 
 def test_operators_are_told_how_it_is(site: Site, alice: Client) -> None:
     assert site.http.get("/healthz").json() == {"alive": True}
-    assert site.http.get("/readyz").json() == {"ready": True}
+    assert site.http.get("/readyz").json() == {"ready": True, "workers": 0}
     alice.version()
     told = site.http.get("/metrics").text
     assert 'entrepot_http_requests_total{door="native",method="POST",status="201"}' in told
