@@ -13,6 +13,9 @@ from tests.support.client_kills import Child, at_server, attack, attack_pull, wr
 from tests.support.kills import examine
 from tests.support.server import Server, running_server
 
+#: Real kills take minutes on a busy machine; their sample joins the quick tier once it was timed on a quiet one.
+pytestmark = pytest.mark.soak
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

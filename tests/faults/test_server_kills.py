@@ -16,6 +16,9 @@ from entrepot.depot.versions import NewVersion
 from entrepot.server import commands, compose
 from tests.support.kills import Campaign, examine
 
+#: Real kills take minutes on a busy machine; their sample joins the quick tier once it was timed on a quiet one.
+pytestmark = pytest.mark.soak
+
 
 def test_killed_at_its_first_start_and_at_work_it_keeps_what_it_acknowledged(tmp_path: Path) -> None:
     campaign = Campaign(tmp_path / "data", seed=7)
