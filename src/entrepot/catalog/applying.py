@@ -234,6 +234,8 @@ class Application:
         for rename in renames:
             self._claim(rename.source in self._renames or rename.source in self._moves, rename.source)
             if rename.source in self._before:
+                if not rename.target:
+                    self._faults.wrong(rename.source, f"{rename.source!r} is a file; only a folder can become the top.")
                 self._claim(rename.target in arriving, rename.target)
                 arriving.add(rename.target)
                 self._renames[rename.source] = rename.target

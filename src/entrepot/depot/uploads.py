@@ -34,8 +34,10 @@ from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor, Standing, require
 from entrepot.model.digests import Digests, crc32c_base64, sha256_text
 from entrepot.model.errors import (
+    Conflict,
     DigestMismatch,
     Gone,
+    InProgress,
     Invalid,
     LengthMismatch,
     NotFound,
@@ -165,10 +167,31 @@ def _check_length(depot: Depot, length: int | None) -> None:
 def get(depot: Depot, actor: Actor, uid: UUID) -> UploadRow:
     """The upload with the offset that a sender should continue at.
 
+    A sender that reads its own length here takes the upload for complete and commits it. So if a crash came between
+    the last byte and its naming, it is finished now; bytes that turn out to be wrong start again at 0.
+
     Raises:
-        NotFound: There is none, it is somebody else's, or it was aborted.
-        Gone: It expired.
+        NotFound: There is none, or it is somebody else's.
+        Gone: It expired or was ended.
+        InProgress: All bytes are here, and somebody is checking and naming them at this moment.
     """
+    row = _look(depot, actor, uid)
+    if row.state == FINISHED or row.received != row.length:
+        return row
+    try:
+        return settle(depot, row)[0]
+    except DigestMismatch:
+        return replace(row, received=0, durable=0)
+    except WrongState:
+        raise
+    except Conflict as error:
+        raise InProgress(
+            f"All bytes of upload {ids.encode(Noun.UPLOAD, uid)} are here and are being checked. Ask again.",
+            details={"retry_after_s": 1},
+        ) from error
+
+
+def _look(depot: Depot, actor: Actor, uid: UUID) -> UploadRow:
     with depot.catalog.read() as conn:
         row = _own(conn, actor, uid)
     _alive(depot, row)
@@ -219,7 +242,7 @@ def declare_length(depot: Depot, actor: Actor, uid: UUID, length: int) -> Upload
         LengthMismatch: Another length was told before, or more bytes are here already.
     """
     _check_length(depot, length)
-    row = get(depot, actor, uid)
+    row = _look(depot, actor, uid)
 
     def work(conn: Connection) -> UploadRow:
         rows.hold(conn, row.n)

@@ -29,7 +29,7 @@ dialect needs it, leaves) to statuses; the SDK turns a problem document back int
     │   ├── Trashed          deleted; reinstate it first
     │   ├── WrongState       an upload, ingest or task is past that step
     │   ├── KindMismatch     files, tables and records do not mix here
-    │   ├── InProgress       the same request is being carried out; repeat it in a moment
+    │   ├── InProgress       this is being carried out already; repeat it in a moment
     │   ├── AlreadyRunning   a second server on the same data folder
     │   ├── SourceChanged    a local file did not hold still while it was read
     │   └── PreconditionFailed  If-Match and friends
@@ -231,7 +231,7 @@ class KindMismatch(Conflict):
 
 
 class InProgress(Conflict):
-    """The same request, by its idempotency key, is being carried out. `details["retry_after_s"]` says when to ask."""
+    """What was asked for is being carried out for somebody else. `details["retry_after_s"]` says when to ask again."""
 
     code = "in_progress"
     retryable = True

@@ -159,6 +159,15 @@ def test_no_path_is_a_file_and_a_folder(histories: Histories) -> None:
     h.commit(v, Put("a-", one), Put("a0", one), Put("f.txt", one))
 
 
+def test_a_file_cannot_become_the_top_folder(histories: Histories) -> None:
+    """Only what is below a folder can move to the top, whatever a rename says of being for folders."""
+    h, v = histories, histories.version()
+    h.put(v, a="1", d__x="1")
+    assert isinstance(fails(h, v, Rename("a", "", recursive=True)), Invalid)
+    h.commit(v, Rename("d", "", recursive=True))
+    assert h.texts(v, h.newest(v)) == {"a": "1", "x": "1"}
+
+
 def test_two_changes_cannot_claim_one_path(histories: Histories) -> None:
     h, v = histories, histories.version()
     h.put(v, a="1", b="1", d__x="1")

@@ -13,6 +13,7 @@ from entrepot.model.errors import (
     Conflict,
     DigestMismatch,
     Gone,
+    InProgress,
     Invalid,
     LengthMismatch,
     NotFound,
@@ -55,6 +56,37 @@ def test_a_finished_upload_is_at_its_end(house: House) -> None:
     receiver.finish()
     assert uploads.get(house.depot, ann, row.uid).received == len(DATA)
     assert [one.received for one in uploads.list_uploads(house.depot, ann).rows] == [len(DATA)]
+
+
+def test_an_upload_that_died_before_it_was_named_is_named_when_asked_for(house: House) -> None:
+    """Its sender reads that all bytes are here and commits it, as any client of restartable uploads would."""
+    ann = house.user("ann")
+    made = house.version(ann)
+    row = begin(house, ann, length=len(DATA), sha256=house.sha256(DATA))
+    assert send(house, ann, row, 0, DATA) == len(DATA)
+    assert uploads.get(house.depot, ann, row.uid).state == "finished"
+    entries.commit(house.depot, ann, made.n, [entries.Add("a", uploads.get(house.depot, ann, row.uid).uid)])
+    assert house.tree(ann, made.n) == {"a": DATA}
+
+
+def test_an_upload_of_other_bytes_that_died_before_it_was_compared_starts_again(house: House) -> None:
+    ann = house.user("ann")
+    row = begin(house, ann, length=len(DATA), sha256=house.sha256(DATA))
+    send(house, ann, row, 0, DATA[::-1])
+    again = uploads.get(house.depot, ann, row.uid)
+    assert (again.state, again.received) == ("open", 0)
+    assert send(house, ann, row, 0, DATA) == len(DATA)
+    assert uploads.get(house.depot, ann, row.uid).state == "finished"
+
+
+def test_an_upload_that_is_just_being_named_says_so(house: House) -> None:
+    ann = house.user("ann")
+    row = begin(house, ann, length=len(DATA))
+    with uploads.receive(house.depot, ann, row.uid, 0) as receiver:
+        receiver.write(DATA)
+        with pytest.raises(InProgress):
+            uploads.get(house.depot, ann, row.uid)
+    assert uploads.get(house.depot, ann, row.uid).state == "finished"
 
 
 def test_a_wrong_offset_names_the_right_one(house: House) -> None:
