@@ -6,8 +6,15 @@ import os
 import tomllib
 from pathlib import Path
 
+import duckdb
 import fsspec
 import pandas
+import polars
+import pyarrow
+import pyarrow.compute
+import pyarrow.dataset
+import pyarrow.fs
+import pyarrow.parquet
 import pytest
 
 from entrepot.client.client import Client
@@ -49,6 +56,46 @@ def test_pandas_is_told_the_server(server: Running, dataset: str) -> None:
     options = {"url": server.url, "token": server.token}
     frame = pandas.read_csv(f"entrepot://{dataset}/penguins.csv", storage_options=options)
     assert len(frame) == 2
+
+
+def test_polars_reads_what_fsspec_opens(server: Running, dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It knows only its own schemes by name, and takes an open file for every other."""
+    monkeypatch.setenv("ENTREPOT_URL", server.url)
+    monkeypatch.setenv("ENTREPOT_TOKEN", server.token)
+    with fsspec.open(f"entrepot://{dataset}@1.1/penguins.csv") as opened:
+        frame = polars.read_csv(opened)
+    assert frame.filter(polars.col("mass") > 4000)["species"].to_list() == ["Gentoo"]
+
+
+def test_duckdb_asks_for_an_address(filesystem: EntrepotFileSystem, dataset: str) -> None:
+    with duckdb.connect() as database:
+        database.register_filesystem(filesystem)
+        found = database.sql(f"SELECT species, mass FROM 'entrepot://{dataset}@1.1/penguins.csv' WHERE mass > 4000")
+        assert found.fetchall() == [("Gentoo", 5000)]
+        both = database.sql(f"SELECT count(*) FROM read_csv('entrepot://{dataset}/raw/*.csv', header = false)")
+        assert both.fetchall() == [(1,)]
+
+
+def test_pyarrow_and_polars_scan_columns(
+    client: Client, filesystem: EntrepotFileSystem, project: str, tmp_path: Path
+) -> None:
+    """Parquet is read by ranges: a footer, then the columns asked for."""
+    folder = tmp_path / "parquet"
+    folder.mkdir()
+    for part in range(3):
+        numbers = range(part * 1000, part * 1000 + 1000)
+        table = pyarrow.table({"n": numbers, "text": [f"row {n}" for n in numbers]})
+        pyarrow.parquet.write_table(table, folder / f"part-{part}.parquet", row_group_size=100)
+    client.data.push(folder, f"{project}/columns")
+    address = f"{project}/columns@1.1"
+    handler = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(filesystem))
+    whole = pyarrow.parquet.read_table(f"{address}/part-1.parquet", filesystem=handler, columns=["n"])
+    assert whole["n"].to_pylist() == list(range(1000, 2000))
+    scanned = pyarrow.dataset.dataset(address, filesystem=handler, format="parquet")
+    assert scanned.count_rows() == 3000
+    assert scanned.to_table(filter=pyarrow.compute.field("n") == 2345)["text"].to_pylist() == ["row 2345"]
+    lazy = polars.scan_pyarrow_dataset(scanned).filter(polars.col("n") >= 2998)
+    assert lazy.collect()["text"].to_list() == ["row 2998", "row 2999"]
 
 
 def test_folders_are_listed_from_projects_down(filesystem: EntrepotFileSystem, dataset: str) -> None:
