@@ -23,7 +23,6 @@ from typing import Any, Self
 from uuid import UUID
 
 from entrepot.catalog import contents as content_rows
-from entrepot.catalog import projects as project_rows
 from entrepot.catalog import uploads as rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.uploads import UploadRow as UploadRow
@@ -600,10 +599,3 @@ def _remove(depot: Depot, row: UploadRow) -> bool:
         depot.store.delete(row.key)
     depot.catalog.write(lambda conn: rows.remove(conn, row.n))
     return True
-
-
-def room_in(conn: Connection, actor: Actor, project: int, more: int) -> None:
-    """Refuse early what a commit would refuse later."""
-    found = project_rows.find(conn, user=actor.user, n=project)
-    if found is not None:
-        lines.room_for(conn, found[0], more)
