@@ -15,7 +15,7 @@ An upload belongs to the user who began it. What it becomes is named in `purpose
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -29,9 +29,15 @@ from entrepot.catalog.uploads import UploadRow as UploadRow
 from entrepot.depot import lines, lookup, paging
 from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
+from entrepot.depot.finishing import ABORTED as ABORTED
+from entrepot.depot.finishing import FINISHED as FINISHED
+from entrepot.depot.finishing import OPEN as OPEN
+from entrepot.depot.finishing import blocks_of as blocks_of
+from entrepot.depot.finishing import settle as settle
+from entrepot.depot.finishing import settle_stage, with_offset
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor, Standing, require
-from entrepot.model.digests import Digests, crc32c_base64, sha256_text
+from entrepot.model.digests import Digests
 from entrepot.model.errors import (
     Conflict,
     DigestMismatch,
@@ -47,12 +53,9 @@ from entrepot.model.errors import (
 from entrepot.model.ids import Noun
 from entrepot.model.values import Page
 from entrepot.store.base import Block, Stage, boot_id
-from entrepot.store.hashing import Hasher
 
 #: A true sync, and the offset it reached written down, this often while bytes arrive.
 _MARK = 64 << 20
-
-OPEN, FINISHED, ABORTED = "open", "finished", "aborted"
 
 #: Expired uploads that the sweep reads at once.
 _SWEEP_PAGE = 200
@@ -194,7 +197,7 @@ def _look(depot: Depot, actor: Actor, uid: UUID) -> UploadRow:
     with depot.catalog.read() as conn:
         row = _own(conn, actor, uid)
     _alive(depot, row)
-    return _with_offset(depot, row)
+    return with_offset(depot, row)
 
 
 def _own(conn: Connection, actor: Actor, uid: UUID) -> UploadRow:
@@ -213,16 +216,6 @@ def _alive(depot: Depot, row: UploadRow) -> None:
         raise Gone(f"Upload {name} expired at {row.expires_at.isoformat()}. Begin another.")
 
 
-def _with_offset(depot: Depot, row: UploadRow) -> UploadRow:
-    if row.state == FINISHED:
-        return replace(row, received=row.content_size or 0)
-    staged = depot.staging.stat(row.key, durable=row.durable, boot_id=row.boot_id)
-    if staged is None:
-        # Placed but not yet named, or never written: what the store has is what was received.
-        staged = depot.store.stat(row.key) or 0
-    return replace(row, received=staged)
-
-
 def list_uploads(depot: Depot, actor: Actor, *, cursor: str | None = None, limit: int = 100) -> Page[UploadRow]:
     """The caller's unfinished and uncommitted uploads, newest first."""
     user = lookup.person(actor)
@@ -231,7 +224,7 @@ def list_uploads(depot: Depot, actor: Actor, *, cursor: str | None = None, limit
     with depot.catalog.read() as conn:
         found = rows.of_owner(conn, user, before=None if seen is None else seen[0], limit=size + 1)
     page = paging.page(found, size, question, lambda row: (row.n,))
-    return Page(tuple(_with_offset(depot, row) for row in page.rows), page.cursor)
+    return Page(tuple(with_offset(depot, row) for row in page.rows), page.cursor)
 
 
 def declare_length(depot: Depot, actor: Actor, uid: UUID, length: int) -> UploadRow:
@@ -340,7 +333,7 @@ class Receiver:
     def finish(self, also: Callable[[Connection, int], Any] | None = None) -> tuple[UploadRow, Any]:
         """Check, place and name what was received; see `finish`. The receiver is closed afterwards either way."""
         try:
-            return _settle(self._depot, self._row, self._stage, also)
+            return settle_stage(self._depot, self._row, self._stage, also)
         finally:
             self._closed = True
             self._stage.release()
@@ -412,128 +405,6 @@ def finish(
         row = _own(conn, actor, uid)
     _alive(depot, row)
     return settle(depot, row, also)
-
-
-def settle(depot: Depot, row: UploadRow, also: Callable[[Connection, int], Any] | None = None) -> tuple[UploadRow, Any]:
-    """`finish` for a row the caller already has a right to."""
-    if row.state == FINISHED:
-        return _with_offset(depot, row), _only_also(depot, row, also)
-    try:
-        stage = depot.staging.resume(row.key, durable=row.durable, boot_id=row.boot_id)
-    except NotFound:
-        size = depot.store.stat(row.key)
-        if size is None:
-            stage = depot.staging.create(row.key)
-        else:
-            # A crash fell between placing and naming: the object is whole, and reading it tells its digests.
-            digests = _read_digests(depot, row.key)
-            _compare(depot, row, digests)
-            return _name(depot, row, digests, also)
-    try:
-        return _settle(depot, row, stage, also)
-    finally:
-        stage.release()
-
-
-def _only_also(depot: Depot, row: UploadRow, also: Callable[[Connection, int], Any] | None) -> Any:
-    if also is None or row.content is None:
-        return None
-    content = row.content
-    return depot.catalog.write(lambda conn: also(conn, content))
-
-
-def _settle(
-    depot: Depot, row: UploadRow, stage: Stage, also: Callable[[Connection, int], Any] | None
-) -> tuple[UploadRow, Any]:
-    if row.length is not None and stage.size != row.length:
-        raise LengthMismatch(
-            f"The upload has {stage.size} of {row.length} announced bytes. Send the rest from {stage.size}.",
-            details={"offset": stage.size, "length": row.length},
-        )
-    digests = stage.digests()
-    try:
-        _compare(depot, row, digests)
-    except DigestMismatch:
-        stage.discard()
-        raise
-    known = _name_known(depot, row, digests, also)
-    if known is not None:
-        stage.discard()
-        return known
-    stage.place()
-    return _name(depot, row, digests, also)
-
-
-def _compare(depot: Depot, row: UploadRow, digests: Digests) -> None:
-    if row.length is not None and digests.size != row.length:
-        raise LengthMismatch(f"The upload has {digests.size} bytes; {row.length} were announced.")
-    wrong = []
-    if row.sha256 is not None and row.sha256 != digests.sha256:
-        wrong.append(f"SHA-256 {sha256_text(row.sha256)} was announced, the bytes have {digests.sha256_text}")
-    if row.crc32c is not None and row.crc32c != digests.crc32c:
-        wrong.append(f"CRC-32C {crc32c_base64(row.crc32c)} was announced, the bytes have {digests.crc32c_base64}")
-    if wrong:
-        depot.catalog.write(lambda conn: rows.change(conn, row.n, {"received": 0, "durable": 0}, state=OPEN))
-        raise DigestMismatch(f"{'; '.join(wrong)}. The bytes were thrown away; send them again.")
-
-
-def _read_digests(depot: Depot, key: str) -> Digests:
-    hasher = Hasher()
-    with depot.store.open(key) as reader:
-        for block in blocks_of(reader.read_at, 0, reader.size):
-            hasher.update(block)
-    return hasher.digests()
-
-
-def blocks_of(read_at: Callable[[int, int], bytes], start: int, end: int, size: int = 1 << 20) -> Iterator[bytes]:
-    """The bytes [start, end) in blocks of at most `size`."""
-    while start < end:
-        block = read_at(start, min(size, end - start))
-        yield block
-        start += len(block)
-
-
-def _name_known(
-    depot: Depot, row: UploadRow, digests: Digests, also: Callable[[Connection, int], Any] | None
-) -> tuple[UploadRow, Any] | None:
-    """Point the upload at content that is here already, or answer None. Whoever holds the bytes may have that."""
-
-    def work(conn: Connection) -> tuple[UploadRow, Any] | None:
-        hits = content_rows.dedupe_hit(conn, [digests.sha256], at=depot.now())
-        content = hits.get(digests.sha256)
-        return None if content is None else _bind(conn, depot, row, content, also)
-
-    with depot.catalog.read() as conn:
-        if content_rows.find(conn, digests.sha256) is None:
-            return None
-    return depot.catalog.write(work)
-
-
-def _name(
-    depot: Depot, row: UploadRow, digests: Digests, also: Callable[[Connection, int], Any] | None
-) -> tuple[UploadRow, Any]:
-    def work(conn: Connection) -> tuple[UploadRow, Any]:
-        content = content_rows.insert_placed(conn, digests, store=depot.store.name, key=row.key, at=depot.now())
-        return _bind(conn, depot, row, content, also)
-
-    return depot.catalog.write(work)
-
-
-def _bind(
-    conn: Connection, depot: Depot, row: UploadRow, content: int, also: Callable[[Connection, int], Any] | None
-) -> tuple[UploadRow, Any]:
-    now = depot.now()
-    lifetime = row.expires_at - row.touched_at
-    values = {"state": FINISHED, "content": content, "touched_at": now, "expires_at": now + lifetime}
-    if not rows.change(conn, row.n, values, state=OPEN):
-        current = rows.find(conn, n=row.n)
-        if current is None or current.state == ABORTED:
-            raise Gone(f"Upload {ids.encode(Noun.UPLOAD, row.uid)} was ended meanwhile.")
-        content = current.content if current.content is not None else content
-    done = also(conn, content) if also is not None else None
-    fresh = rows.find(conn, n=row.n)
-    assert fresh is not None
-    return replace(fresh, received=fresh.content_size or 0), done
 
 
 def abort(depot: Depot, actor: Actor, uid: UUID) -> None:
