@@ -1,0 +1,424 @@
+"""Every use case with data, the line of the table of roles it falls under, and how to do it to something.
+
+What should happen is derived from the table in `tests.support.matrix`, not from the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from entrepot.depot import (
+    browse,
+    collection,
+    copies,
+    entries,
+    exports,
+    history,
+    ingests,
+    objects,
+    projects,
+    putting,
+    relationships,
+    resolving,
+    slots,
+    tasks,
+    trash,
+    uploads,
+    versions,
+)
+from entrepot.depot.entries import Describe, Remove
+from entrepot.depot.projects import ProjectChanges
+from entrepot.depot.putting import NewFile
+from entrepot.depot.relationships import NewRelationship
+from entrepot.depot.slots import NewSlot
+from entrepot.depot.uploads import NewUpload
+from entrepot.depot.versions import NewVersion, VersionChanges
+from entrepot.model import ids
+from entrepot.model.access import Actor
+from entrepot.model.errors import EntrepotError, Forbidden, Hidden, Invalid, NotFound, Unauthenticated
+from entrepot.model.ids import Noun
+from entrepot.model.references import parse_reference
+from entrepot.model.values import Kind, Role, Version, Visibility
+from tests.support.matrix import (
+    CONTENT,
+    COPY_INSIDE,
+    EDIT,
+    MEMBER,
+    RECORD,
+    A,
+    Cast,
+    Row,
+    Verdict_,
+    W,
+    allowed,
+    edge,
+    folder,
+    frozen,
+    full_table,
+    in_trash,
+    is_staff,
+    project_in_trash,
+    role_of,
+    running,
+    table,
+    verdict,
+    visible,
+    whole_project,
+)
+
+Judge: TypeAlias = Callable[[str, str, Visibility], Verdict_]
+
+
+# What is done
+
+
+@dataclass(frozen=True)
+class Case:
+    """A use case, the line of the table it falls under, and what it is done to.
+
+    Args:
+        act: Does it. Gets the cast, the actor and what `subject` made.
+        row: The line; or a judge of its own, where more than one line counts.
+        subject: Makes what it is done to, at a visibility.
+        keeps: Doing it leaves the subject fit for the next.
+    """
+
+    act: Callable[[Cast, Actor, Any], Any]
+    row: Row | Judge
+    subject: Callable[[Cast, Visibility], Any] = Cast.version
+    keeps: bool = False
+
+    def expected(self, who: str, how: str, visibility: Visibility) -> Verdict_:
+        if isinstance(self.row, Row):
+            return verdict(self.row, who, how, visibility)
+        return self.row(who, how, visibility)
+
+
+def both(one: Row, other: Row) -> Judge:
+    """Both lines must allow it."""
+    return lambda who, how, seen: verdict(one, who, how, seen) or verdict(other, who, how, seen)
+
+
+def of_project(row: Row) -> Judge:
+    """A project is never public, whatever lies in it."""
+    return lambda who, how, _seen: verdict(row, who, how, None)
+
+
+def creating(who: str, how: str, _seen: Visibility) -> Verdict_:
+    return verdict(W, who, how, None)
+
+
+def anybody(writes: bool) -> Judge:
+    """Whoever is logged in, with a token that writes if it is about writing."""
+
+    def judge(who: str, how: str, _seen: Visibility) -> Verdict_:
+        if who == "anonymous":
+            return Unauthenticated
+        return Forbidden if writes and how == "read" else None
+
+    return judge
+
+
+def as_invalid(row: Row) -> Judge:
+    """Of many at once the refusal says which, not why: the request as a whole is wrong."""
+    return lambda who, how, seen: None if allowed(row, who, how, seen) else Invalid
+
+
+def as_missing(row: Row) -> Judge:
+    """A look-up by a name: hidden is missing, class and all."""
+    return lambda who, how, seen: None if allowed(row, who, how, seen) else NotFound
+
+
+def staff_alone(who: str, how: str, _seen: Visibility) -> Verdict_:
+    if is_staff(who, how):
+        return None
+    return Unauthenticated if who == "anonymous" else Forbidden
+
+
+def task_seen(who: str, how: str, _seen: Visibility) -> Verdict_:
+    return None if allowed(MEMBER, who, how, None) else NotFound
+
+
+def task_cancelled(who: str, how: str, _seen: Visibility) -> Verdict_:
+    if not allowed(MEMBER, who, how, None):
+        return NotFound
+    return None if allowed(W, who, how, None) else Forbidden
+
+
+def made_project(who: str, how: str, _seen: Visibility) -> Verdict_:
+    """In the team `lab`. The team is known to its members; a token limited to projects knows none."""
+    if who == "anonymous":
+        return Unauthenticated
+    if is_staff(who, how):
+        return None
+    if role_of(who, how) is Role.NONE:
+        return Hidden
+    return None if role_of(who, how) >= Role.WRITE and how != "read" else Forbidden
+
+
+def copied_away(row: Row) -> Judge:
+    """To the actor's own project, in which everybody may write: what counts is the content of the source."""
+
+    def judge(who: str, how: str, seen: Visibility) -> Verdict_:
+        if who == "anonymous":
+            return Hidden  # they own no project, and any other is hidden
+        return verdict(row, who, how, seen) or (Forbidden if how == "read" else None)
+
+    return judge
+
+
+def from_ones_own(row: Row) -> Judge:
+    """Into or from a version of one's own, which everybody may change: what counts is the other one."""
+
+    def judge(who: str, how: str, seen: Visibility) -> Verdict_:
+        if who == "anonymous":
+            return Hidden
+        return Forbidden if how == "read" else verdict(row, who, how, seen)
+
+    return judge
+
+
+def edge_seen(row: Row, *, seen_as: type[EntrepotError]) -> Judge:
+    """To whom the source is hidden there is no edge."""
+
+    def judge(who: str, how: str, seen: Visibility) -> Verdict_:
+        if not visible(who, how, seen):
+            return seen_as
+        return verdict(row, who, how, seen)
+
+    return judge
+
+
+def of_version_in_project(who: str, how: str, seen: Visibility) -> Verdict_:
+    """The log of a version: its record must be visible, and its project is for members."""
+    return verdict(RECORD, who, how, seen) or verdict(MEMBER, who, how, None)
+
+
+def sources_own(cast: Cast, actor: Actor) -> int:
+    return cast.mine(actor).n if actor.user is not None else 1
+
+
+def put_whole(cast: Cast, actor: Actor, v: Version) -> None:
+    putting_it = putting.put_file(cast.depot, actor, v.n, NewFile(cast.fresh("put").replace(" ", "-")))
+    putting_it.write(b"put")
+    putting_it.finish()
+
+
+def finish_upload(cast: Cast, actor: Actor) -> None:
+    row = uploads.begin(cast.depot, actor, NewUpload(length=1))
+    with uploads.receive(cast.depot, actor, row.uid, 0) as receiver:
+        receiver.write(b"1")
+    uploads.finish(cast.depot, actor, row.uid)
+
+
+def put_upload(cast: Cast, actor: Actor) -> None:
+    putting_it = putting.put_upload(cast.depot, actor, NewUpload(length=1))
+    putting_it.write(b"1")
+    putting_it.finish()
+
+
+def fill_slot(cast: Cast, actor: Actor, it: tuple[Version, slots.Slot]) -> None:
+    filling = slots.fill(cast.depot, actor, it[1].uid)
+    filling.write(b"1\n")
+    filling.finish()
+
+
+def drop(pages: Any) -> None:
+    """Read what a use case streams."""
+    for _ in pages:
+        pass
+
+
+CASES: Mapping[str, Case] = {
+    # reading records
+    "versions.get": Case(lambda c, a, v: versions.get(c.depot, a, v.uid), RECORD, keeps=True),
+    "versions.resolve": Case(
+        lambda c, a, v: versions.resolve(c.depot, a, parse_reference(f"birds/{v.slug}")), as_missing(RECORD), keeps=True
+    ),
+    "resolving.resolve": Case(
+        lambda c, a, v: resolving.resolve(c.depot, a, ids.encode(Noun.VERSION, v.uid)), as_missing(RECORD), keeps=True
+    ),
+    "resolving.resolve of an entry": Case(
+        lambda c, a, v: resolving.resolve(c.depot, a, f"flow:{v.n}-0"), as_missing(CONTENT), keeps=True
+    ),
+    "browse.get_dataset": Case(
+        lambda c, a, v: browse.get_dataset(c.depot, a, v.dataset_uid), as_missing(RECORD), keeps=True
+    ),
+    "history.version_events": Case(
+        lambda c, a, v: history.version_events(c.depot, a, v.n), of_version_in_project, keeps=True
+    ),
+    "relationships.list_relationships": Case(
+        lambda c, a, v: relationships.list_relationships(c.depot, a, v.n), RECORD, keeps=True
+    ),
+    "relationships.graph": Case(lambda c, a, v: relationships.graph(c.depot, a, v.n), RECORD, keeps=True),
+    # reading content
+    "entries.list_entries": Case(lambda c, a, v: entries.list_entries(c.depot, a, v.n), CONTENT, keeps=True),
+    "entries.list_folder": Case(lambda c, a, v: entries.list_folder(c.depot, a, v.n), CONTENT, keeps=True),
+    "entries.get": Case(lambda c, a, v: entries.get(c.depot, a, v.n, "a.txt"), CONTENT, keeps=True),
+    "entries.open_entry": Case(
+        lambda c, a, v: entries.open_entry(c.depot, a, v.n, "a.txt").reader.close(), CONTENT, keeps=True
+    ),
+    "entries.iterate": Case(lambda c, a, v: drop(entries.iterate(c.depot, a, v.n)[2]), CONTENT, keeps=True),
+    "entries.revision": Case(lambda c, a, v: entries.revision(c.depot, a, v.n, 1), CONTENT, keeps=True),
+    "entries.diff": Case(lambda c, a, v: drop(entries.diff(c.depot, a, (v.n, 0), (v.n, 1))), CONTENT, keeps=True),
+    "history.revisions": Case(lambda c, a, v: history.revisions(c.depot, a, v.n), CONTENT, keeps=True),
+    "history.diff_page": Case(lambda c, a, v: history.diff_page(c.depot, a, (v.n, 0), (v.n, 1)), CONTENT, keeps=True),
+    "history.ingests_of": Case(lambda c, a, v: history.ingests_of(c.depot, a, v.n), CONTENT, keeps=True),
+    "exports.export": Case(lambda c, a, v: drop(exports.export(c.depot, a, v.n).read()), CONTENT, keeps=True),
+    "objects.sign_entry": Case(lambda c, a, v: objects.sign_entry(c.depot, a, v.n, "a.txt"), CONTENT, keeps=True),
+    "objects.sign_export": Case(lambda c, a, v: objects.sign_export(c.depot, a, v.n), CONTENT, keeps=True),
+    # making and editing
+    "versions.create": Case(
+        lambda c, a, _: versions.create(c.depot, a, c.project.n, NewVersion(c.fresh("new"))), creating, keeps=True
+    ),
+    "slots.create": Case(
+        lambda c, a, _: slots.create(
+            c.depot, a, c.project.n, NewVersion(c.fresh("new"), kind=Kind.TABLE), [NewSlot("a.csv")]
+        ),
+        creating,
+        keeps=True,
+    ),
+    "versions.update": Case(
+        lambda c, a, v: versions.update(c.depot, a, v.n, VersionChanges(description=c.fresh("text"))), EDIT, keeps=True
+    ),
+    "versions.update of the name": Case(
+        lambda c, a, v: versions.update(c.depot, a, v.n, VersionChanges(name=c.fresh("renamed"))), EDIT, keeps=True
+    ),
+    "versions.update to a new folder": Case(
+        lambda c, a, v: versions.update(c.depot, a, v.n, VersionChanges(collection=c.fresh("new folder"))),
+        both(EDIT, W),
+        keeps=True,
+    ),
+    "versions.set_slug": Case(
+        lambda c, a, v: versions.set_slug(c.depot, a, v.n, c.fresh("slug").replace(" ", "-")), EDIT, keeps=True
+    ),
+    "versions.freeze": Case(lambda c, a, v: versions.freeze(c.depot, a, v.n), W),
+    "versions.unfreeze": Case(lambda c, a, v: versions.unfreeze(c.depot, a, v.n), A, frozen),
+    "versions.accept": Case(lambda c, a, v: versions.accept(c.depot, a, v.n), W),
+    "entries.commit": Case(
+        lambda c, a, v: entries.commit(c.depot, a, v.n, [Describe("a.txt", c.fresh("text"))]), EDIT, keeps=True
+    ),
+    "entries.commit of a removal": Case(lambda c, a, v: entries.commit(c.depot, a, v.n, [Remove("a.txt")]), EDIT),
+    "entries.restore": Case(lambda c, a, v: entries.restore(c.depot, a, v.n, 1), EDIT, keeps=True),
+    "entries.clear": Case(lambda c, a, v: entries.clear(c.depot, a, v.n), EDIT, keeps=True),
+    "putting.put_file": Case(put_whole, EDIT, keeps=True),
+    "slots.list_slots": Case(lambda c, a, it: slots.list_slots(c.depot, a, it[0].n), EDIT, table, keeps=True),
+    "slots.renew": Case(lambda c, a, it: slots.renew(c.depot, a, it[0].n), EDIT, table, keeps=True),
+    "slots.fill": Case(fill_slot, EDIT, table),
+    "ingests.start": Case(lambda c, a, it: ingests.start(c.depot, a, it[0].n), EDIT, full_table),
+    # copying and merging
+    "copies.copy": Case(lambda c, a, v: copies.copy(c.depot, a, v.n), COPY_INSIDE, keeps=True),
+    "copies.copy away": Case(
+        lambda c, a, v: copies.copy(
+            c.depot, a, v.n, project=c.elsewhere.n if a.is_anonymous else c.house_of(a).n, name=c.fresh("copy")
+        ),
+        copied_away(CONTENT),
+        keeps=True,
+    ),
+    "copies.merge into": Case(
+        lambda c, a, v: copies.merge(c.depot, a, v.n, c.target.n), both(EDIT, MEMBER), keeps=True
+    ),
+    "copies.merge from": Case(
+        lambda c, a, v: copies.merge(c.depot, a, sources_own(c, a), v.n),
+        from_ones_own(MEMBER),
+        keeps=True,
+    ),
+    "copies.merge away": Case(
+        lambda c, a, v: copies.merge(c.depot, a, sources_own(c, a), v.n, delete=True),
+        from_ones_own(EDIT),
+    ),
+    # leaving and coming back
+    "trash.trash": Case(lambda c, a, v: trash.trash(c.depot, a, v.n), W),
+    "trash.trash_many": Case(lambda c, a, v: trash.trash_many(c.depot, a, [v.n], reason="x"), as_invalid(W)),
+    "trash.reinstate": Case(lambda c, a, v: trash.reinstate(c.depot, a, v.n), W, in_trash),
+    "trash.reinstate_many": Case(lambda c, a, v: trash.reinstate_many(c.depot, a, [v.n]), as_invalid(W), in_trash),
+    "trash.purge": Case(lambda c, a, v: trash.purge(c.depot, a, v.n), A),
+    "trash.purge of the trash": Case(lambda c, a, v: trash.purge(c.depot, a, v.n), A, in_trash),
+    "trash.frees": Case(lambda c, a, v: trash.frees(c.depot, a, v.n), A, keeps=True),
+    "collection.frees": Case(lambda c, a, v: collection.frees(c.depot, a, v.n), A, keeps=True),
+    # edges
+    "relationships.create from": Case(
+        lambda c, a, v: relationships.create(c.depot, a, NewRelationship(v.n, c.target.n, c.fresh("verb"))),
+        W,
+        keeps=True,
+    ),
+    "relationships.create to": Case(
+        lambda c, a, v: relationships.create(c.depot, a, NewRelationship(sources_own(c, a), v.n, c.fresh("verb"))),
+        from_ones_own(CONTENT),
+        keeps=True,
+    ),
+    "relationships.get": Case(
+        lambda c, a, it: relationships.get(c.depot, a, it[0].uid), edge_seen(RECORD, seen_as=NotFound), edge, keeps=True
+    ),
+    "relationships.delete": Case(
+        lambda c, a, it: relationships.delete(c.depot, a, it[0].uid), edge_seen(W, seen_as=NotFound), edge
+    ),
+    # projects
+    "projects.create": Case(
+        lambda c, a, _: projects.create(c.depot, a, c.fresh("project"), team=c.team), made_project, keeps=True
+    ),
+    "projects.get": Case(lambda c, a, p: projects.get(c.depot, a, p.uid), of_project(MEMBER), whole_project, True),
+    "projects.get_with_usage": Case(
+        lambda c, a, p: projects.get_with_usage(c.depot, a, p.n), of_project(MEMBER), whole_project, True
+    ),
+    "projects.usage": Case(lambda c, a, p: projects.usage(c.depot, a, p.n), of_project(MEMBER), whole_project, True),
+    "projects.tags_in_use": Case(
+        lambda c, a, p: projects.tags_in_use(c.depot, a, p.n), of_project(MEMBER), whole_project, True
+    ),
+    "browse.list_heads": Case(
+        lambda c, a, p: browse.list_heads(c.depot, a, p.n), of_project(MEMBER), whole_project, True
+    ),
+    "projects.update": Case(
+        lambda c, a, p: projects.update(c.depot, a, p.n, ProjectChanges(description=c.fresh("text"))),
+        of_project(W),
+        whole_project,
+        True,
+    ),
+    "projects.update of settings": Case(
+        lambda c, a, p: projects.update(c.depot, a, p.n, ProjectChanges(retention_s=next(c._numbers))),
+        of_project(A),
+        whole_project,
+        True,
+    ),
+    "projects.trash": Case(lambda c, a, p: projects.trash(c.depot, a, p.n), of_project(W), whole_project),
+    "projects.reinstate": Case(lambda c, a, p: projects.reinstate(c.depot, a, p.n), of_project(A), project_in_trash),
+    "projects.purge": Case(lambda c, a, p: projects.purge(c.depot, a, p.n), of_project(A), whole_project),
+    "projects.create_collection": Case(
+        lambda c, a, p: projects.create_collection(c.depot, a, p.n, c.fresh("folder")),
+        of_project(W),
+        whole_project,
+        True,
+    ),
+    "projects.list_collections": Case(
+        lambda c, a, p: projects.list_collections(c.depot, a, p.n), of_project(MEMBER), whole_project, True
+    ),
+    "projects.get_collection": Case(
+        lambda c, a, f: projects.get_collection(c.depot, a, f.uid), of_project(MEMBER), folder, True
+    ),
+    "projects.rename_collection": Case(
+        lambda c, a, f: projects.rename_collection(c.depot, a, f.uid, c.fresh("renamed")), of_project(W), folder, True
+    ),
+    "projects.delete_collection": Case(
+        lambda c, a, f: projects.delete_collection(c.depot, a, f.uid), of_project(W), folder
+    ),
+    # tasks
+    "tasks.get": Case(lambda c, a, t: tasks.get(c.depot, a, t.uid), task_seen, running, keeps=True),
+    "tasks.cancel": Case(lambda c, a, t: tasks.cancel(c.depot, a, t.uid), task_cancelled, running),
+    # one's own
+    "uploads.begin": Case(lambda c, a, _: uploads.begin(c.depot, a, NewUpload()), anybody(True), keeps=True),
+    "uploads.begin for a project": Case(
+        lambda c, a, _: uploads.begin(c.depot, a, NewUpload(project=c.project.n)),
+        lambda who, how, seen: anybody(True)(who, how, seen) or creating(who, how, seen),
+        keeps=True,
+    ),
+    "uploads.receive and finish": Case(lambda c, a, _: finish_upload(c, a), anybody(True), keeps=True),
+    "putting.put_upload": Case(lambda c, a, _: put_upload(c, a), anybody(True), keeps=True),
+    "uploads.list_uploads": Case(lambda c, a, _: uploads.list_uploads(c.depot, a), anybody(False), keeps=True),
+    "entries.known": Case(lambda c, a, _: entries.known(c.depot, a, [b"x" * 32]), anybody(False), keeps=True),
+    "projects.default": Case(lambda c, a, _: projects.default(c.depot, a), anybody(False), keeps=True),
+    "tasks.list_tasks": Case(lambda c, a, _: tasks.list_tasks(c.depot, a), anybody(False), keeps=True),
+    "history.events": Case(lambda c, a, _: history.events(c.depot, a), anybody(False), keeps=True),
+    "collection.gc": Case(lambda c, a, _: collection.gc(c.depot, a, dry_run=True), staff_alone, keeps=True),
+}
