@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from entrepot.model.errors import BadCredentials as BadCredentials
     from entrepot.model.errors import BadCursor as BadCursor
     from entrepot.model.errors import BadSignature as BadSignature
+    from entrepot.model.errors import CarriedOut as CarriedOut
     from entrepot.model.errors import Conflict as Conflict
     from entrepot.model.errors import Corrupt as Corrupt
     from entrepot.model.errors import DigestMismatch as DigestMismatch
@@ -56,6 +57,7 @@ __all__ = [
     "BadCredentials",
     "BadCursor",
     "BadSignature",
+    "CarriedOut",
     "Client",
     "Conflict",
     "Corrupt",

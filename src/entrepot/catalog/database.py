@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
+from entrepot.catalog.deeds import settling, with_last
 from entrepot.catalog.failures import ConstraintViolated, Contended, NotYet
 from entrepot.catalog.listening import Listener
 from entrepot.catalog.sqlite import SqliteBackend
@@ -122,7 +123,8 @@ class Catalog:
         wait for nothing, and neither commit nor roll back; `conn.begin_nested()` is allowed. On SQLite it runs in the
         writer thread of this process, with the context variables of the caller.
 
-        What `work` raises takes back everything it wrote and comes out here.
+        What `work` raises takes back everything it wrote and comes out here. In a context that is `deeds.settling`,
+        work that did something ends with what that context wants written.
 
         Args:
             bulk: It writes more than about 2 000 rows: do not make other writers share its transaction.
@@ -132,11 +134,14 @@ class Catalog:
             DiskFull, Unavailable, Corrupt: What the database said. Nothing was changed.
             ConstraintViolated: A rule of the schema refused a row and `work` did not catch it.
         """
+        whole = with_last(work)
         for _ in range(PREPARATIONS):
             try:
-                value, hooks = self._backend.write(work, bulk)
+                value, hooks = self._backend.write(whole, bulk)
             except NotYet as pending:
-                pending.prepare(self)
+                # A preparation is not the work: it may be made and the work still be refused.
+                with settling(None):
+                    pending.prepare(self)
                 continue
             run_hooks(hooks)
             result: T = value

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, false, insert, or_, select
 
+from entrepot.catalog.deeds import Deed, note
 from entrepot.catalog.schema import event, token, user
 from entrepot.catalog.versions import Sight, member_projects
 from entrepot.model.values import Event
@@ -32,6 +33,7 @@ def append(
     detail: Mapping[str, Any] | None = None,
 ) -> int:
     """Write one event in the transaction of the fact it tells of; returns its number."""
+    note(conn, Deed(verb, project, version, revision, subject))
     row = conn.execute(
         insert(event)
         .values(

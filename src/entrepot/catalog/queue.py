@@ -35,9 +35,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from entrepot.catalog.deeds import Deed, note
 from entrepot.catalog.listening import notify
 from entrepot.catalog.schema import job
 from entrepot.catalog.schema.types import Instant
+from entrepot.model import ids
+from entrepot.model.ids import Noun
 
 #: What listeners on PostgreSQL listen to: a job was enqueued.
 CHANNEL = "entrepot_jobs"
@@ -104,6 +107,8 @@ def enqueue(
         .returning(job.c.id)
     )
     n = int(conn.execute(statement).scalar_one())
+    if shown:
+        note(conn, Deed("task.started", project, version, subject=ids.encode(Noun.TASK, uid)))
     notify(conn, CHANNEL)
     return n
 

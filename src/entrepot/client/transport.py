@@ -102,7 +102,7 @@ class Transport:
         """A call that makes or does something. Its Idempotency-Key is its own, so it is repeated when in doubt.
 
         Args:
-            keyed: False for calls whose answers hold secrets: the server keeps none of those for a second call.
+            keyed: False for calls that show a password, of which the server keeps no record, and for mere questions.
         """
         headers = {"Idempotency-Key": uuid.uuid4().hex} if keyed else {}
         response = self.send(

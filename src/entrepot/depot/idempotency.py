@@ -3,34 +3,54 @@
 A client that lost an answer cannot know whether its request was carried out. It sends it again with the same key, and
 gets the first answer again.
 
-    claim ──► the work ──► keep          the same request later: replayed
-          └─► it failed ──► release      the same request later: tried again
+    claim ──► the work, which settles the key ──► keep      the same request later: replayed
+          │                                  └─► (died)     the same request later: told what was done
+          └─► it failed, nothing was done ──► release       the same request later: tried again
 
-The key is claimed before the work, so that two copies of a request that arrive together do it once. Whoever claimed
-it shows now and then that it still works (`renew`). If it dies, the claim ends by itself after `LEASE`, and a repeat
-does the work again: only then can something be done twice, which is why commits also take an expected revision.
+The key is claimed before the work, so that two copies of a request that arrive together do it once. It is settled in
+the transaction of the work itself: from the moment in which something is done, the key says so, and nobody does it
+again, whoever dies where. Whoever claimed it shows now and then that it still works (`renew`). A claim without a sign
+of life for `LEASE`, under which nothing was done, is over, and a repeat does the work; should the first copy wake up
+after all, its own work is refused, because the claim is not its own any more.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from entrepot.catalog import idempotency as rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.database import ConstraintViolated
+from entrepot.catalog.deeds import Deed, settling
 from entrepot.depot import lookup
 from entrepot.depot.context import Depot
 from entrepot.model.access import Actor
 from entrepot.model.errors import Conflict, InProgress, Malformed
 
+__all__ = [
+    "Claim",
+    "Deed",
+    "Done",
+    "Replay",
+    "carrying_out",
+    "claim",
+    "fingerprint",
+    "keep",
+    "release",
+    "renew",
+    "sweep",
+]
+
 #: A claim without a sign of life for so long is dead.
 LEASE = timedelta(seconds=60)
 RENEW_EVERY_S = 20.0
-#: Larger answers are not kept; a repeat of such a request is carried out again.
+#: Larger answers are not kept; a repeat of such a request is told what was done.
 MAX_BODY = 4 << 20
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -42,7 +62,7 @@ class Claim:
 
     user: int
     key: str
-    fingerprint: bytes
+    holder: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +74,14 @@ class Replay:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The first request of this key was carried out, and no answer to it was kept. Whoever makes one may `keep` it."""
+
+    claim: Claim
+    deeds: tuple[Deed, ...]
+
+
 def fingerprint(*parts: bytes) -> bytes:
     """What tells one request from another: method, path, query and body."""
     digest = hashlib.sha256()
@@ -63,8 +91,8 @@ def fingerprint(*parts: bytes) -> bytes:
     return digest.digest()
 
 
-def claim(depot: Depot, actor: Actor, key: str, request: bytes) -> Claim | Replay:
-    """Claim a key for a request, or answer what the same request was answered before.
+def claim(depot: Depot, actor: Actor, key: str, request: bytes) -> Claim | Replay | Done:
+    """Claim a key for a request, or tell what became of the same request before.
 
     Args:
         key: 1 to 255 visible ASCII characters, chosen by the client; each user has their own.
@@ -79,21 +107,26 @@ def claim(depot: Depot, actor: Actor, key: str, request: bytes) -> Claim | Repla
         raise Malformed("An idempotency key is 1 to 255 visible ASCII characters. Use a UUID.")
     user = lookup.person(actor)
     now = depot.now()
+    # A body may hold a password: its digest alone could be guessed from a stolen catalogue.
+    request = hmac.digest(depot.secret, b"idempotency:" + request, "sha256")
+    mine = Claim(user, key, depot.entropy(16))
 
-    def work(conn: Connection) -> Claim | Replay:
+    def work(conn: Connection) -> Claim | Replay | Done:
         known = rows.find(conn, user, key, lock=True)
         if known is not None:
-            lifetime = LEASE if known.status is None else depot.policy.idempotency_lifetime
-            if known.at + lifetime <= now:
+            waiting = known.status is None and not known.done
+            if known.at + (LEASE if waiting else depot.policy.idempotency_lifetime) <= now:
                 rows.remove(conn, user, key)
             elif known.fingerprint != request:
                 raise Conflict("This idempotency key was used for another request. Use a fresh key for each request.")
-            elif known.status is None:
-                raise _under_way()
-            else:
+            elif known.status is not None:
                 return Replay(known.status, known.headers, known.body)
-        rows.claim(conn, user, key, request, now)
-        return Claim(user, key, request)
+            elif known.done:
+                return Done(Claim(user, key, known.holder), known.done)
+            else:
+                raise _under_way()
+        rows.claim(conn, user, key, request, mine.holder, now)
+        return mine
 
     try:
         return depot.catalog.write(work)
@@ -108,10 +141,26 @@ def _under_way() -> InProgress:
     )
 
 
+@contextmanager
+def carrying_out(depot: Depot, mine: Claim) -> Iterator[None]:
+    """Around the work: what is done in this context settles the key, in the same transaction.
+
+    A write that does something raises `InProgress` and does nothing when the claim is lost: it was not renewed for too
+    long, and another copy of the request has it.
+    """
+
+    def settle(conn: Connection, deeds: Sequence[Deed]) -> None:
+        if not rows.settle(conn, mine.user, mine.key, mine.holder, deeds, depot.now()):
+            raise _under_way()
+
+    with settling(settle):
+        yield
+
+
 def renew(depot: Depot, mine: Claim) -> None:
     """Show that the work goes on."""
     now = depot.now()
-    depot.catalog.write(lambda conn: rows.renew(conn, mine.user, mine.key, mine.fingerprint, now))
+    depot.catalog.write(lambda conn: rows.renew(conn, mine.user, mine.key, mine.holder, now))
 
 
 def keep(depot: Depot, mine: Claim, *, status: int, headers: Mapping[str, str], body: bytes) -> None:
@@ -122,14 +171,14 @@ def keep(depot: Depot, mine: Claim, *, status: int, headers: Mapping[str, str], 
     now = depot.now()
     depot.catalog.write(
         lambda conn: rows.answer(
-            conn, mine.user, mine.key, mine.fingerprint, status=status, headers=headers, body=body, at=now
+            conn, mine.user, mine.key, mine.holder, status=status, headers=headers, body=body, at=now
         )
     )
 
 
 def release(depot: Depot, mine: Claim) -> None:
-    """Nothing was done, or nothing that a repeat would do twice: let it be tried again."""
-    depot.catalog.write(lambda conn: rows.release(conn, mine.user, mine.key, mine.fingerprint))
+    """There is no answer to keep: let it be tried again, unless something was done."""
+    depot.catalog.write(lambda conn: rows.release(conn, mine.user, mine.key, mine.holder))
 
 
 def sweep(depot: Depot, *, limit: int = 1000) -> int:

@@ -35,6 +35,10 @@ def _look(
         return Names(rows.projects(conn, wanted[0]), rows.versions(conn, wanted[1]), rows.nodes(conn, wanted[2]))
 
 
+def of_numbers(depot: Depot, *, projects: Iterable[int | None] = (), versions: Iterable[int | None] = ()) -> Names:
+    return _look(depot, projects=projects, versions=versions)
+
+
 def of_tokens(depot: Depot, tokens: Iterable[Token]) -> Names:
     found = list(tokens)
     return _look(depot, projects=[n for t in found for n in t.projects or ()], nodes=[t.node for t in found])

@@ -30,6 +30,7 @@ dialect needs it, leaves) to statuses; the SDK turns a problem document back int
     │   ├── WrongState       an upload, ingest or task is past that step
     │   ├── KindMismatch     files, tables and records do not mix here
     │   ├── InProgress       this is being carried out already; repeat it in a moment
+    │   ├── CarriedOut       the same request was carried out before, and its answer is lost
     │   ├── AlreadyRunning   a second server on the same data folder
     │   ├── SourceChanged    a local file did not hold still while it was read
     │   └── PreconditionFailed  If-Match and friends
@@ -52,6 +53,7 @@ __all__ = [
     "BadCredentials",
     "BadCursor",
     "BadSignature",
+    "CarriedOut",
     "Conflict",
     "Corrupt",
     "DigestMismatch",
@@ -235,6 +237,15 @@ class InProgress(Conflict):
 
     code = "in_progress"
     retryable = True
+
+
+class CarriedOut(Conflict):
+    """The same request, by its idempotency key, was carried out, and its answer cannot be given again.
+
+    `details` names what it did: `verbs`, and `version`, `revision` and `subject` where there are such.
+    """
+
+    code = "carried_out"
 
 
 class AlreadyRunning(Conflict):

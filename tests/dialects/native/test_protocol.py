@@ -192,7 +192,19 @@ def test_two_copies_of_a_request_that_arrive_together_count_once(site: Site, ali
 
 def test_what_tells_a_secret_is_not_kept(site: Site, alice: Client) -> None:
     first, second = (keyed(alice, "k1", "/tokens", scope="read") for _ in range(2))
-    assert first.json()["token"] != second.json()["token"]
+    assert first.json()["token"]
+    assert (second.status_code, second.json()["code"]) == (409, "carried_out")
+    with site.depot.catalog.read() as conn:
+        assert conn.exec_driver_sql("SELECT body FROM idempotency").scalar_one() is None
+    assert len(alice.read("/tokens")["rows"]) == 2
+
+
+def test_what_is_asked_with_a_password_leaves_no_record(site: Site, alice: Client) -> None:
+    for _ in range(2):
+        body = {"username": "alice", "password": "correct horse", "scope": "read", "token_name": "laptop"}
+        assert keyed(alice, "k1", "/login", **body).status_code == 201
+    with site.depot.catalog.read() as conn:
+        assert conn.exec_driver_sql("SELECT count(*) FROM idempotency").scalar_one() == 0
 
 
 # Tasks

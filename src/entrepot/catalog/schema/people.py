@@ -150,6 +150,8 @@ idempotency = Table(
     Column("user", Id, ForeignKey("user.id"), primary_key=True),
     Column("key", Text, primary_key=True),
     Column("fingerprint", LargeBinary, nullable=False),
+    Column("holder", LargeBinary, nullable=False),
+    Column("done", Json),
     Column("status", BigInteger),
     Column("headers", Json),
     Column("body", LargeBinary),

@@ -168,7 +168,7 @@ class Tokens(Resource):
         given |= {"never": True} if never else {}
         given |= {} if node is None else {"node": node}
         given |= {} if user is None else {"user": user}
-        return self._transport.post("/tokens", TokenCreated, NewToken(**given), keyed=False)
+        return self._transport.post("/tokens", TokenCreated, NewToken(**given))
 
     def revoke(self, token: str) -> None:
         """End a token at once, and every signed address that was made with it. May be repeated."""

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from entrepot.dialects.native import errors
 from entrepot.dialects.native.byte_docs import BYTE_PATHS
-from entrepot.dialects.native.routing import PREFIX, TELLS_SECRET
+from entrepot.dialects.native.routing import PREFIX, TAKES_SECRET, TELLS_SECRET
 from entrepot.wire import problem
 from entrepot.wire.messages.base import Problem
 
@@ -95,14 +95,19 @@ def _finish(path: str, method: str, operation: dict[str, Any]) -> None:
             or "application/json" in given.get("content", {})
         ):
             operation["responses"][str(status)] = {"$ref": f"#/components/responses/problem{status}"}
-    tells_secret = operation.pop(TELLS_SECRET, False)
-    if method == "post" and not tells_secret and not path.startswith(f"{PREFIX}/uploads"):
+    tells_secret, takes_secret = (operation.pop(mark, False) for mark in (TELLS_SECRET, TAKES_SECRET))
+    if method == "post" and not takes_secret and not path.startswith(f"{PREFIX}/uploads"):
         operation.setdefault("parameters", []).append(
             {
                 "name": "Idempotency-Key",
                 "in": "header",
                 "required": False,
-                "description": "The same key with the same request gets the same answer, for a day.",
+                "description": "The same request with the same key is carried out once"
+                + (
+                    ", for a day; its answer tells a secret and is not told again: 409 `carried_out`."
+                    if tells_secret
+                    else " and gets the same answer, for a day."
+                ),
                 "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
             }
         )

@@ -3,6 +3,8 @@
     request ─► who asks, before the body is read ─► body, bounded ─► idempotency key ─► route ─► answer
                                                                         any error ─► problem, here only
 
+With a key, what the route does settles the key in the transaction that does it; see `depot.idempotency`.
+
 The framework parses parameters, fills in the models and writes the OpenAPI document. Its own reading of bodies is not
 used: it has no bound, and takes `NaN` for a number.
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -20,17 +22,21 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from entrepot.depot import idempotency
-from entrepot.depot.idempotency import Claim, Replay
-from entrepot.dialects.native import errors
+from entrepot.depot.context import Depot
+from entrepot.depot.idempotency import Claim, Deed, Done, Replay
+from entrepot.dialects.native import again, errors
 from entrepot.dialects.native.context import Asked, Context
 from entrepot.http.body import ClientGone, parse_json, read_all
 from entrepot.http.doors import ErrorBoundary
 from entrepot.http.threads import in_thread
+from entrepot.model.access import Actor
 from entrepot.model.errors import EntrepotError, Unsupported
 from entrepot.wire.problem import status_of
 
 PREFIX = "/api/v1"
 KEY_HEADER = "idempotency-key"
+#: Marks routes that know no keys: they are asked with a password, which is no matter for a record of requests.
+TAKES_SECRET = "x-takes-secret"  # noqa: S105
 #: Marks routes whose answers must not be kept: they hold a secret that is told once.
 TELLS_SECRET = "x-tells-secret"  # noqa: S105
 
@@ -55,7 +61,8 @@ class NativeRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         inner = super().get_route_handler()
         takes_body = self.body_field is not None
-        keyed = "POST" in (self.methods or ()) and not (self.openapi_extra or {}).get(TELLS_SECRET)
+        keyed = "POST" in (self.methods or ()) and not (self.openapi_extra or {}).get(TAKES_SECRET)
+        once = _Once(inner, self)
 
         async def handle(request: Request) -> Response:
             context: Context = request.app.state.context
@@ -65,7 +72,7 @@ class NativeRoute(APIRoute):
                 if takes_body:
                     await _take_body(request, asking)
                 if keyed and KEY_HEADER in asking.headers:
-                    return await _once(inner, request, asking)
+                    return await once(request, asking)
                 return await inner(request)
             except ClientGone:
                 raise
@@ -98,41 +105,68 @@ async def _take_body(request: Request, asking: Asked) -> None:
     request._json = parse_json(body, depth=context.json_depth)
 
 
-async def _once(inner: Handler, request: Request, asking: Asked) -> Response:
-    """Carry the request out unless its key was used; keep what is answered."""
-    depot, executor = asking.context.depot, asking.context.executor
-    actor = await asking.actor()
-    if actor.is_anonymous:
-        return await inner(request)
-    scope = request.scope
-    what = idempotency.fingerprint(
-        scope["method"].encode(), scope["path"].encode(), scope["query_string"], await request.body()
-    )
-    found = await in_thread(executor, idempotency.claim, depot, actor, asking.headers[KEY_HEADER], what)
-    if isinstance(found, Replay):
-        return Response(found.body, found.status, {**found.headers, "idempotency-replayed": "true"})
-    try:
-        async with _alive(asking.context, found):
-            try:
-                response = await inner(request)
-            except (EntrepotError, RequestValidationError) as error:
-                if isinstance(error, EntrepotError) and (error.retryable or status_of(error) >= 500):
-                    raise
-                response = _refuse(request, error)
-            headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-            await in_thread(
-                executor,
-                idempotency.keep,
-                depot,
-                found,
-                status=response.status_code,
-                headers=headers,
-                body=bytes(response.body),
-            )
-            return response
-    except BaseException:
-        await in_thread(executor, idempotency.release, depot, found)
-        raise
+class _Once:
+    """A route under idempotency keys."""
+
+    def __init__(self, inner: Handler, route: APIRoute) -> None:
+        self._inner = inner
+        self._form = route.response_model
+        self._status = route.status_code or 200
+        self._keeps = not (route.openapi_extra or {}).get(TELLS_SECRET)
+
+    async def __call__(self, request: Request, asking: Asked) -> Response:
+        """Carry the request out unless its key was used; keep what is answered."""
+        depot, executor = asking.context.depot, asking.context.executor
+        actor = await asking.actor()
+        if actor.is_anonymous:
+            return await self._inner(request)
+        scope = request.scope
+        what = idempotency.fingerprint(
+            scope["method"].encode(), scope["path"].encode(), scope["query_string"], await request.body()
+        )
+        found = await in_thread(executor, idempotency.claim, depot, actor, asking.headers[KEY_HEADER], what)
+        if isinstance(found, Replay):
+            return _again(Response(found.body, found.status, dict(found.headers)))
+        if isinstance(found, Done):
+            return _again(await self._answer_done(asking, actor, found))
+        try:
+            async with _alive(asking.context, found):
+                return await self._carry_out(request, asking.context, found)
+        except BaseException:
+            await in_thread(executor, idempotency.release, depot, found)
+            raise
+
+    async def _carry_out(self, request: Request, context: Context, mine: Claim) -> Response:
+        try:
+            with idempotency.carrying_out(context.depot, mine):
+                response = await self._inner(request)
+        except (EntrepotError, RequestValidationError) as error:
+            if isinstance(error, EntrepotError) and (error.retryable or status_of(error) >= 500):
+                raise
+            response = _refuse(request, error)
+        if self._keeps or response.status_code >= 400:
+            await in_thread(context.executor, _keep, context.depot, mine, response)
+        else:
+            await in_thread(context.executor, idempotency.release, context.depot, mine)
+        return response
+
+    async def _answer_done(self, asking: Asked, actor: Actor, done: Done) -> Response:
+        def work(depot: Depot, deeds: Sequence[Deed]) -> Response:
+            made = again.answer(depot, actor, deeds, self._form, self._status, asking.base_url)
+            _keep(depot, done.claim, made)
+            return made
+
+        return await in_thread(asking.context.executor, work, asking.context.depot, done.deeds)
+
+
+def _again(response: Response) -> Response:
+    response.headers["idempotency-replayed"] = "true"
+    return response
+
+
+def _keep(depot: Depot, mine: Claim, response: Response) -> None:
+    headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+    idempotency.keep(depot, mine, status=response.status_code, headers=headers, body=bytes(response.body))
 
 
 @contextlib.asynccontextmanager

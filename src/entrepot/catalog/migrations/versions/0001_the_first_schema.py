@@ -169,6 +169,8 @@ def upgrade() -> None:
         sa.Column("user", ID, nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("holder", sa.LargeBinary(), nullable=False),
+        sa.Column("done", JSON, nullable=True),
         sa.Column("status", sa.BigInteger(), nullable=True),
         sa.Column("headers", JSON, nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=True),

@@ -10,7 +10,7 @@ from entrepot.depot import naming, projects, sessions, tokens, users
 from entrepot.depot.context import Depot
 from entrepot.dialects.native import encode
 from entrepot.dialects.native.context import DOOR, Message
-from entrepot.dialects.native.routing import TELLS_SECRET, Ask, router
+from entrepot.dialects.native.routing import TAKES_SECRET, Ask, router
 from entrepot.http.threads import in_thread
 from entrepot.model import ids
 from entrepot.model.access import Actor
@@ -25,7 +25,7 @@ routes = router("session")
     "/login",
     response_model=m.TokenCreated,
     status_code=201,
-    openapi_extra={TELLS_SECRET: True, "security": []},
+    openapi_extra={TAKES_SECRET: True, "security": []},
     summary="Make a token by user name and password",
 )
 async def login(ask: Ask, wanted: m.Login) -> Response:

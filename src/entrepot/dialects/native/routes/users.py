@@ -13,7 +13,7 @@ from entrepot.depot.people import UserKey
 from entrepot.depot.users import UserChanges
 from entrepot.dialects.native import decode, encode
 from entrepot.dialects.native.decode import Cursor, Limit, UserName
-from entrepot.dialects.native.routing import TELLS_SECRET, Ask, router
+from entrepot.dialects.native.routing import TAKES_SECRET, Ask, router
 from entrepot.model.access import Actor
 from entrepot.model.errors import Forbidden
 from entrepot.model.values import User
@@ -105,7 +105,7 @@ async def update_user(ask: Ask, user: UserName, changes: m.UserChanges) -> Respo
     return await ask.answer(work)
 
 
-@routes.post("/users/{user}/password", status_code=204, openapi_extra={TELLS_SECRET: True}, summary="Set a password")
+@routes.post("/users/{user}/password", status_code=204, openapi_extra={TAKES_SECRET: True}, summary="Set a password")
 async def set_password(ask: Ask, user: UserName, wanted: m.NewPassword) -> Response:
     return await ask.nothing(
         lambda depot, actor: passwords.set_password(depot, actor, _key(actor, user), wanted.new, old=wanted.old)
