@@ -6,7 +6,6 @@ revisions are read back; at the end all of them, and after purging everything no
 
 from __future__ import annotations
 
-import os
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,9 +15,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from sqlalchemy import select
 
 from entrepot.catalog import entries, strands
@@ -28,6 +26,7 @@ from entrepot.catalog.schema import version as version_table
 from entrepot.model.errors import EntrepotError, StaleRevision
 from tests.support.catalogs import Clock, new_catalog_url
 from tests.support.histories import Histories, numbered
+from tests.support.machines import run_machine
 from tests.support.postgres import PostgresServer
 
 PATHS = ["a", "b", "c", "a/x", "a/y", "a/x/p", "b/x", "b/x/q", "c/d/e", "c/d/f", "a-", "a0", "é/ü", "z"]
@@ -511,18 +510,11 @@ def sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(strands, "SLICE", 3)
 
 
-def run(kind: str, server: PostgresServer | None, share: float) -> None:
-    machine = type("Machine", (EntriesMachine,), {"kind": kind, "server": server})
-    profile = settings.get_profile(os.environ.get("ENTREPOT_TEST_PROFILE", "default"))
-    examples = max(3, int(profile.max_examples * share))
-    run_state_machine_as_test(machine, settings=settings(profile, max_examples=examples))  # type: ignore[no-untyped-call]
-
-
 @pytest.mark.usefixtures("sizes")
 def test_entries_behave_like_dicts_on_sqlite() -> None:
-    run("sqlite", None, 1.6)
+    run_machine(EntriesMachine, 1.6, kind="sqlite", server=None)
 
 
 @pytest.mark.usefixtures("sizes")
 def test_entries_behave_like_dicts_on_postgresql(postgres_server: PostgresServer) -> None:
-    run("postgresql", postgres_server, 0.4)
+    run_machine(EntriesMachine, 0.4, kind="postgresql", server=postgres_server)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from entrepot.model.ids import new_uid
-from entrepot.store.base import ObjectStore, Staging
+from entrepot.store.base import ObjectStore, Staging, boot_id
 
 if TYPE_CHECKING:
     from entrepot.catalog.database import Catalog
@@ -82,6 +82,8 @@ class Depot:
     policy: Policy = field(default_factory=Policy)
     entropy: Callable[[int], bytes] = secrets.token_bytes
     wake: Callable[[str], None] = lambda _queue: None
+    #: Which run of the machine this is: the same that staging goes by.
+    boot: Callable[[], str] = boot_id
     #: By kind: who judges an ingest. The composition root fills it, so that no checker's library is imported here.
     checkers: Mapping[str, Checker] = field(default_factory=dict)
 

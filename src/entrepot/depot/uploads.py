@@ -52,7 +52,7 @@ from entrepot.model.errors import (
 )
 from entrepot.model.ids import Noun
 from entrepot.model.values import Page
-from entrepot.store.base import Block, Stage, boot_id
+from entrepot.store.base import Block, Stage
 
 #: A true sync, and the offset it reached written down, this often while bytes arrive.
 _MARK = 64 << 20
@@ -134,7 +134,7 @@ def insert(
         token=actor.token,
         state=OPEN,
         key=depot.new_key(),
-        boot_id=boot_id(),
+        boot_id=depot.boot(),
         created_at=now,
         touched_at=now,
         expires_at=now + lifetime,
@@ -302,7 +302,7 @@ class Receiver:
         values = {
             "received": self._stage.size,
             "durable": durable,
-            "boot_id": boot_id(),
+            "boot_id": self._depot.boot(),
             "touched_at": now,
             "expires_at": now + (self._row.expires_at - self._row.touched_at),
         }
@@ -323,7 +323,7 @@ class Receiver:
                 values = {
                     "received": size,
                     "durable": durable,
-                    "boot_id": boot_id(),
+                    "boot_id": self._depot.boot(),
                     "touched_at": now,
                     "expires_at": now + (self._row.expires_at - self._row.touched_at),
                 }

@@ -1,0 +1,838 @@
+"""Any order of the depot's use cases, with deaths and power cuts in the middle of them, against plain dicts.
+
+Every step asks the model first: it either changes a copy of itself or says which errors are right. Then the depot does
+it. Acknowledged: the copy is the model from now on. Refused: one of those errors, and nothing changed. Died: the depot
+is opened again on what is left and must show the model or its copy, as a whole.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from entrepot.catalog.entries import sweep_strands
+from entrepot.depot import (
+    collection,
+    copies,
+    entries,
+    objects,
+    projects,
+    relationships,
+    trash,
+    upkeep,
+    uploads,
+    versions,
+)
+from entrepot.depot import members as team_members
+from entrepot.depot.context import Depot
+from entrepot.depot.entries import Opened
+from entrepot.depot.projects import ProjectChanges
+from entrepot.depot.relationships import NewRelationship
+from entrepot.depot.versions import NewVersion, VersionChanges
+from entrepot.model.access import Actor
+from entrepot.model.errors import BadSignature, EntrepotError, Gone
+from entrepot.model.references import parse_reference
+from entrepot.model.values import Numbering, Role, Visibility
+from entrepot.testing.faulty import Crash, crash
+from tests.support import entry_model
+from tests.support.depot_model import NEW, READ, UPLOAD_LIFETIME, Edge, Home, Link, Model, Sending, Who
+from tests.support.entry_model import Refused
+from tests.support.machines import run_machine
+from tests.support.postgres import PostgresServer
+from tests.support.premises import PEOPLE, TEAMS, Premises, difference, expected, expected_records
+
+PATHS = ["a", "b", "a/x", "a/y", "b/x", "c/d/e", "c/d/f", "é.txt"]
+FOLDERS = ["a", "b", "c", "c/d"]
+CONTENTS = [b"", b"1", b"22", b"333", b"4444"]
+NAMES = ["Penguins", "penguins", "Auks"]
+HOMES = ["Birds", "Birds!", "Lab data"]
+SLUGS = ["penguins", "auks", "birds", "other"]
+MOST_VERSIONS = 9
+#: Every transaction is synced, and a real disk has nothing to add: deaths and power cuts are simulated.
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+paths = st.sampled_from(PATHS)
+folders = st.sampled_from(FOLDERS)
+contents = st.sampled_from(CONTENTS)
+texts = st.sampled_from([None, "", "m", "n"])
+visibilities = st.sampled_from([Visibility.PRIVATE, *Visibility])
+numberings = st.sampled_from([Numbering.ONLY, Numbering.NEXT, Numbering.NEXT, Numbering.FIRST])
+# Those who may do most come first: what somebody may not do is quickly tried.
+people = st.sampled_from(["ann", "ann", "ann", "ann", "admin", "bob", "bob", "cid", "dan", None])
+
+
+@dataclass(frozen=True)
+class Doom:
+    """The process dies at a step from now on; with `power` the machine goes with it."""
+
+    steps: int
+    when: str
+    power: int | None
+
+
+dooms = st.builds(
+    Doom,
+    st.integers(1, 5),
+    st.sampled_from(["before", "torn", "after"]),
+    st.none() | st.integers(0, 7),
+)
+#: Most steps are left in peace.
+sometimes_doomed = st.sampled_from(range(5)).flatmap(lambda k: dooms if k == 4 else st.none())
+
+changes = st.one_of(
+    st.builds(entry_model.Add, paths, contents, texts, st.sampled_from(["any", "any", "any", "absent", "present"])),
+    st.builds(entry_model.Add, paths, contents, texts),
+    st.builds(entry_model.Remove, paths | folders, st.booleans()),
+    st.builds(entry_model.Rename, paths, paths),
+    st.builds(entry_model.Rename, folders, folders | paths, st.just(True)),
+    st.builds(entry_model.Describe, paths, st.sampled_from(["", "m", "n"])),
+)
+
+
+class DepotMachine(RuleBasedStateMachine):
+    server: ClassVar[PostgresServer | None]
+    shared: ClassVar[Path]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(dir=MEMORY)))
+        self.uids: dict[int, Any] = {}
+        self.actors: dict[str | None, Actor] = {}
+        self.deaths = 0
+        #: Between two steps, of which the last one came to its end.
+        self.is_sound = False
+
+    @initialize(on_disk=st.booleans())
+    def move_in(self, on_disk: bool) -> None:
+        self.premises = Premises(self.folder, self.stack, server=self.server, on_disk=on_disk, shared=self.shared)
+        self.stack.callback(self.premises.close)
+        self.model = Model(self.premises.clock())
+        self.model.teams = {team: dict(roles) for team, roles in TEAMS.items()}
+        self.actors = {name: self.premises.actor(name) for name in ("admin", *PEOPLE, None)}
+        for name in ("admin", *PEOPLE):
+            self.model.teams[f"~{name}"] = {name: Role.ADMIN}
+        admin = self.actors["admin"]
+        for one in projects.list_projects(self.premises.depot, admin).rows:
+            home = one.project
+            self.model.homes[home.n] = Home(home.n, home.name, home.slug, home.team_name)
+        self.attempt(
+            "ann makes a project",
+            "ann",
+            lambda m, w: m.create_project(w, "Birds", "lab"),
+            self._new_home("Birds", "lab"),
+        )
+        home = max(self.model.homes)
+        self.attempt(
+            f"ann makes Auks in project {home}",
+            "ann",
+            lambda m, w: m.create(w, home, "Auks", Numbering.ONLY, Visibility.PUBLIC, None, None),
+            lambda depot, actor: versions.create(depot, actor, home, NewVersion("Auks", visibility=Visibility.PUBLIC)),
+        )
+        self.put_into(
+            max(self.model.records), "ann", [entry_model.Add("a", b"22"), entry_model.Add("c/d/e", b"1", "m")]
+        )
+
+    # ------------------------------------------------------------------ the way of every step
+
+    def attempt(
+        self,
+        said: str,
+        who: str | None,
+        change: Callable[[Model, Who], object],
+        act: Callable[[Depot, Actor], Any],
+        doom: Doom | None = None,
+        *,
+        repeats: bool = False,
+    ) -> Any:
+        """Do something to the model and to the depot, and compare.
+
+        Args:
+            repeats: It may be half done after a death, and done again it must come to the same end.
+
+        Returns:
+            What the depot answered; None when it refused, or died.
+        """
+        self.is_sound = False
+        asking, before = Who(who), self.model
+        after, refused = before.copy(), None
+        try:
+            change(after, asking)
+        except Refused as wrong:
+            after, refused = before, wrong
+        depot, actor, faults = self.premises.depot, self.actors[who], self.premises.faults
+        if doom is not None:
+            faults.at(len(faults.steps) + doom.steps, crash(doom.when))  # type: ignore[arg-type]
+        try:
+            result, error = self.tried(act, depot, actor)
+        finally:
+            faults.heal()
+        # The step at which it died may have failed by itself.
+        if faults.dead:
+            assert doom is not None
+            note(f"{said}: died {doom.when} {faults.steps[-1]}" + (" by a power cut" if doom.power is not None else ""))
+            self.rise(said, before, after, act if repeats else None, actor, doom)
+            self.is_sound = True
+            return None
+        if error is not None:
+            note(f"{said}: {type(error).__name__}")
+            if refused is None or not isinstance(error, refused.kinds):
+                raise AssertionError(f"{said}: {error!r} instead of {refused or 'doing it'}") from error
+        else:
+            note(f"{said}: done")
+            assert refused is None, f"{said}: the depot did it instead of {refused}"
+            self.christen(after, result)
+            self.model = after
+        self.compare(said, expected_records(self.model), self.premises.records())
+        self.is_sound = True
+        return result
+
+    def tried(self, act: Callable[[Depot, Actor], Any], depot: Depot, actor: Actor) -> tuple[Any, EntrepotError | None]:
+        try:
+            return act(depot, actor), None
+        except EntrepotError as error:
+            return None, error
+        except Crash:
+            return None, None
+
+    def christen(self, model: Model, result: Any) -> None:
+        """Give what was just made the number that the depot gave it."""
+        for things in (model.homes, model.records):
+            made: Any = things.pop(NEW, None)
+            if made is not None:
+                made.n = result.n
+                things[result.n] = made
+
+    def compare(self, said: str, want: dict[str, Any], have: dict[str, Any]) -> None:
+        if want != have:
+            raise AssertionError(f"{said}: the depot shows something else\n{difference(want, have)}")
+
+    def rise(
+        self,
+        said: str,
+        before: Model,
+        after: Model,
+        again: Callable[[Depot, Actor], Any] | None,
+        actor: Actor,
+        doom: Doom,
+    ) -> None:
+        """Open the depot once more and find out what is left."""
+        self.deaths += 1
+        self.premises.die(power=doom.power)
+        self.premises.check_bytes()
+        if again is not None:
+            again(self.premises.depot, actor)
+            self.model = after
+            self.everything_is_shown(f"{said}, died, and once more")
+            return
+        shown = self.premises.everything(self.uids)
+        for part, things in (("projects", after.homes), ("versions", after.records)):
+            fresh = shown[part].keys() - getattr(before, "homes" if part == "projects" else "records").keys()
+            if fresh and NEW in things:
+                made: Any = things.pop(NEW)  # type: ignore[attr-defined]
+                made.n = min(fresh)
+                things[made.n] = made  # type: ignore[index]
+        self.receive_less(before, after, doom)
+        for candidate in (before, after):
+            if expected(candidate) == shown:
+                self.model = candidate
+                return
+        raise AssertionError(
+            f"{said}, died: it neither happened\n{difference(expected(after), shown)}\n"
+            f"nor did it not\n{difference(expected(before), shown)}"
+        )
+
+    def receive_less(self, before: Model, after: Model, doom: Doom) -> None:
+        """Unfinished uploads go on where they are; see `Sending`."""
+
+    def everything_is_shown(self, said: str = "looking at everything") -> None:
+        self.compare(said, expected(self.model), self.premises.everything(self.uids))
+        self.premises.check_bytes()
+
+    # ------------------------------------------------------------------ choices
+
+    def some_record(self, data: st.DataObject) -> int:
+        """A version, now and then one that is not there."""
+        return data.draw(st.sampled_from([*sorted(self.model.records) * 4, 99]))
+
+    def some_home(self, data: st.DataObject) -> int:
+        """A project, mostly one that somebody made."""
+        made = sorted(n for n, home in self.model.homes.items() if not home.personal)
+        return data.draw(st.sampled_from([*made * 3, *sorted(self.model.homes), 99]))
+
+    def _new_home(self, name: str, team: str | None) -> Callable[[Depot, Actor], Any]:
+        return lambda depot, actor: projects.create(depot, actor, name, team=team)
+
+    # ------------------------------------------------------------------ projects
+
+    @precondition(lambda self: len(self.model.homes) < 10)
+    @rule(
+        who=people,
+        name=st.sampled_from(HOMES),
+        team=st.sampled_from(["lab", "lab", "ops", None]),
+        doom=sometimes_doomed,
+    )
+    def create_project(self, who: str | None, name: str, team: str | None, doom: Doom | None) -> None:
+        self.attempt(
+            f"{who} makes project {name} of {team}",
+            who,
+            lambda m, w: m.create_project(w, name, team),
+            self._new_home(name, team),
+            doom,
+        )
+
+    @rule(who=people, data=st.data(), what=st.sampled_from(["rename", "slug", "allocation", "expiry", "retention"]))
+    def change_project(self, who: str | None, data: st.DataObject, what: str) -> None:
+        n = self.some_home(data)
+        doom = data.draw(sometimes_doomed)
+        said = f"{who} changes {what} of project {n}"
+        if what == "rename":
+            name = data.draw(st.sampled_from(HOMES))
+            wish = ProjectChanges(name=name)
+            self.attempt(f"{said}: {name}", who, lambda m, w: m.rename_project(w, n, name), self._change(n, wish), doom)
+        elif what == "slug":
+            slug = data.draw(st.sampled_from(SLUGS))
+            wish = ProjectChanges(slug=slug)
+            self.attempt(
+                f"{said}: {slug}", who, lambda m, w: m.give_project_slug(w, n, slug), self._change(n, wish), doom
+            )
+        else:
+            field = {"allocation": "allocation", "expiry": "default_expiry_s", "retention": "retention_s"}[what]
+            most = {"allocation": [None, 0, 3, 8, 20], "expiry": [None, 86_400], "retention": [None, 86_400]}[what]
+            value = data.draw(st.sampled_from(most))
+            wish = ProjectChanges(**{field: value})  # type: ignore[arg-type]
+            self.attempt(
+                f"{said}: {value}",
+                who,
+                lambda m, w: m.configure_project(w, n, **{field: value}),
+                self._change(n, wish),
+                doom,
+            )
+
+    def _change(self, n: int, wish: ProjectChanges) -> Callable[[Depot, Actor], Any]:
+        return lambda depot, actor: projects.update(depot, actor, n, wish)
+
+    @rule(
+        who=people,
+        data=st.data(),
+        what=st.sampled_from(["trash", "reinstate", "reinstate", "purge"]),
+        doom=sometimes_doomed,
+    )
+    def end_project(self, who: str | None, data: st.DataObject, what: str, doom: Doom | None) -> None:
+        n = self.some_home(data)
+        act = getattr(projects, what)
+        self.attempt(
+            f"{who} {what}s project {n}",
+            who,
+            lambda m, w: getattr(m, f"{what}_project")(w, n),
+            lambda depot, actor: act(depot, actor, n),
+            doom,
+        )
+
+    @rule(who=st.sampled_from(PEOPLE), team=st.sampled_from(sorted(TEAMS)), role=st.sampled_from(Role))
+    def change_member(self, who: str, team: str, role: Role) -> None:
+        """By staff; `dan` stays a stranger."""
+        if who == "dan":
+            return
+
+        def change(model: Model, _: Who) -> None:
+            if role is Role.NONE:
+                if model.teams[team].pop(who, None) is None:
+                    raise Refused(EntrepotError)
+            else:
+                model.teams[team][who] = role
+
+        def act(depot: Depot, actor: Actor) -> None:
+            if role is Role.NONE:
+                team_members.remove(depot, actor, team, who)
+            else:
+                team_members.put(depot, actor, team, who, role)
+
+        self.attempt(f"{who} becomes {role.name} in {team}", "admin", change, act)
+
+    # ------------------------------------------------------------------ versions
+
+    @precondition(lambda self: len(self.model.records) < MOST_VERSIONS)
+    @rule(
+        who=people,
+        data=st.data(),
+        name=st.sampled_from(NAMES),
+        numbering=numberings,
+        visibility=visibilities,
+        alias=st.sampled_from([None, None, None, *SLUGS]),
+        days=st.sampled_from([None, None, None, 2]),
+        doom=sometimes_doomed,
+    )
+    def create_version(
+        self,
+        who: str | None,
+        data: st.DataObject,
+        name: str,
+        numbering: Numbering,
+        visibility: Visibility,
+        alias: str | None,
+        days: int | None,
+        doom: Doom | None,
+    ) -> None:
+        n = self.some_home(data)
+        expires = None if days is None else self.model.now + timedelta(days=days)
+        new = NewVersion(name, numbering=numbering, visibility=visibility, alias=alias, expires_at=expires)
+        self.attempt(
+            f"{who} makes {name} ({numbering.value}, {visibility.value}, alias {alias}) in project {n}",
+            who,
+            lambda m, w: m.create(w, n, name, numbering, visibility, alias, expires),
+            lambda depot, actor: versions.create(depot, actor, n, new),
+            doom,
+        )
+
+    @rule(
+        who=people,
+        data=st.data(),
+        wish=st.fixed_dictionaries(
+            {},
+            optional={
+                "description": st.sampled_from(["", "of birds", "cold"]),
+                "tags": st.sampled_from([(), ("x",), ("x", "y")]),
+                "visibility": visibilities,
+                "alias": st.sampled_from([None, *SLUGS]),
+                "name": st.sampled_from(NAMES),
+                "numbering": st.sampled_from([Numbering.KEEP, Numbering.NEXT, Numbering.KEEP_ELSE_NEXT]),
+            },
+        ),
+        moves=st.sampled_from([False, False, True]),
+        doom=sometimes_doomed,
+    )
+    def edit(self, who: str | None, data: st.DataObject, wish: dict[str, Any], moves: bool, doom: Doom | None) -> None:
+        n = self.some_record(data)
+        if moves:
+            wish = wish | {"project": self.some_home(data)}
+        self.attempt(
+            f"{who} edits version {n}: {wish}",
+            who,
+            lambda m, w: m.update(w, n, **wish),
+            lambda depot, actor: versions.update(depot, actor, n, VersionChanges(**wish)),
+            doom,
+        )
+
+    @rule(
+        who=people,
+        data=st.data(),
+        what=st.sampled_from(["freeze", "unfreeze", "unfreeze", "accept", "slug"]),
+        doom=sometimes_doomed,
+    )
+    def mark(self, who: str | None, data: st.DataObject, what: str, doom: Doom | None) -> None:
+        n = self.some_record(data)
+        said = f"{who}: {what} of version {n}"
+        if what == "slug":
+            slug = data.draw(st.sampled_from(SLUGS))
+            self.attempt(
+                f"{said}: {slug}",
+                who,
+                lambda m, w: m.set_slug(w, n, slug),
+                lambda depot, actor: versions.set_slug(depot, actor, n, slug),
+                doom,
+            )
+        elif what == "accept":
+            self.attempt(
+                said, who, lambda m, w: m.accept(w, n), lambda depot, actor: versions.accept(depot, actor, n), doom
+            )
+        else:
+            act = getattr(versions, what)
+            self.attempt(
+                said,
+                who,
+                lambda m, w: m.freeze(w, n, what == "freeze"),
+                lambda depot, actor: act(depot, actor, n),
+                doom,
+            )
+
+    @rule(who=people, data=st.data(), back=st.booleans(), many=st.booleans(), doom=sometimes_doomed)
+    def trash_or_reinstate(
+        self, who: str | None, data: st.DataObject, back: bool, many: bool, doom: Doom | None
+    ) -> None:
+        chosen = [self.some_record(data) for _ in range(data.draw(st.integers(1, 3)) if many else 1)]
+        if not back:
+            self.attempt(
+                f"{who} trashes versions {chosen}",
+                who,
+                lambda m, w: m.trash(w, chosen, many=many),
+                lambda depot, actor: (
+                    trash.trash_many(depot, actor, chosen, reason="deleted")
+                    if many
+                    else trash.trash(depot, actor, chosen[0])
+                ),
+                doom,
+            )
+            return
+        rule = data.draw(st.sampled_from([Numbering.KEEP, Numbering.NEXT]))
+        self.attempt(
+            f"{who} reinstates versions {chosen} ({rule.value})",
+            who,
+            lambda m, w: m.reinstate(w, chosen, rule, many=many),
+            lambda depot, actor: (
+                trash.reinstate_many(depot, actor, chosen, numbering=rule)
+                if many
+                else trash.reinstate(depot, actor, chosen[0], numbering=rule)
+            ),
+            doom,
+        )
+
+    @precondition(lambda self: len(self.model.records) > 2)
+    @rule(who=people, data=st.data(), doom=sometimes_doomed)
+    def purge(self, who: str | None, data: st.DataObject, doom: Doom | None) -> None:
+        n = self.some_record(data)
+        self.attempt(
+            f"{who} purges version {n}",
+            who,
+            lambda m, w: m.purge(w, n),
+            lambda depot, actor: trash.purge(depot, actor, n),
+            doom,
+        )
+
+    @precondition(lambda self: len(self.model.records) < MOST_VERSIONS)
+    @rule(
+        who=people,
+        data=st.data(),
+        name=st.sampled_from([None, *NAMES]),
+        numbering=numberings,
+        only=st.none() | st.lists(paths, max_size=3),
+        elsewhere=st.booleans(),
+        doom=sometimes_doomed,
+    )
+    def copy(
+        self,
+        who: str | None,
+        data: st.DataObject,
+        name: str | None,
+        numbering: Numbering,
+        only: list[str] | None,
+        elsewhere: bool,
+        doom: Doom | None,
+    ) -> None:
+        n = self.some_record(data)
+        home = self.some_home(data) if elsewhere else None
+        revision = data.draw(st.none() | st.integers(0, self.newest(n) + 1))
+        self.attempt(
+            f"{who} copies version {n}@{revision} to project {home} as {name} ({numbering.value}), only {only}",
+            who,
+            lambda m, w: m.copy_version(w, n, revision, home, name, numbering, only),
+            lambda depot, actor: copies.copy(
+                depot, actor, n, revision=revision, project=home, name=name, numbering=numbering, only_paths=only
+            ),
+            doom,
+        )
+
+    def newest(self, n: int) -> int:
+        record = self.model.records.get(n)
+        return 0 if record is None else record.newest
+
+    # ------------------------------------------------------------------ entries
+
+    @rule(who=people, data=st.data(), shapes=st.lists(changes, min_size=1, max_size=4), doom=sometimes_doomed)
+    def commit(self, who: str | None, data: st.DataObject, shapes: list[entry_model.Change], doom: Doom | None) -> None:
+        n = self.some_record(data)
+        expected = data.draw(st.sampled_from([None, None, self.newest(n), self.newest(n), self.newest(n) + 1]))
+        self.put_into(n, who, shapes, expected, doom, by_digest=data.draw(st.booleans()))
+
+    @rule(who=people, data=st.data(), files=st.dictionaries(paths, contents, max_size=4), doom=sometimes_doomed)
+    def put_some(self, who: str | None, data: st.DataObject, files: dict[str, bytes], doom: Doom | None) -> None:
+        """What is not in the way of anything, so that versions grow."""
+        n = self.some_record(data)
+        here = self.model.records[n].head if n in self.model.records else {}
+        fits = [
+            entry_model.Add(path, content)
+            for path, content in files.items()
+            if not any(entry_model.below(path, o) or entry_model.below(o, path) for o in here.keys() | files.keys())
+        ]
+        self.put_into(n, who, fits, None, doom)
+
+    def put_into(
+        self,
+        n: int,
+        who: str | None,
+        shapes: Sequence[entry_model.Change],
+        expected: int | None = None,
+        doom: Doom | None = None,
+        *,
+        by_digest: bool = False,
+    ) -> None:
+        """Commit. Bytes that nobody has sent yet are sent first, or named by their digest alone."""
+        wishes: list[entries.Change] = []
+        missing = False
+        for shape in shapes:
+            if not isinstance(shape, entry_model.Add):
+                wishes.append(getattr(entries, type(shape).__name__)(*vars(shape).values()))
+                continue
+            how: dict[str, Any]
+            if by_digest or who is None:
+                how = {"sha256": self.premises.house.sha256(shape.content)}
+                missing = missing or not self.model.readable(Who(who), shape.content)
+            else:
+                how = {"upload": self.sent(who, shape.content)}
+            wishes.append(entries.Add(shape.path, metadata=shape.meta, condition=shape.condition, **how))
+        self.attempt(
+            f"{who} commits to version {n} at {expected}: {shapes}" + (" by digest" if by_digest else ""),
+            who,
+            lambda m, w: m.commit(w, n, shapes, missing, expected),
+            lambda depot, actor: entries.commit(depot, actor, n, wishes, expected=expected),
+            doom,
+        )
+
+    def sent(self, who: str, content: bytes) -> Any:
+        """A finished upload of these bytes."""
+        found = next(
+            (
+                one
+                for one in self.model.sendings
+                if one.finished and (one.owner, one.arrived) == (who, content) and one.expires_at > self.model.now
+            ),
+            None,
+        )
+        if found is not None:
+            return found.uid
+        row = self.premises.house.upload(self.actors[who], content)
+        self.model.sendings.append(
+            Sending(row.uid, who, content, len(content), True, content, True, self.model.now + UPLOAD_LIFETIME)
+        )
+        return row.uid
+
+    @rule(who=people, data=st.data(), clear=st.sampled_from([False, False, True]), doom=sometimes_doomed)
+    def restore_or_clear(self, who: str | None, data: st.DataObject, clear: bool, doom: Doom | None) -> None:
+        n = self.some_record(data)
+        if clear:
+            self.attempt(
+                f"{who} clears version {n}",
+                who,
+                lambda m, w: m.clear(w, n),
+                lambda depot, actor: entries.clear(depot, actor, n),
+                doom,
+            )
+            return
+        to = data.draw(st.integers(0, self.newest(n) + 1))
+        expected = data.draw(st.sampled_from([None, None, self.newest(n), self.newest(n) + 1]))
+        self.attempt(
+            f"{who} restores version {n} to {to} at {expected}",
+            who,
+            lambda m, w: m.restore(w, n, to, expected),
+            lambda depot, actor: entries.restore(depot, actor, n, to, expected=expected),
+            doom,
+        )
+
+    @rule(who=people, data=st.data(), delete=st.booleans(), hard=st.booleans(), doom=sometimes_doomed)
+    def merge(self, who: str | None, data: st.DataObject, delete: bool, hard: bool, doom: Doom | None) -> None:
+        into, source = self.some_record(data), self.some_record(data)
+        self.attempt(
+            f"{who} merges version {source} into {into}" + f", delete {delete}, hard {hard}",
+            who,
+            lambda m, w: m.merge(w, into, source, delete=delete, hard=hard),
+            lambda depot, actor: copies.merge(depot, actor, into, source, delete=delete, hard=hard),
+            doom,
+        )
+
+    # ------------------------------------------------------------------ relationships
+
+    @rule(who=people, data=st.data(), verb=st.sampled_from(["derived_from", "compared_with"]), doom=sometimes_doomed)
+    def relate(self, who: str | None, data: st.DataObject, verb: str, doom: Doom | None) -> None:
+        source, target = (data.draw(st.sampled_from(sorted(self.model.records))) for _ in range(2))
+        one, other = (data.draw(st.integers(0, self.newest(n))) for n in (source, target))
+        new = NewRelationship(source, target, verb, source_revision=one, target_revision=other)
+        self.attempt(
+            f"{who} relates {source}@{one} {verb} {target}@{other}",
+            who,
+            lambda m, w: m.relate(w, Edge(source, one, target, other, verb)),
+            lambda depot, actor: relationships.create(depot, actor, new),
+            doom,
+        )
+
+    @precondition(lambda self: any(edge.source > 0 for edge in self.model.edges))
+    @rule(who=people, data=st.data(), doom=sometimes_doomed)
+    def unrelate(self, who: str | None, data: st.DataObject, doom: Doom | None) -> None:
+        live = sorted((e for e in self.model.edges if e.source > 0), key=lambda e: tuple(vars(e).values()))
+        edge = data.draw(st.sampled_from(live))
+        depot, admin = self.premises.depot, self.actors["admin"]
+        known = relationships.list_relationships(depot, admin, edge.source, direction="up", limit=1000).rows
+        numbers = {uid: n for n, uid in self.known_uids().items()}
+        uid = next(
+            one.uid
+            for one in known
+            if one.target is not None
+            and (one.source.revision if one.source else -1, one.target.revision, one.verb)
+            == (edge.source_revision, edge.target_revision, edge.verb)
+            and numbers[one.target.uid] == abs(edge.target)
+        )
+        self.attempt(
+            f"{who} ends {edge}",
+            who,
+            lambda m, w: m.unrelate(w, edge),
+            lambda depot, actor: relationships.delete(depot, actor, uid),
+            doom,
+        )
+
+    def known_uids(self) -> dict[int, Any]:
+        self.premises.everything(self.uids)
+        return self.uids
+
+    # ------------------------------------------------------------------ reading
+
+    @rule(data=st.data())
+    def look(self, data: st.DataObject) -> None:
+        """At one revision, its bytes, and what differs from another."""
+        n, m = (data.draw(st.sampled_from(sorted(self.model.records))) for _ in range(2))
+        one, other = data.draw(st.integers(0, self.newest(n))), data.draw(st.integers(0, self.newest(m)))
+        want = {p: (f.content, f.meta, f.pos) for p, f in self.model.records[n].revisions[one].items()}
+        assert self.premises.state(n, one) == want
+        self.check_difference((n, one), (m, other))
+
+    def check_difference(self, older: tuple[int, int], newer: tuple[int, int]) -> None:
+        old, new = (dict(self.model.records[n].revisions[revision]) for n, revision in (older, newer))
+        for change in entries.diff(self.premises.depot, self.actors["admin"], older, newer):
+            if change.before is not None:
+                file = old.pop(change.before.path)
+                assert (file.meta, file.pos) == (change.before.meta or "", change.before.pos)
+            if change.after is not None:
+                file = new.pop(change.after.path)
+                assert (file.meta, file.pos) == (change.after.meta or "", change.after.pos)
+        assert old == new, "what differs was not told"
+
+    @rule(
+        who=people,
+        project=st.sampled_from(["birds", "birds-2", "lab-data", "ann", "other"]),
+        dataset=st.sampled_from(["penguins", "penguins-2", "auks", "auks-2", "birds", "other"]),
+        number=st.sampled_from([None, None, 1, 2, 3]),
+    )
+    def resolve(self, who: str | None, project: str, dataset: str, number: int | None) -> None:
+        text = f"{project}/{dataset}" + (f"@{number}" if number else "")
+        want = self.model.resolve(Who(who), project, dataset, number)
+        try:
+            found: int | None = versions.resolve(self.premises.depot, self.actors[who], parse_reference(text))[
+                0
+            ].version.n
+        except EntrepotError:
+            found = None
+        assert found == want, f"{text} means version {found} to {who}, and should mean {want}"
+
+    @rule(who=people)
+    def list_what_one_may_see(self, who: str | None) -> None:
+        found = versions.list_versions(self.premises.depot, self.actors[who], versions.Filter(), limit=1000)
+        assert {one.version.n for one in found.rows} == self.model.shown(Who(who))
+        for n, record in self.model.records.items():
+            if not self.model.may_on(Who(who), READ, record):
+                with pytest.raises(EntrepotError):
+                    entries.list_entries(self.premises.depot, self.actors[who], n)
+
+    @rule(who=people, data=st.data(), hours=st.sampled_from([1, 12]))
+    def sign(self, who: str | None, data: st.DataObject, hours: int) -> None:
+        n = data.draw(st.sampled_from(sorted(self.model.records)))
+        revision = data.draw(st.integers(0, self.newest(n)))
+        state = self.model.records[n].revisions[revision]
+        if not state:
+            return
+        path = data.draw(st.sampled_from(sorted(state)))
+        allowed = self.model.may_on(Who(who), READ, self.model.records[n])
+        try:
+            link = objects.sign_entry(
+                self.premises.depot, self.actors[who], n, path, revision=revision, expires_in=timedelta(hours=hours)
+            )
+        except EntrepotError:
+            assert not allowed
+        else:
+            assert allowed
+            self.model.links.append(Link(link.path, Who(who), n, state[path].content, link.expires_at))
+
+    @precondition(lambda self: self.model.links)
+    @rule(data=st.data())
+    def open_link(self, data: st.DataObject) -> None:
+        link = data.draw(st.sampled_from(self.model.links))
+        record = self.model.records.get(link.version)
+        try:
+            opened = objects.open_link(self.premises.depot, link.path)
+        except BadSignature:
+            over = link.expires_at <= self.model.now
+            assert over or (record is not None and not self.model.may_on(link.who, READ, record))
+        except Gone:
+            assert record is None
+        else:
+            assert link.expires_at > self.model.now
+            assert record is not None
+            assert self.model.may_on(link.who, READ, record)
+            assert isinstance(opened, Opened)
+            with opened.reader as reader:
+                assert reader.read_at(0, reader.size) == link.content
+
+    @rule()
+    def look_at_everything(self) -> None:
+        self.everything_is_shown()
+
+    # ------------------------------------------------------------------ time
+
+    @rule(hours=st.sampled_from([1, 13, 25, 49, 24 * 8]), doom=sometimes_doomed)
+    def wait(self, hours: int, doom: Doom | None) -> None:
+        self.model = self.model.copy()
+        self.model.now = self.premises.clock.move(hours=hours)
+        self.keep_house(f"{hours} h later", doom)
+
+    def keep_house(self, said: str, doom: Doom | None) -> None:
+        def change(model: Model, _: Who) -> None:
+            model.expire()
+            model.retire()
+            model.sweep_sendings()
+
+        def act(depot: Depot, _: Actor) -> None:
+            upkeep.expire(depot)
+            upkeep.announce(depot)
+            upkeep.purge_trash(depot)
+            uploads.sweep(depot)
+            upkeep.tend_slots(depot)
+            upkeep.forget_tasks(depot)
+            sweep_strands(depot.catalog)
+            collection.collect(depot)
+
+        self.attempt(f"{said}, housekeeping", "admin", change, act, doom, repeats=True)
+
+    @rule(power=st.none() | st.integers(0, 7))
+    def die(self, power: int | None) -> None:
+        """Between two steps."""
+        self.premises.die(power=power)
+        note("died" if power is None else "lost power")
+        self.everything_is_shown("after a death")
+
+    def teardown(self) -> None:
+        try:
+            if self.is_sound:
+                self.everything_is_shown("at the end")
+                self.settle()
+        finally:
+            self.stack.close()
+
+    def settle(self) -> None:
+        """When every grace is over there is no object without a row, and what there is can still be read."""
+        for hours in (24 * 8, 25, 25):
+            self.model = self.model.copy()
+            self.model.now = self.premises.clock.move(hours=hours)
+            self.keep_house("at the end", None)
+        self.everything_is_shown("when every grace is over")
+        self.premises.check_bytes(settled=True)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("inhabited")
+
+
+def test_the_depot_behaves_like_dicts_on_sqlite(shared: Path) -> None:
+    run_machine(DepotMachine, 0.5, server=None, shared=shared)
+
+
+def test_the_depot_behaves_like_dicts_on_postgresql(postgres_server: PostgresServer, shared: Path) -> None:
+    run_machine(DepotMachine, 0.14, server=postgres_server, shared=shared)

@@ -1,0 +1,737 @@
+"""The whole depot as dicts: what every use case does, said once more and as simply as possible.
+
+Each method does one use case to the model, or raises `Refused` with the errors that the depot may answer with. Numbers
+of things are those of the catalogue; what was just made has the number NEW until the depot told the real one.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from entrepot.model.errors import (
+    Conflict,
+    Forbidden,
+    Frozen,
+    Gone,
+    Hidden,
+    Invalid,
+    NameTaken,
+    NotFound,
+    QuotaExceeded,
+    StaleRevision,
+    Trashed,
+    Unauthenticated,
+)
+from entrepot.model.values import Numbering, Role, Scope, Visibility
+from tests.support import entry_model
+from tests.support.entry_model import Change, Refused, State
+
+NEW = 0
+UPLOAD_LIFETIME = timedelta(days=7)
+
+OPEN_RECORD = (Visibility.LISTED, Visibility.PUBLIC)
+OPEN_CONTENT = (Visibility.PUBLIC,)
+
+_CAP = {Scope.READ: Role.READ, Scope.WRITE: Role.WRITE, Scope.ADMIN: Role.ADMIN}
+_SLUGS = {"Birds": "birds", "Birds!": "birds", "Lab data": "lab-data"}
+_SLUGS |= {"Penguins": "penguins", "penguins": "penguins", "Auks": "auks"}
+
+
+@dataclass(frozen=True)
+class Who:
+    """Somebody, with a password or with one of their tokens."""
+
+    name: str | None
+    scope: Scope = Scope.ADMIN
+    projects: tuple[int, ...] | None = None
+    token: int | None = None
+
+    @property
+    def staff(self) -> bool:
+        return self.name == "admin" and self.scope is Scope.ADMIN
+
+    def __str__(self) -> str:
+        limits = "" if self.token is None else f" (token {self.token}, {self.scope.value}, {self.projects})"
+        return f"{self.name or 'anybody'}{limits}"
+
+
+@dataclass(frozen=True)
+class Need:
+    """A right: the role, the scope of the credential, and the visibilities that give it to everybody."""
+
+    role: Role
+    scope: Scope
+    everybody: tuple[Visibility, ...] = ()
+
+
+SEE = Need(Role.READ, Scope.READ, OPEN_RECORD)
+READ = Need(Role.READ, Scope.READ, OPEN_CONTENT)
+MEMBER = Need(Role.READ, Scope.READ)
+COPY = Need(Role.READ, Scope.WRITE)
+WRITE = Need(Role.WRITE, Scope.WRITE)
+ADMIN = Need(Role.ADMIN, Scope.ADMIN)
+
+
+@dataclass
+class Home:
+    """A project."""
+
+    n: int
+    name: str
+    slug: str
+    team: str
+    trashed: bool = False
+    allocation: int | None = None
+    default_expiry_s: int | None = None
+    retention_s: int | None = None
+
+    @property
+    def personal(self) -> bool:
+        return self.team.startswith("~")
+
+
+@dataclass
+class Record:
+    """A version."""
+
+    n: int
+    project: int
+    name: str
+    number: int
+    visibility: Visibility
+    creator: str | None
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    alias: str | None = None
+    frozen: bool = False
+    proposal: bool = False
+    trash: str | None = None
+    trashed_at: datetime | None = None
+    expires_at: datetime | None = None
+    previous: int | None = None
+    revisions: list[State] = field(default_factory=lambda: [{}])
+    next_pos: int = 0
+    verbs: list[str] = field(default_factory=list)
+
+    @property
+    def newest(self) -> int:
+        return len(self.revisions) - 1
+
+    @property
+    def head(self) -> State:
+        return self.revisions[-1]
+
+
+@dataclass
+class Sending:
+    """An upload: what the sender has, and what has arrived of it."""
+
+    uid: UUID | None
+    owner: str
+    plan: bytes
+    length: int | None
+    is_true: bool
+    arrived: bytes = b""
+    finished: bool = False
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Between numbers of versions, negative ones for what was purged."""
+
+    source: int
+    source_revision: int
+    target: int
+    target_revision: int
+    verb: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """A signed link, and whose right it carries."""
+
+    path: str
+    who: Who
+    version: int
+    content: bytes
+    expires_at: datetime
+
+
+class Model:
+    """Everything that the depot must show."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        #: By name; that of a person is `~name`.
+        self.teams: dict[str, dict[str, Role]] = {}
+        self.homes: dict[int, Home] = {}
+        self.records: dict[int, Record] = {}
+        #: The slug of each line, by project and name.
+        self.lines: dict[tuple[int, str], str] = {}
+        #: What a slug leads to that was given up: ("project" | "version", number) or ("line", project and name). The
+        #: scope is a project, or 0 for the slugs of projects.
+        self.old_slugs: dict[tuple[int, str], tuple[str, Any]] = {}
+        self.sendings: list[Sending] = []
+        self.edges: set[Edge] = set()
+        self.links: list[Link] = []
+        #: Revoked or not.
+        self.tokens: dict[int, tuple[Who, bool, datetime | None]] = {}
+
+    def copy(self) -> Model:
+        """Independent of this one; states are never changed and are shared."""
+        other = copy.copy(self)
+        other.teams = {name: dict(roles) for name, roles in self.teams.items()}
+        other.homes = {n: dataclasses.replace(home) for n, home in self.homes.items()}
+        other.records = {
+            n: dataclasses.replace(r, revisions=[*r.revisions], verbs=[*r.verbs]) for n, r in self.records.items()
+        }
+        other.lines, other.old_slugs, other.edges = dict(self.lines), dict(self.old_slugs), set(self.edges)
+        other.sendings = [dataclasses.replace(one) for one in self.sendings]
+        other.links, other.tokens = list(self.links), dict(self.tokens)
+        return other
+
+    # ------------------------------------------------------------------ rights
+
+    def role(self, who: Who, project: int) -> Role:
+        """After the credential's caps."""
+        if who.name is None or (who.projects is not None and project not in who.projects):
+            return Role.NONE
+        return min(self.teams[self.homes[project].team].get(who.name, Role.NONE), _CAP[who.scope])
+
+    def may(self, who: Who, need: Need, project: int, visibility: Visibility | None = None) -> bool:
+        if visibility in need.everybody:
+            return True
+        if who.name is None:
+            return False
+        if who.staff and (who.projects is None or project in who.projects):
+            return True
+        return _CAP[who.scope] >= _CAP[need.scope] and self.role(who, project) >= need.role
+
+    def may_on(self, who: Who, need: Need, record: Record) -> bool:
+        return self.may(who, need, record.project, record.visibility)
+
+    def _judge(self, allowed: bool, visible: bool, who: Who) -> None:
+        if not allowed:
+            raise Refused(Hidden if not visible else Unauthenticated if who.name is None else Forbidden)
+
+    def record(self, who: Who, n: int, need: Need) -> Record:
+        """A version that somebody may do something to."""
+        found = self.records.get(n)
+        if found is None:
+            raise Refused(NotFound)
+        self._judge(self.may_on(who, need, found), self.may_on(who, SEE, found), who)
+        return found
+
+    def home(self, who: Who, n: int, need: Need, *, trashed: bool = False) -> Home:
+        found = self.homes.get(n)
+        if found is None:
+            raise Refused(NotFound)
+        self._judge(self.may(who, need, n), self.may(who, MEMBER, n), who)
+        if found.trashed and not trashed:
+            raise Refused(Trashed)
+        return found
+
+    def editable(self, record: Record) -> None:
+        if record.trash is not None or self.homes[record.project].trashed:
+            raise Refused(Trashed)
+
+    def writable(self, record: Record) -> None:
+        self.editable(record)
+        if record.frozen:
+            raise Refused(Frozen)
+
+    # ------------------------------------------------------------------ what is true of many
+
+    def active(self, project: int) -> Iterable[Record]:
+        return (r for r in self.records.values() if r.project == project and r.trash is None)
+
+    def used(self, project: int) -> int:
+        return sum(entry_model.size(r.head) for r in self.records.values() if r.project == project)
+
+    def shown(self, who: Who, need: Need = SEE) -> set[int]:
+        """Versions in lists."""
+        return {
+            n
+            for n, r in self.records.items()
+            if r.trash is None and not self.homes[r.project].trashed and self.may_on(who, need, r)
+        }
+
+    def readable(self, who: Who, content: bytes) -> bool:
+        """Whether somebody may point at these bytes by their digest alone."""
+        return any(
+            self.may_on(who, READ, r) and any(f.content == content for state in r.revisions for f in state.values())
+            for r in self.records.values()
+        )
+
+    def _room(self, project: int) -> None:
+        allocation = self.homes[project].allocation
+        if allocation is not None and self.used(project) > allocation:
+            raise Refused(QuotaExceeded)
+
+    # ------------------------------------------------------------------ names
+
+    def _free_slug(self, base: str, taken: Iterable[str]) -> str:
+        there = set(taken)
+        if base not in there:
+            return base
+        return next(f"{base}-{k}" for k in itertools.count(2) if f"{base}-{k}" not in there)
+
+    def _taken_slugs(self, project: int) -> set[str]:
+        """Slugs of lines and aliases: they share a space."""
+        slugs = {slug for (home, _), slug in self.lines.items() if home == project}
+        return slugs | {r.alias for r in self.active(project) if r.alias is not None}
+
+    def _open_line(self, project: int, name: str) -> None:
+        if (project, name) not in self.lines:
+            slug = self._free_slug(_SLUGS[name], self._taken_slugs(project))
+            self.lines[project, name] = slug
+            self.old_slugs.pop((project, slug), None)
+
+    def _close_line(self, project: int, name: str, left: int | None) -> None:
+        """After a version left it; `left` is the version if it lives on elsewhere."""
+        if any((r.project, r.name) == (project, name) for r in self.records.values()):
+            return
+        slug = self.lines.pop((project, name))
+        for key, leads in list(self.old_slugs.items()):
+            if leads == ("line", (project, name)):
+                if left is None:
+                    del self.old_slugs[key]
+                else:
+                    self.old_slugs[key] = ("version", left)
+        if left is not None:
+            self.old_slugs[project, slug] = ("version", left)
+
+    def _number(self, project: int, name: str, rule: Numbering, *, keep: int | None = None, but: int = -1) -> int:
+        taken = {r.number for r in self.active(project) if r.name == name and r.n != but}
+        highest = max((r.number for r in self.active(project) if r.name == name), default=0)
+        if (rule is Numbering.ONLY and taken) or (rule is Numbering.FIRST and 1 in taken):
+            raise Refused(NameTaken)
+        if rule is Numbering.FIRST:
+            return 1
+        if rule in (Numbering.KEEP, Numbering.KEEP_ELSE_NEXT) and keep is not None:
+            if keep not in taken:
+                return keep
+            if rule is Numbering.KEEP:
+                raise Refused(NameTaken)
+        return highest + 1
+
+    def _free_alias(self, project: int, alias: str, but: int = -1) -> None:
+        slugs = {slug for (home, _), slug in self.lines.items() if home == project}
+        if alias in slugs or any(r.alias == alias and r.n != but for r in self.active(project)):
+            raise Refused(NameTaken)
+
+    def resolve(self, who: Who, project: str, dataset: str, version: int | None) -> int | None:
+        """The version that `project/dataset[@version]` means."""
+        home = next((h.n for h in self.homes.values() if h.slug == project), None)
+        if home is None:
+            home = self.old_slugs.get((0, project), ("", None))[1]
+        if home is None:
+            return None
+        n = self._referred(who, home, dataset, version)
+        if n is None or n not in self.shown(who) or version not in (None, self.records[n].number):
+            return None
+        return n
+
+    def _referred(self, who: Who, home: int, dataset: str, version: int | None) -> int | None:
+        line = next((key for key, slug in self.lines.items() if key[0] == home and slug == dataset), None)
+        if line is None:
+            aliased = next((r.n for r in self.active(home) if r.alias == dataset), None)
+            if aliased is not None:
+                return aliased
+            what, led = self.old_slugs.get((home, dataset), ("", None))
+            if what != "line":
+                return led if what == "version" else None
+            line = led
+        assert line is not None
+        here = [r for r in self.active(line[0]) if r.name == line[1]]
+        if version is not None:
+            return next((r.n for r in here if r.number == version), None)
+        seen = [r for r in here if self.may_on(who, SEE, r)]
+        best = max(seen, key=lambda r: (not r.proposal, r.number), default=None)
+        return None if best is None else best.n
+
+    # ------------------------------------------------------------------ projects
+
+    def create_project(self, who: Who, name: str, team: str | None) -> None:
+        if who.name is None:
+            raise Refused(Unauthenticated)
+        owner = team or f"~{who.name}"
+        role = (
+            Role.NONE if who.projects is not None else min(self.teams[owner].get(who.name, Role.NONE), _CAP[who.scope])
+        )
+        staff = who.staff and who.projects is None
+        if role < Role.READ and not staff and team is not None:
+            raise Refused(Hidden)
+        if not staff and (role < Role.WRITE or _CAP[who.scope] < Role.WRITE):
+            raise Refused(Forbidden)
+        self._free_project_name(owner, name)
+        slug = self._free_slug(_SLUGS[name], (h.slug for h in self.homes.values()))
+        self.old_slugs.pop((0, slug), None)
+        self.homes[NEW] = Home(NEW, name, slug, owner)
+
+    def _free_project_name(self, team: str, name: str, but: int = -1) -> None:
+        if any((h.team, h.name, h.trashed) == (team, name, False) and h.n != but for h in self.homes.values()):
+            raise Refused(NameTaken)
+
+    def rename_project(self, who: Who, n: int, name: str) -> None:
+        home = self.home(who, n, WRITE)
+        if name != home.name:
+            self._free_project_name(home.team, name, but=n)
+        home.name = name
+
+    def give_project_slug(self, who: Who, n: int, slug: str) -> None:
+        home = self.home(who, n, WRITE)
+        if slug == home.slug:
+            return
+        if any(h.slug == slug for h in self.homes.values()):
+            raise Refused(NameTaken)
+        self.old_slugs.pop((0, slug), None)
+        self.old_slugs[0, home.slug] = ("project", n)
+        home.slug = slug
+
+    def configure_project(self, who: Who, n: int, **values: int | None) -> None:
+        """Allocation, default expiry, retention."""
+        home = self.home(who, n, WRITE)
+        self.home(who, n, ADMIN)
+        if "allocation" in values and not who.staff:
+            raise Refused(Forbidden)
+        for name, value in values.items():
+            setattr(home, name, value)
+
+    def trash_project(self, who: Who, n: int) -> None:
+        home = self.home(who, n, WRITE, trashed=True)
+        if home.trashed:
+            return
+        if home.personal:
+            raise Refused(Conflict)
+        for record in list(self.active(n)):
+            self._trash(record, "project")
+        home.trashed = True
+
+    def reinstate_project(self, who: Who, n: int) -> None:
+        home = self.home(who, n, ADMIN, trashed=True)
+        if home.trashed:
+            self._free_project_name(home.team, home.name, but=n)
+        home.trashed = False
+
+    def purge_project(self, who: Who, n: int) -> None:
+        home = self.home(who, n, ADMIN, trashed=True)
+        if home.personal or any(r.project == n for r in self.records.values()):
+            raise Refused(Conflict)
+        del self.homes[n]
+        for key, leads in list(self.old_slugs.items()):
+            if key[0] == n or leads == ("project", n):
+                del self.old_slugs[key]
+
+    # ------------------------------------------------------------------ versions
+
+    def create(
+        self,
+        who: Who,
+        project: int,
+        name: str,
+        numbering: Numbering,
+        visibility: Visibility,
+        alias: str | None,
+        expires_at: datetime | None,
+    ) -> None:
+        home = self.home(who, project, WRITE)
+        self._open_line(project, name)
+        number = self._number(project, name, numbering)
+        if alias is not None:
+            self._free_alias(project, alias)
+        if expires_at is None and home.default_expiry_s is not None:
+            expires_at = self.now + timedelta(seconds=home.default_expiry_s)
+        made = Record(NEW, project, name, number, visibility, who.name, alias=alias, expires_at=expires_at)
+        made.verbs.append("version.created")
+        self.records[NEW] = made
+
+    def update(self, who: Who, n: int, **changes: Any) -> None:
+        """Of description, tags, visibility, expires_at, alias, name, project."""
+        record = self.record(who, n, WRITE)
+        target = changes.pop("project", record.project)
+        if target != record.project:
+            self.home(who, target, WRITE)
+        self.editable(record)
+        name = changes.pop("name", record.name)
+        numbering = changes.pop("numbering", Numbering.KEEP)
+        moved = (target, name) != (record.project, record.name)
+        if moved:
+            self._move(record, target, name, numbering, changes)
+        if changes.get("alias") is not None:
+            self._free_alias(target, changes["alias"], but=n)
+        edits = {key: value for key, value in changes.items() if getattr(record, key) != value}
+        for key, value in edits.items():
+            setattr(record, key, value)
+        if edits or (moved and record.proposal):
+            record.verbs.append("version.updated")
+        if edits or moved:
+            record.proposal = False
+
+    def _move(self, record: Record, target: int, name: str, rule: Numbering, changes: dict[str, Any]) -> None:
+        if record.frozen:
+            raise Refused(Frozen)
+        old = record.project, record.name
+        leaves = target != record.project
+        self._open_line(target, name)
+        number = self._number(target, name, rule, keep=record.number, but=record.n)
+        if leaves and record.alias is not None and changes.get("alias", record.alias) == record.alias:
+            self._free_alias(target, record.alias, but=record.n)
+        record.project, record.name, record.number = target, name, number
+        self._close_line(*old, record.n)
+        if leaves:
+            self._room(target)
+        record.verbs.append("version.moved")
+
+    def set_slug(self, who: Who, n: int, slug: str) -> None:
+        record = self.record(who, n, WRITE)
+        self.editable(record)
+        key = record.project, record.name
+        if self.lines[key] == slug:
+            return
+        if slug in self._taken_slugs(record.project):
+            raise Refused(NameTaken)
+        self.old_slugs.pop((record.project, slug), None)
+        self.old_slugs[record.project, self.lines[key]] = ("line", key)
+        self.lines[key] = slug
+        record.verbs.append("version.updated")
+
+    def freeze(self, who: Who, n: int, frozen: bool) -> None:
+        record = self.record(who, n, WRITE if frozen else ADMIN)
+        self.editable(record)
+        if record.frozen != frozen:
+            record.frozen = frozen
+            record.verbs.append("version.frozen")
+
+    def accept(self, who: Who, n: int) -> None:
+        record = self.record(who, n, WRITE)
+        self.editable(record)
+        if record.proposal:
+            record.proposal = False
+            record.verbs.append("version.updated")
+
+    def trash(self, who: Who, numbers: Sequence[int], *, many: bool) -> None:
+        for record in self._all(who, numbers, WRITE, many=many):
+            self._trash(record, "deleted")
+
+    def _all(self, who: Who, numbers: Sequence[int], need: Need, *, many: bool) -> list[Record]:
+        try:
+            return [self.record(who, n, need) for n in numbers]
+        except Refused:
+            if many:
+                raise Refused(Invalid) from None
+            raise
+
+    def _trash(self, record: Record, reason: str) -> None:
+        if record.trash is None:
+            record.trash, record.trashed_at = reason, self.now
+            record.verbs.append("version.trashed")
+
+    def reinstate(self, who: Who, numbers: Sequence[int], rule: Numbering, *, many: bool) -> None:
+        for record in self._all(who, numbers, WRITE, many=many):
+            if record.trash is None:
+                continue
+            if self.homes[record.project].trashed:
+                raise Refused(Trashed)
+            if rule is Numbering.NEXT:
+                rule = Numbering.KEEP_ELSE_NEXT
+            record.number = self._number(record.project, record.name, rule, keep=record.number, but=record.n)
+            if record.alias is not None and record.alias in self._taken_slugs(record.project):
+                record.alias = None
+            if record.expires_at is not None and record.expires_at <= self.now:
+                record.expires_at = None
+            record.trash = record.trashed_at = None
+            record.verbs.append("version.reinstated")
+
+    def purge(self, who: Who, n: int) -> None:
+        self._purge(self.record(who, n, ADMIN))
+
+    def _purge(self, record: Record) -> None:
+        del self.records[record.n]
+        for key, leads in list(self.old_slugs.items()):
+            if leads == ("version", record.n):
+                del self.old_slugs[key]
+        self._close_line(record.project, record.name, None)
+        for edge in list(self.edges):
+            if record.n in (edge.source, edge.target):
+                self.edges.remove(edge)
+                ends = {
+                    end: -n if n == record.n else n for end, n in (("source", edge.source), ("target", edge.target))
+                }
+                self.edges.add(dataclasses.replace(edge, **ends))
+
+    def copy_version(
+        self,
+        who: Who,
+        n: int,
+        revision: int | None,
+        project: int | None,
+        name: str | None,
+        numbering: Numbering,
+        only: Sequence[str] | None,
+    ) -> None:
+        source = self.record(who, n, SEE)
+        target = source.project if project is None else project
+        if target != source.project:
+            self.home(who, target, MEMBER, trashed=True)
+            self.record(who, n, READ)
+            self.home(who, target, WRITE)
+            proposal = False
+        else:
+            if project is not None:
+                self.home(who, target, MEMBER, trashed=True)
+            self.record(who, n, COPY)
+            self.home(who, target, MEMBER)
+            proposal = not self.may(who, WRITE, target)
+        number = source.newest if revision is None else revision
+        if not 0 <= number <= source.newest:
+            raise Refused(NotFound)
+        wanted = source.name if name is None else name
+        self._open_line(target, wanted)
+        made = Record(
+            NEW,
+            target,
+            wanted,
+            self._number(target, wanted, numbering),
+            source.visibility,
+            who.name,
+            source.description,
+            source.tags,
+            proposal=proposal,
+            previous=source.number if numbering is Numbering.NEXT and name is None else None,
+            next_pos=source.next_pos,
+        )
+        state = source.revisions[number]
+        made.revisions.append(state if only is None else {path: state[path] for path in only if path in state})
+        made.verbs.append("version.copied")
+        self.records[NEW] = made
+        self._room(target)
+
+    # ------------------------------------------------------------------ entries
+
+    def commit(self, who: Who, n: int, changes: Sequence[Change], missing: bool, expected: int | None) -> None:
+        """Args:
+        missing: Some of the bytes are not there, or not for them.
+        """
+        record = self.record(who, n, WRITE)
+        self.writable(record)
+        if missing:
+            raise Refused(Invalid)
+        self._not_stale(record, expected)
+        state, next_pos = entry_model.commit(record.head, changes, record.next_pos)
+        self._publish(record, state, next_pos)
+
+    def _not_stale(self, record: Record, expected: int | None) -> None:
+        if expected is not None and expected != record.newest:
+            raise Refused(StaleRevision)
+
+    def _publish(self, record: Record, state: State, next_pos: int, verb: str = "revision.created") -> None:
+        before = entry_model.size(record.head)
+        record.verbs.append(verb)
+        if record.newest == 0:
+            record.verbs.append("version.ready")
+        if record.proposal:
+            record.verbs.append("version.updated")
+        record.proposal = False
+        record.revisions.append(state)
+        record.next_pos = next_pos
+        if entry_model.size(state) > before:
+            self._room(record.project)
+
+    def clear(self, who: Who, n: int) -> None:
+        record = self.record(who, n, WRITE)
+        self.writable(record)
+        state = {path: dataclasses.replace(file, meta="") for path, file in record.head.items()}
+        self._publish(record, state, record.next_pos)
+
+    def restore(self, who: Who, n: int, to: int, expected: int | None) -> None:
+        record = self.record(who, n, WRITE)
+        self.writable(record)
+        if not 0 <= to <= record.newest:
+            raise Refused(NotFound)
+        self._not_stale(record, expected)
+        self._publish(record, record.revisions[to], record.next_pos)
+
+    def merge(self, who: Who, into: int, source: int, *, delete: bool, hard: bool) -> None:
+        away = WRITE if delete else MEMBER
+        if delete and hard:
+            self.record(who, source, away)
+        target = self.record(who, into, WRITE)
+        leaving = self.record(who, source, away)
+        self.writable(target)
+        if into == source:
+            return
+        state, next_pos = entry_model.merge(leaving.head, target.head, target.next_pos)
+        if delete and hard:
+            self._purge(leaving)
+        elif delete:
+            self._trash(leaving, "deleted")
+        self._publish(target, state, next_pos, "version.merged")
+
+    # ------------------------------------------------------------------ relationships
+
+    def relate(self, who: Who, edge: Edge) -> None:
+        source = self.record(who, edge.source, WRITE)
+        self.record(who, edge.target, READ)
+        self.editable(source)
+        if edge.source == edge.target:
+            raise Refused(Invalid)
+        if edge not in self.edges:
+            self.edges.add(edge)
+            source.verbs.append("relationship.created")
+
+    def unrelate(self, who: Who, edge: Edge) -> None:
+        """An edge whose source is there."""
+        source = self.records[edge.source]
+        if not self.may_on(who, SEE, source):
+            raise Refused(NotFound)
+        self.record(who, source.n, WRITE)
+        self.editable(source)
+        if edge.target > 0 and not self.may_on(who, READ, self.records[edge.target]):
+            raise Refused(Unauthenticated if who.name is None else Forbidden)
+        self.edges.remove(edge)
+        source.verbs.append("relationship.deleted")
+
+    # ------------------------------------------------------------------ time
+
+    def expire(self) -> None:
+        for record in self.records.values():
+            if record.trash is None and record.expires_at is not None and record.expires_at <= self.now:
+                self._trash(record, "expired")
+
+    def retire(self) -> None:
+        """What was in the trash for as long as its project keeps it."""
+        for record in list(self.records.values()):
+            kept = self.homes[record.project].retention_s
+            if kept is None or record.trashed_at is None:
+                continue
+            if record.trashed_at + timedelta(seconds=kept) <= self.now:
+                self._purge(record)
+
+    def sweep_sendings(self) -> None:
+        self.sendings = [one for one in self.sendings if one.expires_at is None or one.expires_at > self.now]
+
+    # ------------------------------------------------------------------ uploads
+
+    def sending(self, who: Who, i: int) -> Sending:
+        """One of somebody's own, while it lives."""
+        one = self.sendings[i]
+        if who.name != one.owner:
+            raise Refused(NotFound)
+        assert one.expires_at is not None
+        if one.expires_at <= self.now:
+            raise Refused(Gone)
+        return one
+
+    def content_of(self, who: Who, i: int) -> bytes | None:
+        """The bytes of a finished upload, for a commit; None when it is no use."""
+        one = self.sendings[i]
+        return one.arrived if one.finished and one.owner == who.name else None
