@@ -20,7 +20,7 @@ from entrepot.depot.entries import entry_of, pin
 from entrepot.depot.lookup import Key
 from entrepot.depot.people import UserKey
 from entrepot.model import cursors
-from entrepot.model.access import Action, Actor
+from entrepot.model.access import Action, Actor, Standing, require
 from entrepot.model.errors import NotFound
 from entrepot.model.values import Entry, Event, Page, Revision, Stage, State, Version
 
@@ -138,7 +138,8 @@ def version_events(depot: Depot, actor: Actor, key: Key, *, cursor: str | None =
     size = paging.size(depot, limit)
     with depot.catalog.read() as conn:
         found = lookup.version(conn, actor, key, Action.VIEW_RECORD)
-        lookup.project(conn, actor, found.version.project, Action.VIEW_PROJECT)
+        standing = Standing(found.role, found.version.project)
+        require(actor, Action.VIEW_PROJECT, standing, f"the events of {found.version.label}", visible=True)
         question = f"events:version:{found.version.n}"
         seen = paging.after(cursor, question, int)
         events = event_rows.page(

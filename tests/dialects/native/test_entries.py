@@ -207,7 +207,7 @@ def test_what_happened_is_told_to_members(site: Site, alice: Client) -> None:
     assert (events[0]["before"], events[0]["after"]) == ({"description": ""}, {"description": "x"})
     assert {event["actor"] for event in events} == {"alice"}
     assert {event["version"] for event in events} == {version}
-    assert site.person("bob").get(f"/versions/{version}/events").status_code == 404
+    assert site.person("bob").get(f"/versions/{version}/events").status_code == 403
     mine = alice.read("/events", verb="version.updated")["rows"]
     assert [event["version"] for event in mine] == [version]
     assert site.person("bob").read("/events", verb="version.updated")["rows"] == []
