@@ -273,13 +273,13 @@ def main(arguments: list[str]) -> int:
         }
         heading = "In memory (tmpfs)" if in_memory else "On disk"
         pages.append(f"## {heading}\n\n{table(figures, options.mib, in_memory=in_memory)}\n")
-        print(f"\n{pages[-1]}", flush=True)
-    about = f"{options.mib} MiB, {options.rounds} rounds, interleaved in random order. {machine()}."
-    print(about)
-    if options.keep:
-        head = f"# {(__doc__ or '').splitlines()[0]}\n\n{about} Again: `python -m bench transfer --keep`.\n\n"
-        (RESULTS / "transfer.md").write_text(head + "\n".join(pages), encoding="utf-8")
-        (RESULTS / "transfer.json").write_text(
-            json.dumps({"about": about, "mib": options.mib, "figures": found}, indent=1) + "\n", encoding="utf-8"
-        )
+        about = f"{options.mib} MiB, {options.rounds} rounds, interleaved in random order. {machine()}."
+        print(f"\n{pages[-1]}\n{about}", flush=True)
+        if options.keep:
+            # After each folder: an hour of figures must not be lost with the last one.
+            head = f"# {(__doc__ or '').splitlines()[0]}\n\n{about} Again: `python -m bench transfer --keep`.\n\n"
+            (RESULTS / "transfer.md").write_text(head + "\n".join(pages), encoding="utf-8")
+            (RESULTS / "transfer.json").write_text(
+                json.dumps({"about": about, "mib": options.mib, "figures": found}, indent=1) + "\n", encoding="utf-8"
+            )
     return 0
