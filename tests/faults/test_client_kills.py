@@ -9,12 +9,26 @@ from pathlib import Path
 import pytest
 
 from entrepot.client.client import Client
-from tests.support.client_kills import Child, at_server, attack, attack_pull, write
-from tests.support.kills import examine
+from tests.support.client_kills import Child, at_server, attack, attack_pull
+from tests.support.examine import examine
+from tests.support.scripts import run_script
 from tests.support.server import Server, running_server
 
-#: Real kills take minutes on a busy machine; their sample joins the quick tier once it was timed on a quiet one.
-pytestmark = pytest.mark.soak
+
+def test_a_killed_push_is_there_wholly_or_not_at_all_and_a_killed_pull_has_no_half_file(tmp_path: Path) -> None:
+    """Clients and servers are killed in turn; a client goes on by itself when its server is back."""
+    said = run_script("killed_transfers", str(tmp_path), "7", "4")
+    for who in ("client that pushes", "client that pulls", "server during a push", "server during a pull"):
+        assert said["kills"].get(who, 0) >= 1, f"the kills did not hit a {who}: {said}"
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(30))
+def test_killed_at_very_many_steps(tmp_path: Path, seed: int) -> None:
+    run_script("killed_transfers", str(tmp_path), str(100 + seed), "30")
+
+
+# The same with programs of their own and a whole server, as people run them.
 
 
 @pytest.fixture(scope="module")
@@ -34,28 +48,8 @@ def client(server: Server, token: str) -> Iterator[Client]:
         yield connected
 
 
-def test_a_killed_push_is_there_wholly_or_not_at_all(
-    server: Server, token: str, client: Client, tmp_path: Path
-) -> None:
-    project, child = client.projects.create("Killed pushes").slug, Child(server, token)
-    (tmp_path / "tree").mkdir()
-    attack(child, client, tmp_path / "tree", f"{project}/birds", random.Random(3), kills=3)
-    examine(server.data, dead=False)
-
-
-def test_a_killed_pull_leaves_no_half_file_under_its_name(
-    server: Server, token: str, client: Client, tmp_path: Path
-) -> None:
-    project, child, chance = client.projects.create("Killed pulls").slug, Child(server, token), random.Random(4)
-    tree = {f"f{n}.bin": chance.randbytes(400_000) for n in range(6)}
-    (tmp_path / "tree").mkdir()
-    write(tmp_path / "tree", tree)
-    client.data.push(tmp_path / "tree", f"{project}/birds")
-    attack_pull(child, tmp_path / "copy", f"{project}/birds", chance, tree, kills=2)
-
-
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(10))
 def test_killed_again_and_again(server: Server, token: str, client: Client, tmp_path: Path, seed: int) -> None:
     project, child, chance = client.projects.create(f"Soaked {seed}").slug, Child(server, token), random.Random(seed)
     (tmp_path / "tree").mkdir()

@@ -1,7 +1,8 @@
-"""kill -9 of a server and all its processes, with clients at work: nothing acknowledged lost, nothing half done."""
+"""kill -9 of a server, with clients at work: nothing acknowledged lost, nothing half done, a restart goes on."""
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,17 +15,37 @@ from entrepot.depot.entries import Add
 from entrepot.depot.uploads import NewUpload
 from entrepot.depot.versions import NewVersion
 from entrepot.server import commands, compose
-from tests.support.kills import Campaign, examine
+from tests.support.examine import examine
+from tests.support.kills import Campaign
+from tests.support.scripts import run_script
 
-#: Real kills take minutes on a busy machine; their sample joins the quick tier once it was timed on a quiet one.
-pytestmark = pytest.mark.soak
+#: What is killed, and at how many steps of it in every run.
+SAMPLE = {"start": 2, "create": 1, "finish": 3, "put": 1, "commit": 3, "copy": 1} | {
+    "merge": 3, "restore": 1, "trash": 1, "reinstate": 1, "purge": 3
+}  # fmt: skip
 
 
-def test_killed_at_its_first_start_and_at_work_it_keeps_what_it_acknowledged(tmp_path: Path) -> None:
-    campaign = Campaign(tmp_path / "data", seed=7)
-    campaign.kill_a_start()
-    report = campaign.run(["answering", "tree"])
-    assert sum(report.kills.values()) == 3
+def test_killed_at_steps_of_every_operation_it_keeps_what_it_acknowledged(tmp_path: Path) -> None:
+    operations = [f"{name}={points}" for name, points in SAMPLE.items()]
+    said = run_script("killed_servers", str(tmp_path / "data"), "8", *operations)
+    assert sum(said["kills"].values()) == sum(SAMPLE.values())
+    for operation in ("finish", "commit", "merge", "purge"):
+        assert said["kills"].get(operation, 0) >= 2, f"the kills did not hit a {operation}: {said}"
+    assert said["seen"]["unanswered: done"] > 0, "no kill fell between a commit and its answer"
+    assert said["seen"]["unanswered: not done"] > 0
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("operation", SAMPLE)
+def test_killed_at_every_step_of_an_operation(tmp_path: Path, operation: str) -> None:
+    for seed in range(3):
+        run_script("killed_servers", str(tmp_path / f"data{seed}"), str(seed), f"{operation}=all")
+
+
+def test_killed_with_all_its_processes_while_several_clients_work(tmp_path: Path) -> None:
+    campaign = Campaign(tmp_path / "data", seed=7, lanes=2)
+    report = campaign.run(["tree"])
+    assert report.kills == {"whole server": 1}
     assert report.operations["contents read back"] > 0
 
 
@@ -40,10 +61,11 @@ def test_killed_again_and_again(tmp_path: Path, seed: int) -> None:
 # Whoever looks for damage must be able to see it.
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with one file in one version."""
-    settings = commands.load_config({"data": str(tmp_path / "data")}, environ={})
+    folder = tmp_path_factory.mktemp("sound") / "data"
+    settings = commands.load_config({"data": str(folder)}, environ={})
     with compose.open_depot(settings, upgrade=True) as depot:
         bootstrap.bootstrap(depot, admin_password="administrator")
         admin = as_operator(depot, "admin")
@@ -53,7 +75,13 @@ def data(tmp_path: Path) -> Path:
             receiver.write(b"bytes")
             receiver.finish()
         entries.commit(depot, admin, made.n, [Add("a", upload=row.uid)])
-    return tmp_path / "data"
+    return folder
+
+
+@pytest.fixture
+def data(sound: Path, tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    return shutil.copytree(sound, tmp_path / "data")
 
 
 def the_object(data: Path) -> Path:
