@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from entrepot.catalog import credentials as rows
+from entrepot.catalog import nodes as node_rows
 from entrepot.catalog import tokens as token_rows
 from entrepot.catalog import users as user_rows
 from entrepot.catalog.credentials import Identity
@@ -145,16 +146,30 @@ def by_signed(depot: Depot, text: str, *, door: str, kind: jwt.Kind | None) -> t
 
 
 def issuer_of(depot: Depot, actor: Actor) -> dict[str, Any]:
-    """What a signed link says of whoever asked for it: enough to ask the judge again when it is used."""
+    """What a signed link says of whoever asked for it: enough to ask the judge again when it is used.
+
+    u, e, t   user, the epoch of what they logged in with, token: all must stand at use
+    n         the node they acted for: must be active at use
+    s, p, a   scope, projects, staff rights: never more at use than now
+    """
     if actor.uid is None:
         return {}
     with depot.catalog.read(snapshot=False) as conn:
         found = rows.by_uid(conn, actor.uid, actor.token_uid)
+        node = None if actor.node is None else node_rows.find(conn, n=actor.node)
     if found is None:
         raise _bad("unknown", "Your account is gone.")
     named: dict[str, Any] = {"u": actor.uid.hex, "e": found[0].user.epoch, "s": actor.scope.value}
     if actor.token_uid is not None:
         named["t"] = actor.token_uid.hex
+    if node is not None:
+        named["n"] = node.uid.hex
+    # The projects of a token are read with it again; most links need not repeat them.
+    token = found[0].token
+    if actor.projects is not None and (token is None or actor.projects != token.projects):
+        named["p"] = list(actor.projects)
+    if actor.staff:
+        named["a"] = 1
     return named
 
 
@@ -170,9 +185,18 @@ def of_issuer(depot: Depot, issuer: Mapping[str, Any], *, door: str) -> Actor:
     token = UUID(issuer["t"]) if "t" in issuer else None
     with depot.catalog.read(snapshot=False) as conn:
         found = rows.by_uid(conn, UUID(issuer["u"]), token)
+        node = node_rows.find(conn, uid=UUID(issuer["n"])) if "n" in issuer else None
     if found is None:
         raise _bad("unknown", "Whoever made this link is gone.")
-    return entering(_resting_on(found[0], token, issuer["e"], Scope(issuer["s"]), depot.now()), door=door)
+    actor = _resting_on(found[0], token, issuer["e"], Scope(issuer["s"]), depot.now())
+    if "n" in issuer:
+        if node is None or not node.is_active or actor.node not in (None, node.n):
+            raise _bad("node", "The node for which this link was made is deactivated.")
+        actor = actor.acting_for(node.n)
+    projects = actor.projects
+    if "p" in issuer:
+        projects = tuple(n for n in issuer["p"] if projects is None or n in projects)
+    return entering(replace(actor, staff=actor.staff and "a" in issuer, projects=projects), door=door)
 
 
 def by_pair(depot: Depot, pair: Pair) -> tuple[Actor, Token, User]:

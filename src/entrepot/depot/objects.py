@@ -1,7 +1,8 @@
 """Signed links to bytes: one narrow right in a URL, for clients that can show nothing else.
 
 A link is a narrowing of its issuer's right, not a right of its own. At use the issuer is loaded and the judge asked
-again, so revoking the token, leaving the team or purging the version ends every link at once.
+again, with no more than the issuer's credential carried when the link was made. So revoking the token, leaving the
+team, deactivating the node that was acted for or purging the version ends every link at once.
 """
 
 from __future__ import annotations
@@ -59,13 +60,17 @@ def sign_export(
     *,
     format: Format = "zip",
     revision: int | None = None,
+    prefix: str | None = None,
     expires_in: timedelta | None = None,
 ) -> Link:
-    """A link to the whole revision as an archive."""
+    """A link to the whole revision, or to the folder `prefix` of it, as an archive."""
+    folder = entries.folder_of(prefix)
     with depot.catalog.read() as conn:
         found, wanted = entries.pin(conn, actor, key, revision, action=Action.READ_CONTENT)
     version = found.version
-    target = {"v": version.uid.hex, "r": wanted, "x": format}
+    target: dict[str, Any] = {"v": version.uid.hex, "r": wanted, "x": format}
+    if folder is not None:
+        target["d"] = folder
     return _sign(depot, actor, "GET", target, exports.file_name(version, format), expires_in)
 
 
@@ -113,7 +118,7 @@ def open_link(depot: Depot, path: str, *, door: str = "objects") -> Opened | Exp
     try:
         version, revision = UUID(target["v"]), int(target["r"])
         if "x" in target:
-            return exports.export(depot, actor, version, format=target["x"], revision=revision)
+            return exports.export(depot, actor, version, format=target["x"], revision=revision, prefix=target.get("d"))
         return entries.open_entry(depot, actor, version, position=int(target["p"]), revision=revision)
     except (Hidden, Unauthenticated, Forbidden) as refused:
         raise BadSignature("Whoever made this link may no longer read this. Ask for a new one.") from refused

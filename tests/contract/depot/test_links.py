@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from entrepot.depot import members, objects, passwords, tokens, trash, users, versions
+from entrepot.depot import members, nodes, objects, passwords, slots, tokens, trash, users, versions
 from entrepot.depot.credentials import Bearer, authenticate
 from entrepot.depot.entries import Opened
 from entrepot.depot.exports import Export
 from entrepot.model.access import ANONYMOUS, Actor
-from entrepot.model.errors import BadSignature, EntrepotError, Gone, Hidden
-from entrepot.model.values import Role, Scope, Visibility
+from entrepot.model.errors import BadSignature, EntrepotError, Gone, Hidden, InvalidName
+from entrepot.model.values import Kind, Role, Scope, Visibility
 from tests.support.house import House
 
 
@@ -147,6 +150,98 @@ def test_a_link_to_a_whole_revision_gives_its_archive(house: House) -> None:
     assert isinstance(found, Export)
     assert link.path.endswith("/birds-of-prey.v1.zip")
     assert len(b"".join(found.read())) == found.size
+
+
+def test_a_link_to_a_folder_gives_nothing_else(house: House) -> None:
+    ann = house.user("ann")
+    made = house.version(ann)
+    house.put(ann, made, {"a/b/1": b"x", "a/2": b"y", "ab": b"z"})
+    link = objects.sign_export(house.depot, ann, made.n, prefix="/a/b/")
+    house.put(ann, made, {"a/b/3": b"later"})
+    found = objects.open_link(house.depot, link.path)
+    assert isinstance(found, Export)
+    with zipfile.ZipFile(io.BytesIO(b"".join(found.read()))) as archive:
+        assert archive.namelist() == ["a/b/1"]
+    with pytest.raises(InvalidName):
+        objects.sign_export(house.depot, ann, made.n, prefix="../a")
+
+
+def test_a_link_made_for_a_node_may_what_the_node_may_and_ends_with_it(house: House) -> None:
+    """Who may only execute edits for a node and not otherwise."""
+    ann, bob = house.user("ann"), house.user("bob")
+    team = house.team(ann=Role.ADMIN, bob=Role.EXECUTE)
+    node = nodes.create(house.depot, house.admin, "lab-1")
+    wish = versions.NewVersion("table", kind=Kind.TABLE)
+    project = house.project(ann, team=team)
+    _, (slot,) = slots.create(house.depot, ann, project.n, wish, [slots.NewSlot("a.csv")])
+    without = objects.sign_slot(house.depot, bob, slot)
+    with pytest.raises(BadSignature):
+        objects.fill_link(house.depot, without.path)
+    link = objects.sign_slot(house.depot, nodes.acting_for(house.depot, bob, "lab-1"), slot)
+    filling = objects.fill_link(house.depot, link.path)
+    filling.write(b"a\n1\n")
+    assert filling.finish().full
+    nodes.deactivate(house.depot, house.admin, node.n)
+    with pytest.raises(BadSignature):
+        objects.fill_link(house.depot, link.path)
+    nodes.reactivate(house.depot, house.admin, node.n)
+    objects.fill_link(house.depot, link.path).close()
+
+
+def test_a_link_ends_with_the_node_of_its_token(house: House) -> None:
+    ann = house.user("ann")
+    made = house.version(ann)
+    house.put(ann, made, {"a.txt": b"x"})
+    node = nodes.create(house.depot, house.admin, "lab-1")
+    text = tokens.create(house.depot, house.admin, user=ann.user, scope=Scope.READ, node=node.n).text
+    link = objects.sign_entry(house.depot, authenticate(house.depot, Bearer(text), door="native"), made.n, "a.txt")
+    assert opened(house, link.path) == b"x"
+    nodes.deactivate(house.depot, house.admin, node.n)
+    with pytest.raises(BadSignature):
+        objects.open_link(house.depot, link.path)
+
+
+def test_a_link_reaches_no_further_than_what_it_was_made_with(house: House) -> None:
+    """Neither the scope, nor the projects, nor staff rights that its issuer has besides."""
+    ann = house.user("ann")
+    home, other = house.project(ann), house.project(ann)
+    made = house.version(ann, home)
+    house.put(ann, made, {"a.txt": b"x"})
+    text = tokens.create(house.depot, ann, scope=Scope.READ, projects=[home.n]).text
+    by_token = authenticate(house.depot, Bearer(text), door="native")
+    narrowed = replace(ann, projects=(home.n,))
+    plain = replace(house.admin, staff=False)
+    for issuer, ends in ((by_token, True), (narrowed, True), (ann, False)):
+        link = objects.sign_entry(house.depot, issuer, made.n, "a.txt")
+        assert opened(house, link.path) == b"x"
+        versions.update(house.depot, ann, made.n, versions.VersionChanges(project=other.n))
+        if ends:
+            with pytest.raises(BadSignature, match="may no longer read"):
+                objects.open_link(house.depot, link.path)
+        else:
+            assert opened(house, link.path) == b"x"
+        versions.update(house.depot, ann, made.n, versions.VersionChanges(project=home.n))
+    _, (slot,) = slots.create(
+        house.depot, ann, home.n, versions.NewVersion("table", kind=Kind.TABLE), [slots.NewSlot("a.csv")]
+    )
+    with pytest.raises(BadSignature, match="may no longer write"):
+        objects.fill_link(house.depot, objects.sign_slot(house.depot, by_token, slot).path)
+    with pytest.raises(BadSignature):
+        objects.fill_link(house.depot, objects.sign_slot(house.depot, plain, slot).path)
+    objects.fill_link(house.depot, objects.sign_slot(house.depot, house.admin, slot).path).close()
+
+
+def test_staff_who_are_none_any_more_keep_no_links(house: House) -> None:
+    ann, bob = house.user("ann"), house.user("bob")
+    users.update(house.depot, house.admin, "bob", users.UserChanges(is_staff=True))
+    made = house.version(ann)
+    house.put(ann, made, {"a.txt": b"x"})
+    link = objects.sign_entry(house.depot, house.log_in("bob", staff=True), made.n, "a.txt")
+    assert opened(house, link.path) == b"x"
+    users.update(house.depot, house.admin, "bob", users.UserChanges(is_staff=False))
+    with pytest.raises(BadSignature):
+        objects.open_link(house.depot, link.path)
+    assert bob.user is not None
 
 
 def test_no_message_of_a_refusal_shows_the_link(house: House) -> None:

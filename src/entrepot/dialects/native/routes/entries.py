@@ -142,6 +142,8 @@ async def create_link(ask: Ask, version: VersionId, new: m.NewLink) -> Response:
     key = decode.version(version)
     if (new.path is None) == (new.archive is None):
         raise Invalid("A link leads either to a path or to an archive. Give exactly one of the two.")
+    if new.prefix is not None and new.archive is None:
+        raise Invalid("A prefix says which folder an archive holds; a link to a path has none.")
 
     def work(depot: Depot, actor: Actor) -> m.Link:
         lifetime = decode.seconds(new.expires_in_s)
@@ -149,7 +151,13 @@ async def create_link(ask: Ask, version: VersionId, new: m.NewLink) -> Response:
             link = objects.sign_entry(depot, actor, key, new.path, revision=new.revision, expires_in=lifetime)
         else:
             link = objects.sign_export(
-                depot, actor, key, format=new.archive or "zip", revision=new.revision, expires_in=lifetime
+                depot,
+                actor,
+                key,
+                format=new.archive or "zip",
+                revision=new.revision,
+                prefix=new.prefix,
+                expires_in=lifetime,
             )
         return m.Link(url=ask.base_url + link.path, expires_at=link.expires_at)
 
