@@ -336,7 +336,6 @@ CASES: Mapping[str, Case] = {
     "trash.reinstate_many": Case(lambda c, a, v: trash.reinstate_many(c.depot, a, [v.n]), as_invalid(W), in_trash),
     "trash.purge": Case(lambda c, a, v: trash.purge(c.depot, a, v.n), A),
     "trash.purge of the trash": Case(lambda c, a, v: trash.purge(c.depot, a, v.n), A, in_trash),
-    "trash.frees": Case(lambda c, a, v: trash.frees(c.depot, a, v.n), A, keeps=True),
     "collection.frees": Case(lambda c, a, v: collection.frees(c.depot, a, v.n), A, keeps=True),
     # edges
     "relationships.create from": Case(

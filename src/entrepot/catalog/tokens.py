@@ -96,6 +96,10 @@ def insert_token(
     )
 
 
+def rename(conn: Connection, n: int, name: str) -> None:
+    conn.execute(update(token).where(token.c.id == n).values(name=name))
+
+
 def revoke(conn: Connection, n: int, at: datetime) -> None:
     conn.execute(update(token).where(token.c.id == n, token.c.revoked_at.is_(None)).values(revoked_at=at))
 

@@ -1,4 +1,6 @@
-"""The ids of what an answer knows by number. It grants nothing: whoever holds the answer was allowed to."""
+"""What an answer knows by number only: ids, and the caller's role. It grants nothing: whoever holds the answer was
+allowed to.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,10 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from entrepot.catalog import naming as rows
+from entrepot.catalog import projects as project_rows
 from entrepot.depot.context import Depot
 from entrepot.model.access import Actor
-from entrepot.model.values import Event, Task, Token, User
+from entrepot.model.values import Event, Role, Task, Token, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +66,10 @@ def of_user(depot: Depot, user: User) -> Names:
 
 def of_users(depot: Depot, users: Iterable[User]) -> Names:
     return _look(depot, projects=[user.default_project for user in users])
+
+
+def role(depot: Depot, actor: Actor, project: int) -> Role | None:
+    """The caller's role in the team that owns a project; None when the project is not there any more."""
+    with depot.catalog.read(snapshot=False) as conn:
+        found = project_rows.find(conn, user=actor.user, n=project)
+    return None if found is None else found[1]

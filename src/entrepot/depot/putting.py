@@ -16,6 +16,7 @@ from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import uploads as upload_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.uploads import UploadRow
+from entrepot.catalog.versions import Found
 from entrepot.depot import entries, lookup, uploads
 from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
@@ -71,14 +72,15 @@ class NewFile:
 
 
 class FilePut:
-    """A file on its way into a version."""
+    """A file on its way into a version. `role` is that of the caller in the team that owns the version."""
 
     def __init__(
-        self, depot: Depot, actor: Actor, version: Version, new: NewFile, row: UploadRow, check: Check | None
+        self, depot: Depot, actor: Actor, into: Found, new: NewFile, row: UploadRow, check: Check | None
     ) -> None:
         self._depot = depot
         self._actor = actor
-        self._version = version
+        self._version = into.version
+        self.role = into.role
         self._new = new
         self._row = row
         self._check = check
@@ -161,7 +163,7 @@ def put_file(depot: Depot, actor: Actor, key: Key, new: NewFile, *, check: Check
         expected=new.expected,
         message=message,
     )
-    return FilePut(depot, actor, version, wanted, row, check)
+    return FilePut(depot, actor, found, wanted, row, check)
 
 
 def _entry_at(conn: Connection, version: Version, path: str) -> Entry | None:

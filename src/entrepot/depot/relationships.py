@@ -64,7 +64,12 @@ class Graph:
 
 
 def create(depot: Depot, actor: Actor, new: NewRelationship) -> Relationship:
-    """Link two versions. The identical edge again is answered as it is.
+    """`link`, for whom it is all the same whether the edge is new."""
+    return link(depot, actor, new)[0]
+
+
+def link(depot: Depot, actor: Actor, new: NewRelationship) -> tuple[Relationship, bool]:
+    """Link two versions; and whether the edge is new. The identical edge again is answered as it is.
 
     Raises:
         Invalid: Both ends are the same version, or a word is not allowed.
@@ -82,7 +87,7 @@ def create(depot: Depot, actor: Actor, new: NewRelationship) -> Relationship:
     given = {} if new.qualifiers is None else new.qualifiers
     qualifiers = json_object(given, depot.limits.custom_metadata, "Qualifiers")
 
-    def work(conn: Connection) -> Relationship:
+    def work(conn: Connection) -> tuple[Relationship, bool]:
         # Both held: a purge of either would leave an edge to nothing.
         one, other = lookup.hold_all(conn, actor, [(new.source, Action.LINK_SOURCE), (new.target, Action.LINK_TARGET)])
         lookup.editable(one)
@@ -128,7 +133,7 @@ def create(depot: Depot, actor: Actor, new: NewRelationship) -> Relationship:
                 subject=ids.encode(Noun.RELATIONSHIP, row.uid),
                 after={"verb": verb, "target": ids.revision_id(target.uid, target_rev)},
             )
-        return _shown(conn, actor, [row])[0]
+        return _shown(conn, actor, [row])[0], fresh
 
     return depot.catalog.write(work)
 

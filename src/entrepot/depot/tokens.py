@@ -6,7 +6,7 @@ A token never reaches further than the credential it was made with: not in scope
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
@@ -149,6 +149,36 @@ def list_tokens(
             return rows.page(conn, user_n=owner, revoked=revoked, now=now, after=after, limit=size)
 
     return paging.numbered(depot, f"tokens:{owner}:{revoked}", cursor, limit, fetch, lambda token: token.n)
+
+
+def rename(depot: Depot, actor: Actor, key: TokenKey, name: str) -> Token:
+    """Call a token something else; what it can do stays. Its user, by a login or a token of scope admin, and staff.
+
+    Raises:
+        NotFound, Hidden: There is none, or it is somebody else's.
+        Invalid: It cannot be a name.
+    """
+    wanted = names.label(name, MAX_TOKEN_NAME, "Token name", may_be_empty=True)
+    now = depot.now()
+
+    def work(conn: Connection) -> Token:
+        found = _find(conn, actor, key, lock=True)
+        _require_account(conn, actor, found.user)
+        if found.name == wanted:
+            return found
+        rows.rename(conn, found.n, wanted)
+        record(
+            conn,
+            actor,
+            "token.updated",
+            at=now,
+            subject=id_of(found),
+            before={"user": found.user_name, "name": found.name},
+            after={"name": wanted},
+        )
+        return replace(found, name=wanted)
+
+    return depot.catalog.write(work)
 
 
 def revoke(depot: Depot, actor: Actor, key: TokenKey) -> Token:

@@ -12,7 +12,6 @@ from typing import Any
 
 from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import projects as project_rows
-from entrepot.catalog import reach
 from entrepot.catalog import versions as rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.versions import Found
@@ -155,13 +154,6 @@ def reinstate_in(conn: Connection, actor: Actor, version: Version, numbering: Nu
         after={"number": after.number, "alias": after.alias},
     )
     return after
-
-
-def frees(depot: Depot, actor: Actor, key: Key) -> int:
-    """Bytes that a purge would free, for whoever may do it."""
-    with depot.catalog.read() as conn:
-        version = lookup.version(conn, actor, key, Action.PURGE).version
-        return reach.frees(conn, version.n).n_bytes
 
 
 def purge(depot: Depot, actor: Actor, key: Key) -> Version:

@@ -236,6 +236,7 @@ CASES: Mapping[str, Case] = {
     "tokens.list of oneself": Case(lambda c, a: tokens.list_tokens(c.depot, a), anybody_known),
     "tokens.list of somebody": Case(lambda c, a: tokens.list_tokens(c.depot, a, user=c.victim.n), manages_others),
     "tokens.get of somebody": Case(lambda c, a: tokens.get(c.depot, a, c.victims_token), staff_or_hidden),
+    "tokens.rename of somebody": Case(lambda c, a: tokens.rename(c.depot, a, c.victims_token, "x"), staff_or_hidden),
     "tokens.revoke of somebody": Case(lambda c, a: tokens.revoke(c.depot, a, c.victims_token), staff_or_hidden),
     # sessions
     "sessions.list of oneself": Case(lambda c, a: sessions.list_sessions(c.depot, a), manages_self),

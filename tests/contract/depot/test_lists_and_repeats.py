@@ -8,7 +8,19 @@ from uuid import UUID
 
 import pytest
 
-from entrepot.depot import browse, copies, history, idempotency, naming, putting, tasks, tokens, trash, versions
+from entrepot.depot import (
+    browse,
+    collection,
+    copies,
+    history,
+    idempotency,
+    naming,
+    putting,
+    tasks,
+    tokens,
+    trash,
+    versions,
+)
 from entrepot.depot.browse import Wanted
 from entrepot.depot.idempotency import Claim, Replay
 from entrepot.depot.putting import NewFile
@@ -80,13 +92,13 @@ def test_a_purge_frees_what_nothing_else_names(world: World) -> None:
     put(world, alice, one, "a", b"x" * 100)
     put(world, alice, one, "b", b"y" * 10)
     put(world, alice, one, "a", b"z" * 1000)
-    assert trash.frees(world.depot, alice, one.n) == 1110, "older revisions count too"
+    assert collection.frees(world.depot, alice, one.n).n_bytes == 1110, "older revisions count too"
     put(world, alice, two, "same", b"y" * 10)
-    assert trash.frees(world.depot, alice, one.n) == 1100
+    assert collection.frees(world.depot, alice, one.n).n_bytes == 1100
     copy = copies.copy(world.depot, alice, one.n)
-    assert trash.frees(world.depot, alice, one.n) == 100, "what only its older revisions show is its own"
+    assert collection.frees(world.depot, alice, one.n).n_bytes == 100, "what only its older revisions show is its own"
     trash.purge(world.depot, alice, copy.n)
-    assert trash.frees(world.depot, alice, one.n) == 1100
+    assert collection.frees(world.depot, alice, one.n).n_bytes == 1100
 
 
 # The log

@@ -71,7 +71,6 @@ NARROWED: Mapping[str, Row | Judge] = {
     "trash.reinstate_many": as_invalid(STAFF),
     "trash.purge": STAFF,
     "trash.purge of the trash": STAFF,
-    "trash.frees": STAFF,
     "collection.frees": STAFF,
     "projects.reinstate": of_project(STAFF),
     "projects.purge": of_project(STAFF),

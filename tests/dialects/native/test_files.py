@@ -196,3 +196,14 @@ def test_a_link_leads_to_exactly_one_thing(alice: Client) -> None:
     for body in ({}, {"path": "a", "archive": "zip"}):
         assert alice.post(f"/versions/{version}/links", json=body).status_code == 422
     assert alice.post(f"/versions/{version}/links", json={"path": "a"}).status_code == 404
+    alice.file(version, "a")
+    assert alice.post(f"/versions/{version}/links", json={"path": "a", "prefix": "b"}).status_code == 422
+
+
+def test_a_link_to_a_folder_gives_this_folder(site: Site, alice: Client) -> None:
+    version = alice.version()
+    for path in ("a/1", "a/b/2", "c"):
+        alice.file(version, path)
+    made = alice.made(f"/versions/{version}/links", archive="zip", prefix="a")
+    with zipfile.ZipFile(io.BytesIO(site.anonymous.get(made["url"]).content)) as archive:
+        assert archive.namelist() == ["a/1", "a/b/2"]

@@ -116,6 +116,21 @@ def test_tokens_are_listed_limited_and_revoked(site: Site) -> None:
     assert site.person("bob").get(f"/tokens/{made['id']}").status_code == 404
 
 
+def test_a_token_gets_another_name_and_stays_what_it_is(site: Site) -> None:
+    alice = site.person("alice")
+    made = alice.made("/tokens", name="robot", scope="read")
+    renamed = alice.patch(f"/tokens/{made['id']}", json={"name": "arm 2"})
+    assert (renamed.status_code, renamed.json()["name"], renamed.json()["scope"]) == (200, "arm 2", "read")
+    robot = Client(site.http, made["token"])
+    assert robot.read("/whoami")["token"]["name"] == "arm 2"
+    assert robot.patch(f"/tokens/{made['id']}", json={"name": "arm 3"}).status_code == 403, "it needs scope admin"
+    assert site.person("bob").patch(f"/tokens/{made['id']}", json={"name": "mine"}).status_code == 404
+    for wrong in ({}, {"name": None}, {"name": "x", "scope": "admin"}, {"name": "a\x00b"}):
+        assert alice.patch(f"/tokens/{made['id']}", json=wrong).status_code == 422, wrong
+    told = site.admin.read("/events", verb="token.updated")["rows"]
+    assert [(one["subject"], one["after"]) for one in told] == [(made["id"], {"name": "arm 2"})]
+
+
 def test_a_token_never_reaches_further_than_the_one_it_was_made_with(site: Site) -> None:
     writer = site.by_token("admin", Scope.WRITE)
     assert writer.post("/tokens", json={"scope": "admin"}).status_code == 403

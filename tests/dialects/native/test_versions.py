@@ -126,6 +126,36 @@ def test_versions_are_listed_by_what_they_are(alice: Client) -> None:
     assert (other.status_code, other.json()["code"]) == (422, "bad_cursor")
 
 
+def test_an_answer_to_a_write_says_what_the_caller_may_there(site: Site, alice: Client) -> None:
+    team = site.admin.made("/teams", name="lab")["id"]
+    for name, role in (("alice", "write"), ("bob", "admin")):
+        site.person(name)
+        assert site.admin.put(f"/teams/{team}/members/{name}", json={"role": role}).status_code == 200
+    project = alice.made("/projects", name="Birds", team="lab")
+    assert project["role"] == "write"
+    version = alice.made("/versions", name="penguins", project=project["id"])
+    other = alice.version("other", project=project["id"])
+    assert version["role"] == "write"
+    key = version["id"]
+    put = alice.put(f"/versions/{key}/files/a", content=b"x").json()
+    assert put["version"]["role"] == "write"
+    commit = alice.made(f"/versions/{key}/commits", changes=[{"op": "rename", "source": "a", "target": "b"}])
+    assert commit["version"]["role"] == "write"
+    for path in ("freeze", "trash", "reinstate", "copy"):
+        assert alice.made(f"/versions/{key}/{path}")["role"] == "write", path
+    for path, body in (("restore", {"revision": 0}), ("merge", {"source": key}), ("clear", {})):
+        assert alice.made(f"/versions/{other}/{path}", **body)["version"]["role"] == "write", path
+    bob = site.person("bob")
+    assert bob.made(f"/versions/{key}/unfreeze")["role"] == "admin"
+    assert bob.patch(f"/versions/{key}", json={"description": "x"}).json()["role"] == "admin"
+    assert bob.put(f"/versions/{key}/slug", json={"slug": "gulls"}).json()["role"] == "admin"
+    assert bob.delete(f"/versions/{other}/files/b").json()["version"]["role"] == "admin"
+    assert bob.made(f"/versions/{other}/purge")["role"] == "admin"
+    assert bob.patch(f"/projects/{project['id']}", json={"name": "Gulls"}).json()["role"] == "admin"
+    assert bob.delete(f"/projects/{project['id']}").json()["role"] == "admin"
+    assert bob.made(f"/projects/{project['id']}/reinstate")["role"] == "admin"
+
+
 def test_trash_reinstate_and_purge(alice: Client) -> None:
     version = alice.version()
     alice.file(version, "a.bin", b"x" * 1000)

@@ -19,7 +19,7 @@ from entrepot.wire.messages.teams import (
     TeamChanges,
     TeamPage,
 )
-from entrepot.wire.messages.tokens import NewToken, Token, TokenCreated, TokenPage
+from entrepot.wire.messages.tokens import NewToken, Token, TokenChanges, TokenCreated, TokenPage
 from entrepot.wire.messages.users import NewPassword, NewUser, Person, User, UserChanges
 
 __all__ = ["Nodes", "Teams", "Tokens", "UserFields", "Users"]
@@ -169,6 +169,10 @@ class Tokens(Resource):
         given |= {} if node is None else {"node": node}
         given |= {} if user is None else {"user": user}
         return self._transport.post("/tokens", TokenCreated, NewToken(**given))
+
+    def rename(self, token: str, name: str) -> Token:
+        """Call a token something else; what it can do stays."""
+        return self._transport.patch(f"/tokens/{named('token', token)}", Token, TokenChanges(name=name))
 
     def revoke(self, token: str) -> None:
         """End a token at once, and every signed address that was made with it. May be repeated."""

@@ -28,7 +28,7 @@ from entrepot.depot import (
 )
 from entrepot.depot.context import Depot
 from entrepot.depot.idempotency import Deed
-from entrepot.dialects.native import encode
+from entrepot.dialects.native import encode, written
 from entrepot.dialects.native.context import Message
 from entrepot.dialects.native.slot_links import shown_slots
 from entrepot.model import ids
@@ -119,7 +119,7 @@ def _version(depot: Depot, actor: Actor, deeds: Deeds, _base_url: str) -> Answer
 
 def _version_with_slots(depot: Depot, actor: Actor, deeds: Deeds, base_url: str) -> Answer:
     made, found = slots.list_slots(depot, actor, _version_of(deeds))
-    return encode.version_with_slots(made, shown_slots(depot, actor, found, base_url))
+    return written.version_with_slots(depot, actor, made, shown_slots(depot, actor, found, base_url))
 
 
 def _committed(depot: Depot, actor: Actor, deeds: Deeds, _base_url: str) -> Answer:

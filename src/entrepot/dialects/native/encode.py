@@ -256,8 +256,10 @@ def found_version(found: Found) -> versions.Version:
     return version(found.version, found.role)
 
 
-def version_with_slots(one: values.Version, shown: list[slots.Slot]) -> versions.VersionWithSlots:
-    return versions.VersionWithSlots(slots=shown, **_version(one, None))
+def version_with_slots(
+    one: values.Version, shown: list[slots.Slot], role: values.Role | None
+) -> versions.VersionWithSlots:
+    return versions.VersionWithSlots(slots=shown, **_version(one, role))
 
 
 def dataset(one: values.Dataset, home: UUID, line: list[Found]) -> versions.DatasetDetail:
@@ -300,8 +302,8 @@ def revision(version_uid: UUID, one: values.Revision) -> entries.Revision:
     )
 
 
-def committed(done: Committed) -> entries.Committed:
-    return entries.Committed(version=version(done.version), revision=revision(done.version.uid, done.revision))
+def committed(done: Committed, role: values.Role | None) -> entries.Committed:
+    return entries.Committed(version=version(done.version, role), revision=revision(done.version.uid, done.revision))
 
 
 def _entry(one: values.Entry) -> dict[str, Any]:

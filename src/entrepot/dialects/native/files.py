@@ -10,7 +10,7 @@ from entrepot.depot import entries, putting
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import Committed, Condition, Remove
 from entrepot.depot.putting import FilePut, NewFile
-from entrepot.dialects.native import decode, encode
+from entrepot.dialects.native import decode, encode, written
 from entrepot.dialects.native.bodies import receive_whole
 from entrepot.dialects.native.context import Asked, Message
 from entrepot.dialects.native.digest_fields import announced_sha256
@@ -58,7 +58,7 @@ async def put(asking: Asked, found: Mapping[str, str], receive: Receive, send: S
 
     def finish(sink: FilePut) -> Message:
         done, created = sink.finish()
-        return _answer(done, 201 if created else 200)
+        return Message(encode.committed(done, sink.role), 201 if created else 200)
 
     response = await receive_whole(asking, receive, begin, finish)
     await response(scope, receive, send)
@@ -77,17 +77,19 @@ async def delete(asking: Asked, found: Mapping[str, str], receive: Receive, send
             # Nobody may come between the look and the change.
             seen = expected if expected is not None else revision
             return _answer(
-                entries.commit(depot, actor, version.n, [Remove(path, recursive)], expected=seen, message=message), 200
+                depot,
+                actor,
+                entries.commit(depot, actor, version.n, [Remove(path, recursive)], expected=seen, message=message),
             )
         done = entries.commit(depot, actor, key, [Remove(path, recursive)], expected=expected, message=message)
-        return _answer(done, 200)
+        return _answer(depot, actor, done)
 
     response = await asking.call(work)
     await response(asking.scope, receive, send)
 
 
-def _answer(done: Committed, status: int) -> Message:
-    return Message(encode.committed(done), status)
+def _answer(depot: Depot, actor: Actor, done: Committed) -> Message:
+    return Message(written.committed(depot, actor, done))
 
 
 def _conditional(asking: Asked) -> bool:

@@ -34,6 +34,10 @@ class NewToken(Request):
     user: str | None = Field(default=None, description="Id or name.")
 
 
+class TokenChanges(Request):
+    name: str
+
+
 class Token(Answer):
     id: str
     user: str

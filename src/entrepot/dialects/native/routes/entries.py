@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from entrepot.depot import entries, objects
 from entrepot.depot.context import Depot
-from entrepot.dialects.native import decode, encode
+from entrepot.dialects.native import decode, encode, written
 from entrepot.dialects.native.decode import Cursor, Limit, RevisionQuery, VersionId
 from entrepot.dialects.native.ndjson import NDJSON, Lines, wants_lines
 from entrepot.dialects.native.routing import Ask, router
@@ -132,7 +132,7 @@ async def commit(ask: Ask, version: VersionId, new: m.NewCommit) -> Response:
     def work(depot: Depot, actor: Actor) -> m.Committed:
         changes = [change(one) for one in new.changes]
         done = entries.commit(depot, actor, key, changes, expected=new.expected, message=new.message)
-        return encode.committed(done)
+        return written.committed(depot, actor, done)
 
     return await ask.answer(work, status=201)
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from entrepot.depot import entries, history, naming
 from entrepot.depot.context import Depot
-from entrepot.dialects.native import decode, encode
+from entrepot.dialects.native import decode, encode, written
 from entrepot.dialects.native.decode import Cursor, Limit, RevisionQuery, Since, VersionId
 from entrepot.dialects.native.ndjson import NDJSON, Lines, wants_lines
 from entrepot.dialects.native.routing import Ask, router
@@ -78,8 +78,10 @@ async def diff(
 async def restore(ask: Ask, version: VersionId, what: m.Restore) -> Response:
     key = decode.version(version)
     return await ask.answer(
-        lambda depot, actor: encode.committed(
-            entries.restore(depot, actor, key, what.revision, expected=what.expected, message=what.message)
+        lambda depot, actor: written.committed(
+            depot,
+            actor,
+            entries.restore(depot, actor, key, what.revision, expected=what.expected, message=what.message),
         )
     )
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from entrepot.depot import browse, projects
 from entrepot.depot.context import Depot
 from entrepot.depot.projects import ProjectChanges
-from entrepot.dialects.native import decode, encode
+from entrepot.dialects.native import decode, encode, written
 from entrepot.dialects.native.decode import Cursor, Limit, ProjectId
 from entrepot.dialects.native.routing import Ask, router
 from entrepot.model import ids
@@ -59,7 +59,7 @@ async def create_project(ask: Ask, new: m.NewProject) -> Response:
             slug=new.slug,
             default_licence=new.default_licence,
         )
-        return encode.project(made)
+        return written.project(depot, actor, made)
 
     return await ask.answer(work, status=201)
 
@@ -79,26 +79,28 @@ async def get_project(ask: Ask, project: ProjectId) -> Response:
 async def update_project(ask: Ask, project: ProjectId, changes: m.ProjectChanges) -> Response:
     key = decode.project(project)
     return await ask.answer(
-        lambda depot, actor: encode.project(projects.update(depot, actor, key, ProjectChanges(**changes.given())))
+        lambda depot, actor: written.project(
+            depot, actor, projects.update(depot, actor, key, ProjectChanges(**changes.given()))
+        )
     )
 
 
 @routes.delete("/projects/{project}", response_model=m.Project, summary="Put a project and its versions in the trash")
 async def trash_project(ask: Ask, project: ProjectId) -> Response:
     key = decode.project(project)
-    return await ask.answer(lambda depot, actor: encode.project(projects.trash(depot, actor, key)))
+    return await ask.answer(lambda depot, actor: written.project(depot, actor, projects.trash(depot, actor, key)))
 
 
 @routes.post("/projects/{project}/reinstate", response_model=m.Project, summary="Take a project out of the trash")
 async def reinstate_project(ask: Ask, project: ProjectId) -> Response:
     key = decode.project(project)
-    return await ask.answer(lambda depot, actor: encode.project(projects.reinstate(depot, actor, key)))
+    return await ask.answer(lambda depot, actor: written.project(depot, actor, projects.reinstate(depot, actor, key)))
 
 
 @routes.post("/projects/{project}/purge", response_model=m.Project, summary="Remove an empty project for good")
 async def purge_project(ask: Ask, project: ProjectId) -> Response:
     key = decode.project(project)
-    return await ask.answer(lambda depot, actor: encode.project(projects.purge(depot, actor, key)))
+    return await ask.answer(lambda depot, actor: written.project(depot, actor, projects.purge(depot, actor, key)))
 
 
 @routes.get("/projects/{project}/tags", response_model=m.Tags, summary="Tags in use")

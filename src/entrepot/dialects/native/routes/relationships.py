@@ -11,6 +11,7 @@ from entrepot.depot import relationships
 from entrepot.depot.context import Depot
 from entrepot.depot.relationships import NewRelationship
 from entrepot.dialects.native import decode, encode
+from entrepot.dialects.native.context import Message
 from entrepot.dialects.native.decode import Cursor, Limit, VersionId
 from entrepot.dialects.native.routing import Ask, router
 from entrepot.model import ids
@@ -48,6 +49,7 @@ async def list_relationships(
     "/relationships",
     response_model=m.Relationship,
     status_code=201,
+    responses={200: {"model": m.Relationship, "description": "The identical edge is there already"}},
     summary="Link two versions; the identical edge again is answered as it is",
 )
 async def create_relationship(ask: Ask, new: m.NewRelationship) -> Response:
@@ -62,9 +64,12 @@ async def create_relationship(ask: Ask, new: m.NewRelationship) -> Response:
         source_revision=new.source_revision,
         target_revision=new.target_revision,
     )
-    return await ask.answer(
-        lambda depot, actor: encode.relationship(relationships.create(depot, actor, wanted)), status=201
-    )
+
+    def work(depot: Depot, actor: Actor) -> Response:
+        made, fresh = relationships.link(depot, actor, wanted)
+        return Message(encode.relationship(made), 201 if fresh else 200)
+
+    return await ask.call(work)
 
 
 @routes.get("/relationships/{relationship}", response_model=m.Relationship, summary="One edge")

@@ -69,6 +69,15 @@ async def get_token(ask: Ask, token: str) -> Response:
     return await ask.answer(work)
 
 
+@routes.patch("/tokens/{token}", response_model=m.Token, summary="Give a token another name")
+async def rename_token(ask: Ask, token: str, changes: m.TokenChanges) -> Response:
+    def work(depot: Depot, actor: Actor) -> m.Token:
+        found = tokens.rename(depot, actor, token, changes.name)
+        return encode.token(found, naming.of_tokens(depot, [found]))
+
+    return await ask.answer(work)
+
+
 @routes.delete("/tokens/{token}", status_code=204, summary="Revoke a token; repeating it is a success")
 async def revoke_token(ask: Ask, token: str) -> Response:
     return await ask.nothing(lambda depot, actor: tokens.revoke(depot, actor, token))

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from fastapi import Header, Query
 from starlette.responses import Response
 
-from entrepot.depot import browse, copies, entries, slots, trash, versions
+from entrepot.depot import browse, collection, copies, entries, slots, trash, versions
 from entrepot.depot.browse import Wanted
 from entrepot.depot.context import Depot
 from entrepot.depot.versions import NewVersion, VersionChanges
-from entrepot.dialects.native import decode, encode
+from entrepot.dialects.native import decode, encode, written
 from entrepot.dialects.native.context import Asked
 from entrepot.dialects.native.decode import Cursor, Limit, VersionId
 from entrepot.dialects.native.routing import Ask, router
@@ -102,13 +102,13 @@ async def create_version(ask: Ask, new: m.NewVersion) -> Response:
 
     def work(depot: Depot, actor: Actor) -> m.VersionWithSlots:
         if new.slots is None:
-            return encode.version_with_slots(versions.create(depot, actor, home, wanted), [])
+            return written.version_with_slots(depot, actor, versions.create(depot, actor, home, wanted), [])
         waiting = [
             slots.NewSlot(file_name=one.file_name, length=one.length, crc32c=decode.crc32c(one.crc32c))
             for one in new.slots
         ]
         made, found = slots.create(depot, actor, home, wanted, waiting)
-        return encode.version_with_slots(made, shown_slots(depot, actor, found, ask.base_url))
+        return written.version_with_slots(depot, actor, made, shown_slots(depot, actor, found, ask.base_url))
 
     return await ask.answer(work, status=201, headers=etag)
 
@@ -137,7 +137,9 @@ async def update_version(ask: Ask, version: VersionId, changes: m.VersionChanges
     wanted = VersionChanges(**given)
 
     def work(depot: Depot, actor: Actor) -> m.Version:
-        return encode.version(versions.update(depot, actor, key, wanted, check=_unchanged(ask, if_match)))
+        return written.version(
+            depot, actor, versions.update(depot, actor, key, wanted, check=_unchanged(ask, if_match))
+        )
 
     return await ask.answer(work, headers=etag)
 
@@ -158,50 +160,54 @@ def _unchanged(ask: Asked, if_match: str | None) -> Callable[[Version], None] | 
 async def trash_version(ask: Ask, version: VersionId, why: m.TrashVersion | None = None) -> Response:
     key = decode.version(version)
     reason = (why or m.TrashVersion()).reason
-    return await ask.answer(lambda depot, actor: encode.version(trash.trash(depot, actor, key, reason=reason)))
+    return await ask.answer(
+        lambda depot, actor: written.version(depot, actor, trash.trash(depot, actor, key, reason=reason))
+    )
 
 
 @routes.post("/versions/{version}/reinstate", response_model=m.Version, summary="Take a version out of the trash")
 async def reinstate_version(ask: Ask, version: VersionId, how: m.ReinstateVersion | None = None) -> Response:
     key = decode.version(version)
     rule = Numbering((how or m.ReinstateVersion()).numbering)
-    return await ask.answer(lambda depot, actor: encode.version(trash.reinstate(depot, actor, key, numbering=rule)))
+    return await ask.answer(
+        lambda depot, actor: written.version(depot, actor, trash.reinstate(depot, actor, key, numbering=rule))
+    )
 
 
 @routes.get("/versions/{version}/purge", response_model=m.PurgePreview, summary="What a purge would free")
 async def preview_purge(ask: Ask, version: VersionId) -> Response:
     key = decode.version(version)
-    return await ask.answer(lambda depot, actor: m.PurgePreview(frees=trash.frees(depot, actor, key)))
+    return await ask.answer(lambda depot, actor: m.PurgePreview(frees=collection.frees(depot, actor, key).n_bytes))
 
 
 @routes.post("/versions/{version}/purge", response_model=m.Version, summary="Remove a version for good")
 async def purge_version(ask: Ask, version: VersionId) -> Response:
     key = decode.version(version)
-    return await ask.answer(lambda depot, actor: encode.version(trash.purge(depot, actor, key)))
+    return await ask.answer(lambda depot, actor: written.version(depot, actor, trash.purge(depot, actor, key)))
 
 
 @routes.post("/versions/{version}/freeze", response_model=m.Version, summary="Accept no more content changes")
 async def freeze_version(ask: Ask, version: VersionId) -> Response:
     key = decode.version(version)
-    return await ask.answer(lambda depot, actor: encode.version(versions.freeze(depot, actor, key)))
+    return await ask.answer(lambda depot, actor: written.version(depot, actor, versions.freeze(depot, actor, key)))
 
 
 @routes.post("/versions/{version}/unfreeze", response_model=m.Version, summary="Accept content changes again")
 async def unfreeze_version(ask: Ask, version: VersionId) -> Response:
     key = decode.version(version)
-    return await ask.answer(lambda depot, actor: encode.version(versions.unfreeze(depot, actor, key)))
+    return await ask.answer(lambda depot, actor: written.version(depot, actor, versions.unfreeze(depot, actor, key)))
 
 
 @routes.post("/versions/{version}/accept", response_model=m.Version, summary="Make a proposal an ordinary version")
 async def accept_version(ask: Ask, version: VersionId) -> Response:
     key = decode.version(version)
-    return await ask.answer(lambda depot, actor: encode.version(versions.accept(depot, actor, key)))
+    return await ask.answer(lambda depot, actor: written.version(depot, actor, versions.accept(depot, actor, key)))
 
 
 @routes.post("/versions/{version}/clear", response_model=entry_messages.Committed, summary="Empty all metadata texts")
 async def clear_version(ask: Ask, version: VersionId) -> Response:
     key = decode.version(version)
-    return await ask.answer(lambda depot, actor: encode.committed(entries.clear(depot, actor, key)))
+    return await ask.answer(lambda depot, actor: written.committed(depot, actor, entries.clear(depot, actor, key)))
 
 
 @routes.post(
@@ -223,7 +229,7 @@ async def copy_version(ask: Ask, version: VersionId, how: m.CopyVersion | None =
             numbering=Numbering(wish.numbering),
             only_paths=wish.only_paths,
         )
-        return encode.version(made)
+        return written.version(depot, actor, made)
 
     return await ask.answer(work, status=201, headers=etag)
 
@@ -234,8 +240,8 @@ async def copy_version(ask: Ask, version: VersionId, how: m.CopyVersion | None =
 async def merge_version(ask: Ask, version: VersionId, what: m.MergeVersion) -> Response:
     key, source = decode.version(version), decode.version(what.source)
     return await ask.answer(
-        lambda depot, actor: encode.committed(
-            copies.merge(depot, actor, key, source, delete=what.delete or what.hard, hard=what.hard)
+        lambda depot, actor: written.committed(
+            depot, actor, copies.merge(depot, actor, key, source, delete=what.delete or what.hard, hard=what.hard)
         )
     )
 
@@ -243,7 +249,9 @@ async def merge_version(ask: Ask, version: VersionId, what: m.MergeVersion) -> R
 @routes.put("/versions/{version}/slug", response_model=m.Version, summary="Give the dataset another slug")
 async def set_slug(ask: Ask, version: VersionId, wanted: m.SetSlug) -> Response:
     key = decode.version(version)
-    return await ask.answer(lambda depot, actor: encode.version(versions.set_slug(depot, actor, key, wanted.slug)))
+    return await ask.answer(
+        lambda depot, actor: written.version(depot, actor, versions.set_slug(depot, actor, key, wanted.slug))
+    )
 
 
 @routes.get("/datasets/{dataset}", response_model=m.DatasetDetail, summary="A line of versions")
