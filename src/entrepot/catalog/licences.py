@@ -49,6 +49,11 @@ def page(conn: Connection, *, after: int | None, limit: int) -> list[Licence]:
     return [_value(row) for row in conn.execute(query)]
 
 
+def by_numbers(conn: Connection, numbers: Sequence[int]) -> dict[int, Licence]:
+    """Licences by number; some hundred at a time."""
+    return {row.id: _value(row) for row in conn.execute(select(licence).where(licence.c.id.in_(numbers)))}
+
+
 def insert_licence(
     conn: Connection,
     *,

@@ -34,6 +34,7 @@ def copy(
     collection: UUID | str | None = None,
     numbering: Numbering = Numbering.NEXT,
     only_paths: Sequence[str] | None = None,
+    keep: Sequence[str] = (),
 ) -> Version:
     """A new version with the same content, sharing its entries by reference: two rows whatever the size.
 
@@ -43,6 +44,7 @@ def copy(
     Args:
         revision: Which one of the source; None is the newest.
         only_paths: Exactly these entries; unknown ones are ignored. Part of a table or of records is copied as files.
+        keep: Names of properties that come along, where what a door promises hangs on them.
     """
     now = depot.now()
 
@@ -76,6 +78,7 @@ def copy(
             visibility=source.visibility.value,
             tags=list(source.tags),
             custom=dict(source.custom),
+            properties={name: source.properties[name] for name in keep if name in source.properties},
             declared=source.declared if kind is source.kind else None,
             item_count=source.item_count if kind is source.kind else None,
             unpacked_from=source.unpacked_from,

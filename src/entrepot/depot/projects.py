@@ -154,10 +154,21 @@ def _get(conn: Connection, actor: Actor, n: int) -> FoundProject:
     return FoundProject(*found)
 
 
-def get(depot: Depot, actor: Actor, key: Key | str, *, trashed: bool = True) -> FoundProject:
-    """One project and the caller's role in it; `key` may be a number, a uid or a slug."""
+def get(
+    depot: Depot,
+    actor: Actor,
+    key: Key | str,
+    *,
+    trashed: bool = True,
+    action: Action = Action.VIEW_PROJECT,
+) -> FoundProject:
+    """One project and the caller's role in it; `key` may be a number, a uid or a slug.
+
+    Args:
+        action: What the caller is about to do with it, for doors that judge before they look at what was sent.
+    """
     with depot.catalog.read() as conn:
-        return lookup.project(conn, actor, key, Action.VIEW_PROJECT, trashed=trashed)
+        return lookup.project(conn, actor, key, action, trashed=trashed)
 
 
 def get_with_usage(depot: Depot, actor: Actor, key: Key | str) -> tuple[FoundProject, int]:

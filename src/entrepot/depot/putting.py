@@ -89,6 +89,15 @@ class FilePut:
     def write(self, block: Block) -> None:
         self._receiver.write(block)
 
+    @property
+    def path(self) -> str:
+        """Where it goes, in the form that is stored."""
+        return self._new.path
+
+    def sha256(self) -> bytes:
+        """Of what was written so far; to be asked before `finish`."""
+        return self._receiver.digests().sha256
+
     def finish(self) -> tuple[Committed, bool]:
         """Name the bytes and make the revision, in one transaction; says too whether the entry is a new one.
 

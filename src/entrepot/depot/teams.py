@@ -58,10 +58,14 @@ def create(depot: Depot, actor: Actor, name: str) -> Team:
     return depot.catalog.write(work)
 
 
-def get(depot: Depot, actor: Actor, key: TeamKey) -> FoundTeam:
-    """One team, for its members and staff; by name the active one of that name, else the one trashed last."""
+def get(depot: Depot, actor: Actor, key: TeamKey, *, action: Action = Action.VIEW_TEAM) -> FoundTeam:
+    """One team, for its members and staff; by name the active one of that name, else the one trashed last.
+
+    Args:
+        action: What the caller is about to do with it, for doors that judge before they look at what was sent.
+    """
     with depot.catalog.read() as conn:
-        return locate(conn, actor, key, Action.VIEW_TEAM)
+        return locate(conn, actor, key, action)
 
 
 def list_teams(

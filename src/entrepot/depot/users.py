@@ -66,6 +66,7 @@ class NewUser:
     last_name: str
     password: str | None
     is_staff: bool
+    is_active: bool = True
 
 
 def new_user(
@@ -77,6 +78,7 @@ def new_user(
     first_name: str = "",
     last_name: str = "",
     is_staff: bool = False,
+    is_active: bool = True,
 ) -> NewUser:
     """Check what an account is to be made of and hash its password; slow, and outside of any transaction.
 
@@ -91,6 +93,7 @@ def new_user(
         last_name=_person_name(last_name, "Last name"),
         password=None if password is None else passwords.hashed(depot, passwords.checked(password)),
         is_staff=is_staff,
+        is_active=is_active,
     )
 
 
@@ -104,12 +107,14 @@ def create(
     first_name: str = "",
     last_name: str = "",
     is_staff: bool = False,
+    is_active: bool = True,
 ) -> User:
     """Make an account with its personal team and project. Staff only.
 
     Args:
         password: At least 8 characters; None makes an account that cannot log in until it has one.
         email: `NAME@localhost` when not given.
+        is_active: False makes one that nobody can use until it is reactivated.
 
     Raises:
         NameTaken: Somebody has, or had, that user name.
@@ -123,6 +128,7 @@ def create(
         first_name=first_name,
         last_name=last_name,
         is_staff=is_staff,
+        is_active=is_active,
     )
     return retrying_slugs(depot, lambda conn: insert(depot, conn, actor, wish))
 
@@ -193,7 +199,7 @@ def insert(depot: Depot, conn: Connection, actor: Actor, wish: NewUser) -> User:
     except ConstraintViolated as clash:
         raise SlugRace from clash
     project_rows.take_slug(conn, slug)
-    rows.change(conn, n, {"default_project": project})
+    rows.change(conn, n, {"default_project": project, "is_active": wish.is_active})
     made = rows.find(conn, n=n)
     assert made is not None
     record(conn, actor, "user.created", at=now, subject=id_of(made), after=_told(made))

@@ -44,10 +44,22 @@ async def send_entry(
 
 
 async def send_export(
-    scope: Scope, receive: Receive, send: Send, made: Export, *, executor: Executor | None = None
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    made: Export,
+    *,
+    shown: Representation | None = None,
+    accept_ranges: bool = True,
+    executor: Executor | None = None,
 ) -> None:
-    """Answer with an archive. zip and tar have a size and ranges; tar.gz is made while it is sent."""
-    representation = Representation(
+    """Answer with an archive. zip and tar have a size and ranges; tar.gz is made while it is sent.
+
+    Args:
+        shown: What the head says, for doors with a type and names of their own.
+        accept_ranges: False for doors whose clients were never told of ranges.
+    """
+    representation = shown or Representation(
         media_type=made.media_type,
         etag=made.etag,
         last_modified=made.modified_at,
@@ -58,7 +70,9 @@ async def send_export(
         await send_stream(scope, receive, send, made.read(), representation, executor=executor)
     else:
         source = _ExportSource(made, made.size)
-        await send_content(scope, receive, send, source, made.size, representation, executor=executor)
+        await send_content(
+            scope, receive, send, source, made.size, representation, accept_ranges=accept_ranges, executor=executor
+        )
 
 
 class _ExportSource:

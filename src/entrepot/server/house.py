@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from entrepot.depot.context import Clock, Depot, wall_clock
 from entrepot.dialects.native.app import create_app
 from entrepot.dialects.native.context import Context
+from entrepot.dialects.ufdl import app as ufdl
 from entrepot.http.hosts import Hosts
 from entrepot.http.middleware import Edge
 from entrepot.http.objects import objects_app
@@ -68,6 +69,10 @@ def assemble(config: Config, depot: Depot, executor: ThreadPoolExecutor) -> Hous
                 json_depth=config.json_depth,
                 draining=draining,
             )
+        )
+    if "ufdl" in config.doors:
+        doors["ufdl"] = ufdl.create_app(
+            ufdl.Context(depot, executor, hosts, json_body=config.json_body, json_depth=config.json_depth)
         )
     operations = Operations(depot, executor, metrics, draining)
     root = Root(doors, operations)
