@@ -51,7 +51,7 @@ def bad_names(name: str) -> Iterator[None]:
 
 @contextmanager
 def bad_members() -> Iterator[None]:
-    """The same for the members of an archive, of which several may be wrong: the first one is named, the others told."""
+    """The same for members of an archive, of which several may be wrong: the first is named, the others told."""
     try:
         yield
     except PathTaken as error:
