@@ -46,14 +46,14 @@ def _empty_sqlite() -> bytes:
 
 @contextmanager
 def new_catalog_url(kind: str, folder: Path, server: Callable[[], PostgresServer]) -> Iterator[str | Path]:
-    """Where an upgraded, empty catalogue of this kind is; a PostgreSQL one is dropped at the end."""
+    """Where an upgraded, empty catalogue of this kind is; a PostgreSQL one is lent."""
     if kind == "sqlite":
         path = folder / "catalog.db"
         path.write_bytes(_empty_sqlite())
         yield path
         return
     postgres = server()
-    with postgres.database(postgres.template("catalog", _upgrade)) as name:
+    with postgres.lent("catalog", _upgrade) as name:
         yield postgres.url(name)
 
 

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: one server per test process, a fresh database per test.
+"""A real PostgreSQL for tests: one server per test process, and for each test a database that is as new.
 
 The distribution's binaries are used (Debian keeps them outside PATH). PostgreSQL refuses to run as root, so
 under root the server runs as `postgres` or `nobody` in a temporary folder of theirs. One server per xdist
@@ -81,6 +81,103 @@ def _free_port() -> int:
         return port
 
 
+#: What tells that the schema is untouched: every row of the system's catalogues that is not the system's own, with the
+#: transaction that wrote it; and settings of the database.
+_SCHEMA = """
+    select md5(coalesce(string_agg(said, ' ' order by said), '')) from (
+        select 'class ' || oid || ' ' || xmin as said from pg_class where oid >= 16384
+        union all select 'column ' || attrelid || ' ' || attnum || ' ' || xmin from pg_attribute where attrelid >= 16384
+        union all select 'constraint ' || oid || ' ' || xmin from pg_constraint where oid >= 16384
+        union all select 'trigger ' || oid || ' ' || xmin from pg_trigger where oid >= 16384
+        union all select 'function ' || oid || ' ' || xmin from pg_proc where oid >= 16384
+        union all select 'type ' || oid || ' ' || xmin from pg_type where oid >= 16384
+        union all select 'namespace ' || oid || ' ' || xmin from pg_namespace where oid >= 16384
+        union all select 'extension ' || oid || ' ' || xmin from pg_extension
+        union all select 'setting ' || s.setconfig::text from pg_db_role_setting s join pg_database d
+            on d.oid = s.setdatabase where d.datname = current_database()
+    ) everything
+"""
+_TABLES = "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace order by 1"
+_SEQUENCES = "select sequencename, start_value, last_value from pg_sequences where schemaname = 'public'"
+#: A database that grew beyond this since it was made is dropped: what was deleted still lies in its files.
+_GROWTH_BYTES = 8 << 20
+
+
+class _Lent:
+    """A database that is lent to one test after the other."""
+
+    def __init__(self, server: PostgresServer, name: str) -> None:
+        self.server = server
+        self.name = name
+        self.schema = ""
+        self.size = 0
+        self.empty = ""
+        self.kept: dict[str, str] = {}
+
+    @classmethod
+    def look(cls, server: PostgresServer, name: str) -> _Lent:
+        """Remember how it is while it is new."""
+        found = cls(server, name)
+        with found._connect() as connection:
+            found.schema = _value(connection, _SCHEMA)
+            found.size = _value(connection, "select pg_database_size(current_database())")
+            tables = [row[0] for row in connection.execute(_TABLES)]
+            full = [table for table in tables if _value(connection, f'select count(*) from "{table}"')]
+            found.kept = {table: _value(connection, _digest_of(table)) for table in full}
+            empty = [f'delete from "{table}"' for table in tables if table not in full]
+            # A sequence that was never asked has no last value.
+            restart = [
+                f"""select setval('"{sequence}"', {start if last is None else last}, {str(last is not None).lower()})"""
+                for sequence, start, last in connection.execute(_SEQUENCES)
+            ]
+            found.empty = "; ".join(empty + restart)
+        return found
+
+    def wash(self) -> bool:
+        """Make it as new; False where that cannot be done."""
+        import psycopg
+
+        try:
+            with self._connect() as connection:
+                if not _alone(connection) or (
+                    _value(connection, _SCHEMA) != self.schema
+                    or _value(connection, "select pg_database_size(current_database())") > self.size + _GROWTH_BYTES
+                    or any(_value(connection, _digest_of(table)) != was for table, was in self.kept.items())
+                ):
+                    return False
+                connection.execute(self.empty)
+                return True
+        except psycopg.Error:
+            return False
+
+    def _connect(self) -> Any:
+        import psycopg
+
+        # The rules between tables are not asked: everything goes. A forgotten prepared transaction holds locks forever.
+        options = "-c session_replication_role=replica -c lock_timeout=5s -c synchronous_commit=off"
+        address = self.server.url(self.name, driver="postgresql")
+        return psycopg.connect(address, autocommit=True, options=options, cursor_factory=psycopg.ClientCursor)
+
+
+def _alone(connection: Any) -> bool:
+    """End all other connections to the database, as a drop by force would."""
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    others = "datname = current_database() and pid <> pg_backend_pid()"
+    while _value(connection, f"select count(pg_terminate_backend(pid)) from pg_stat_activity where {others}"):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def _value(connection: Any, question: str) -> Any:
+    return connection.execute(question).fetchone()[0]
+
+
+def _digest_of(table: str) -> str:
+    return f"""select md5(string_agg(t::text, ' ' order by t::text)) from "{table}" t"""
+
+
 class PostgresServer:
     """A running server on a loopback port and a Unix socket. Close it; a `with` block does.
 
@@ -96,6 +193,7 @@ class PostgresServer:
         self.folder = Path(tempfile.mkdtemp(prefix="entrepot-pg-", dir="/tmp"))
         self.log = self.folder / "log"
         self._templates: dict[str, str] = {}
+        self._washed: dict[str, list[_Lent]] = {}
         self._process: subprocess.Popen[bytes] | None = None
         try:
             if self._account is not None:
@@ -137,6 +235,30 @@ class PostgresServer:
             prepare(self.url(name))
             self._templates[key] = name
         return self._templates[key]
+
+    @contextlib.contextmanager
+    def lent(self, key: str, prepare: Callable[[str], None]) -> Iterator[str]:
+        """A copy of a template, whose rows are emptied afterwards for the next who asks. Gives its name.
+
+        To make and drop a database costs most small tests more than what they do with it: the files of 300 relations,
+        and caches that are cold. Whoever asks gets one in which nothing shows that somebody was there before: no rows
+        but those of the template, sequences at their start, no connections. One whose schema was changed, or that grew,
+        is dropped instead.
+        """
+        template = self.template(key, prepare)
+        free = self._washed.setdefault(template, [])
+        if not free:
+            name = f"t_{uuid.uuid4().hex}"
+            self.execute(f'create database "{name}" template "{template}"')
+            free.append(_Lent.look(self, name))
+        database = free.pop()
+        try:
+            yield database.name
+        finally:
+            if database.wash():
+                free.append(database)
+            else:
+                self.execute(f'drop database if exists "{database.name}" with (force)')
 
     def execute(self, statement: str) -> None:
         """Run one administrative statement outside any transaction."""
