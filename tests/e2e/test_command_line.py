@@ -36,6 +36,18 @@ def test_a_token_of_nobody_is_refused(server: Running, user: str, code: int) -> 
     assert user in done.stderr
 
 
+def test_a_forgotten_password_is_set_on_the_folder_beside_the_running_server(server: Running) -> None:
+    with Client(server.url, server.token) as client:
+        client.users.create("forgetful", password="the first one")
+    line = ["user", "password", "forgetful", "--data", str(server.data), "--new-env", "NEW"]
+    done = run([*line, "--json"], NEW="the second one")
+    assert answer(done) == {"user": "forgetful", "changed": True}
+    with Client(server.url) as client:
+        assert client.login("forgetful", "the second one")
+    refused = run(["user", "password", "--data", str(server.data), "--new-env", "NEW"], NEW="the third one")
+    assert (refused.returncode, "name the user" in refused.stderr) == (1, True), refused.stderr
+
+
 def test_a_token_where_no_server_ever_was_is_refused(tmp_path: Path) -> None:
     done = run(["token", "create", "--data", str(tmp_path / "none"), "--user", "admin", "--scope", "read"])
     assert done.returncode == 3

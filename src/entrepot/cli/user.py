@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -145,26 +146,54 @@ def password(
     user: Annotated[str, typer.Argument(metavar="USER", help="Name or id; yourself if left out.")] = "me",
     new_env: Annotated[str | None, typer.Option(metavar="VAR", help="The variable that holds the new one.")] = None,
     old_env: Annotated[str | None, typer.Option(metavar="VAR", help="The variable that holds the old one.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Set it in the data folder of a server on this machine instead.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Set a password. What is in no variable is asked for; the old one only for your own.
 
+    With --data no login is needed, only the right to read and write that folder; a server may be running on it. That is
+    the way in when the password of admin was never seen or is forgotten.
+
     \b
-    Example:
+    Examples:
       entrepot user password
+      entrepot user password admin --data ./depot
     """
+    if data is not None:
+        if user == "me":
+            raise Invalid("With --data name the user: entrepot user password NAME --data DIR.")
+        if old_env:
+            raise Invalid("With --data no old password is asked for: leave out --old-env.")
+        _in_folder(data, user, _new(new_env))
+        _say_changed(user, as_json)
+        return
     old = None
     if old_env:
         old = secret(old_env)
     elif user == "me":
         old = typer.prompt("Old password", hide_input=True, err=True)
-    new = (
-        secret(new_env)
-        if new_env
-        else typer.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
-    )
+    new = _new(new_env)
     with connected() as client:
         client.users.set_password(new, old=old, user=user)
+    _say_changed(user, as_json)
+
+
+def _new(variable: str | None) -> str:
+    if variable:
+        return secret(variable)
+    asked: str = typer.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
+    return asked
+
+
+def _in_folder(data: Path, user: str, new: str) -> None:
+    from entrepot.server import commands
+
+    commands.set_password(commands.load_config({"data": str(data)}), user, new)
+
+
+def _say_changed(user: str, as_json: bool) -> None:
     if as_json:
         output.emit({"user": user, "changed": True})
     else:

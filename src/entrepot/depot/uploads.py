@@ -262,6 +262,8 @@ class Receiver:
         self._row = row
         self._stage = stage
         self._marked = stage.size
+        #: As the row has it.
+        self._noted = row.received
         self._closed = False
 
     @property
@@ -299,14 +301,16 @@ class Receiver:
 
     def _note(self, durable: int) -> None:
         now = self._depot.now()
+        size = self._stage.size
         values = {
-            "received": self._stage.size,
+            "received": size,
             "durable": durable,
             "boot_id": self._depot.boot(),
             "touched_at": now,
             "expires_at": now + (self._row.expires_at - self._row.touched_at),
         }
         self._depot.catalog.write(lambda conn: rows.change(conn, self._row.n, values, state=OPEN))
+        self._noted = size
 
     def digests(self) -> Digests:
         return self._stage.digests()
@@ -315,19 +319,10 @@ class Receiver:
         """Let go and keep the bytes; answers the offset. May be repeated."""
         if not self._closed:
             self._closed = True
-            size = self._stage.size
             durable = self._stage.durable
             self._stage.release()
-            if size != self._row.received:
-                now = self._depot.now()
-                values = {
-                    "received": size,
-                    "durable": durable,
-                    "boot_id": self._depot.boot(),
-                    "touched_at": now,
-                    "expires_at": now + (self._row.expires_at - self._row.touched_at),
-                }
-                self._depot.catalog.write(lambda conn: rows.change(conn, self._row.n, values, state=OPEN))
+            if self._stage.size != self._noted:
+                self._note(durable)
         return self._stage.size
 
     def finish(self, also: Callable[[Connection, int], Any] | None = None) -> tuple[UploadRow, Any]:

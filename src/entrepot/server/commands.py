@@ -119,6 +119,23 @@ def create_token(
     return MadeToken(ids.encode(Noun.TOKEN, made.token.uid), made.text)
 
 
+def set_password(settings: Config, user: str, new: str) -> None:
+    """Give somebody another password: the way in when that of the first start was never seen, or is forgotten.
+
+    Works beside a running server; that server needs not to be told.
+
+    Raises:
+        NotFound: There is no such user, or nothing was ever started on this folder.
+        Invalid: The password is too short.
+    """
+    from entrepot.depot import passwords
+    from entrepot.server import compose
+
+    _require_started(settings)
+    with compose.open_depot(settings) as depot:
+        passwords.reset(depot, user, new)
+
+
 def _require_started(settings: Config) -> None:
     catalog = settings.catalog
     if isinstance(catalog, Path) and not catalog.exists():

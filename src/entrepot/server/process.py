@@ -69,7 +69,12 @@ def serve(
         config = replace(config, port=_free_port(config.host, config.port))
         password = apart(partial(_prepare, config, os.environ if environ is None else environ))
         if password is not None:
-            announce(f"The password of admin is {password} (shown this once).")
+            # Whoever is killed before this line finds an account that nobody can enter. A password in a file would lie
+            # there for years; instead whoever has the folder can set another one at any time.
+            announce(
+                f"The password of admin is {password} (shown this once; "
+                f"`entrepot user password admin --data {config.data}` sets another)."
+            )
         _prepare_metrics(config)
         # Forking a process that has threads is undefined; a fresh interpreter costs a second once.
         multiprocessing.set_start_method("spawn", force=True)

@@ -12,10 +12,10 @@ from argon2 import PasswordHasher
 from entrepot.catalog import sessions as session_rows
 from entrepot.catalog import users as user_rows
 from entrepot.catalog.schema import login_failure, session
-from entrepot.depot import credentials, sessions, users
+from entrepot.depot import credentials, passwords, sessions, users
 from entrepot.depot.credentials import Cookie
-from entrepot.model.errors import BadCredentials, Expired, NotFound, RateLimited
-from tests.support.identity import PASSWORD, World
+from entrepot.model.errors import BadCredentials, Expired, Invalid, NotFound, RateLimited
+from tests.support.identity import ADMIN_PASSWORD, PASSWORD, World
 
 HERE, THERE = "192.0.2.1", "198.51.100.7"
 
@@ -285,3 +285,19 @@ def test_a_login_of_an_account_that_is_closed_meanwhile_fails(world: World, monk
 
     monkeypatch.setattr(PasswordHasher, "verify", closing)
     assert attempt(world, PASSWORD) == "wrong"
+
+
+def test_whoever_has_the_folder_sets_a_password_and_ends_what_the_old_one_opened(world: World) -> None:
+    """A password that was made up and never seen, or is forgotten."""
+    opened = sessions.open_session(world.depot, "admin", ADMIN_PASSWORD, door="web", address="192.0.2.1")
+    passwords.reset(world.depot, "admin", "another password")
+    assert sessions.login(world.depot, "admin", "another password", door="native", address="192.0.2.1").staff
+    with pytest.raises(BadCredentials):
+        sessions.login(world.depot, "admin", ADMIN_PASSWORD, door="native", address="192.0.2.1")
+    with pytest.raises(BadCredentials):
+        credentials.authenticate(world.depot, credentials.Cookie(opened.cookie), door="web")
+    told = world.events("user.updated")[0]
+    assert (told.actor, told.door, told.detail) == (None, "operator", {"changed": "password"})
+    for name, password, error in (("nobody", "another password", NotFound), ("admin", "short", Invalid)):
+        with pytest.raises(error):
+            passwords.reset(world.depot, name, password)

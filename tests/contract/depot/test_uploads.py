@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import Engine, event
 
 from entrepot.depot import entries, uploads
 from entrepot.depot.uploads import NewUpload
@@ -232,3 +233,26 @@ def test_a_person_cannot_open_uploads_without_end(house: House) -> None:
     begin(house, ann)
     with pytest.raises(TooLarge, match="Finish or delete some first"):
         begin(house, ann)
+
+
+@pytest.mark.parametrize(("more", "notes"), [(b"", 1), (b"x", 2)])
+def test_how_far_an_upload_is_is_noted_once(house: House, more: bytes, notes: int) -> None:
+    """At every mark, and at the end of a piece unless it ends on one."""
+    ann = house.user("ann")
+    row = begin(house, ann)
+    written: list[str] = []
+
+    def see(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("UPDATE upload "):
+            written.append(statement)
+
+    with uploads.receive(house.depot, ann, row.uid, 0) as receiver:
+        event.listen(Engine, "before_cursor_execute", see)
+        try:
+            for block in [bytes(8 << 20)] * 8 + [more] * bool(more):
+                receiver.write(block)
+            receiver.close()
+        finally:
+            event.remove(Engine, "before_cursor_execute", see)
+    assert len(written) == notes
+    assert uploads.get(house.depot, ann, row.uid).received == (64 << 20) + len(more)
