@@ -20,7 +20,7 @@ from tests.support.kills import Campaign
 from tests.support.scripts import run_script
 
 #: What is killed, and at how many steps of it in every run.
-SAMPLE = {"start": 2, "create": 1, "finish": 3, "put": 1, "commit": 3, "copy": 1} | {
+SAMPLE = {"start": 2, "create": 1, "finish": 6, "put": 1, "commit": 3, "copy": 1} | {
     "merge": 3, "restore": 1, "trash": 1, "reinstate": 1, "purge": 3
 }  # fmt: skip
 

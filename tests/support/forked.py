@@ -5,8 +5,8 @@ a second instead of several, so that a sample of kills fits into every test run.
 supervisor, are `tests.support.kills`.
 
 A *step* is a call that others may see the effect of: a system call that changes a file, a statement that changes the
-database, an answer on its way. Each counts twice, before and after. Where the steps lie does not depend on how fast the
-machine is.
+database, an answer on its way. The process dies before it; after it is before the next. Where the steps lie does not
+depend on how fast the machine is.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from tests.support.server import ADMIN_PASSWORD, CHEAP, PATIENCE_S
 # Of <linux/prctl.h>.
 _SET_PARENT_DEATH_SIGNAL = 1
 
-_FILES = ("chmod", "fchmod", "fdatasync", "fsync", "ftruncate", "link", "mkdir", "open", "pwrite", "rename", "replace")
+_FILES = ("chmod", "fchmod", "fdatasync", "fsync", "ftruncate", "link", "mkdir", "pwrite", "rename", "replace")
 _MORE_FILES = ("rmdir", "truncate", "unlink", "utime", "write", "writev")
 _NETWORK = ("send", "sendall", "sendmsg", "sendto")
 
@@ -71,6 +71,7 @@ class Steps:
         """Count the steps of this process from here on. Never in the parent: it changes the library for good."""
         for name in (*_FILES, *_MORE_FILES):
             setattr(os, name, self._counted(getattr(os, name)))
+        os.open = self._counted(os.open, but=_makes_nothing)
         for name in _NETWORK:
             setattr(socket.socket, name, self._counted(getattr(socket.socket, name), but=_is_wake_up))
         sqlite3.dbapi2.connect = partial(sqlite3.connect, factory=self._connection())  # type: ignore[attr-defined]
@@ -80,9 +81,7 @@ class Steps:
             if but(*given):
                 return call(*given, **named)
             self.step()
-            answer = call(*given, **named)
-            self.step()
-            return answer
+            return call(*given, **named)
 
         return counted
 
@@ -95,7 +94,6 @@ class Steps:
         class Connection(sqlite3.Connection):
             execute = self._counted(sqlite3.Connection.execute, but=_is_question)
             commit = self._counted(sqlite3.Connection.commit)
-            rollback = self._counted(sqlite3.Connection.rollback)
 
             def cursor(self, factory: type[sqlite3.Cursor] = Cursor) -> Any:
                 return super().cursor(factory)
@@ -111,7 +109,11 @@ class Steps:
 
 
 def _is_question(_self: object, statement: str, *_: object) -> bool:
-    return statement.lstrip().startswith(("SELECT", "WITH"))
+    return statement == "BEGIN" or statement.lstrip().startswith(("SELECT", "WITH"))
+
+
+def _makes_nothing(_path: object, flags: int, *_: object) -> bool:
+    return not flags & os.O_CREAT
 
 
 def _is_wake_up(_self: object, sent: bytes, *_: object) -> bool:
