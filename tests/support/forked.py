@@ -48,24 +48,31 @@ _MORE_FILES = ("rmdir", "truncate", "unlink", "utime", "write", "writev")
 _NETWORK = ("send", "sendall", "sendmsg", "sendto")
 
 
+_SHARED = struct.Struct("<qq16s")
+
+
 class Steps:
     """How far a forked process is, and where it dies: counted in memory that it shares with its parent."""
 
     def __init__(self) -> None:
-        # Two numbers: steps left until the end (0: lives on), steps made.
-        self._shared = mmap.mmap(-1, 16)
+        # Steps left until the end (0: lives on), steps made, and the one name that counts (blank: all).
+        self._shared = mmap.mmap(-1, _SHARED.size)
 
-    def _get(self) -> tuple[int, int]:
-        left, made = struct.unpack("<qq", self._shared[:16])
-        return left, made
+    def _get(self) -> tuple[int, int, str]:
+        left, made, only = _SHARED.unpack(self._shared[:])
+        return left, made, only.rstrip(b"\0").decode()
 
     @property
     def made(self) -> int:
         return self._get()[1]
 
-    def arm(self, step: int) -> None:
-        """Let the process die at its n-th step from now on; 0 lets it live."""
-        self._shared[:16] = struct.pack("<qq", step, 0)
+    def arm(self, step: int, only: str = "") -> None:
+        """Let the process die at its n-th step from now on; 0 lets it live.
+
+        Args:
+            only: Count only calls of this name.
+        """
+        self._shared[:] = _SHARED.pack(step, 0, only.encode())
 
     def watch(self) -> None:
         """Count the steps of this process from here on. Never in the parent: it changes the library for good."""
@@ -78,9 +85,8 @@ class Steps:
 
     def _counted(self, call: Callable[..., Any], but: Callable[..., bool] = lambda *_: False) -> Callable[..., Any]:
         def counted(*given: Any, **named: Any) -> Any:
-            if but(*given):
-                return call(*given, **named)
-            self.step()
+            if not but(*given):
+                self.step(call.__name__)
             return call(*given, **named)
 
         return counted
@@ -100,10 +106,12 @@ class Steps:
 
         return Connection
 
-    def step(self) -> None:
+    def step(self, name: str) -> None:
         """Here it may end. In any thread."""
-        left, made = self._get()
-        self._shared[:16] = struct.pack("<qq", max(left - 1, 0), made + 1)
+        left, made, only = self._get()
+        if only not in ("", name):
+            return
+        self._shared[:] = _SHARED.pack(max(left - 1, 0), made + 1, only.encode())
         if left == 1:
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -34,24 +34,24 @@ class Transfers:
         #: Steps of the last push or pull that nobody disturbed.
         self.usual = {"client": 0, "server": 0}
         (folder / "tree").mkdir()
-        with self._client() as client:
+        with self.client() as client:
             client.projects.create("Kills", slug="kills")
 
-    def _client(self) -> Client:
+    def client(self) -> Client:
         return Client(self.server.url, self.server.token)
 
     def push(self) -> None:
-        with self._client() as client:
+        with self.client() as client:
             client.data.push(self.folder / "tree", self.target)
 
     def pull(self) -> None:
-        with self._client() as client:
+        with self.client() as client:
             client.data.download(self.target, self.folder / "copy")
 
-    def run(self, name: str, victim: str | None, at: int) -> bool:
+    def run(self, name: str, victim: str | None, at: int, only: str = "") -> bool:
         """Run a client to its end; whether it came there. The victim, `client` or `server`, dies at its n-th step."""
-        self.client_steps.arm(at if victim == "client" else 0)
-        self.server.steps.arm(at if victim == "server" else 0)
+        self.client_steps.arm(at if victim == "client" else 0, only)
+        self.server.steps.arm(at if victim == "server" else 0, only)
 
         def work() -> None:
             self.client_steps.watch()
@@ -89,14 +89,14 @@ class Transfers:
             for victim in ("client", "server"):
                 done = kills > 0 and self.run("push", victim, self._point(victim))
                 kills -= 1
-                with self._client() as client:
+                with self.client() as client:
                     now = at_server(client, self.target)
                 # Made and still empty, not yet made, or all of it: nothing in between.
                 assert now in ([], [{}], [{}, *known], [{}, *known, tree])
                 assert not done or now == [{}, *known, tree], "what was acknowledged is not there"
             assert self.run("push", None, 0)
             known.append(tree)
-            with self._client() as client:
+            with self.client() as client:
                 assert at_server(client, self.target) == [{}, *known]
             if kills <= 0:
                 return tree
