@@ -3,8 +3,9 @@
     content.state   0 used, 1 condemned (nothing refers to it, waiting out the grace)
     object.state    placing, placed, doomed
 
-A content is found by digest while it has a row. Finding it again takes it back from condemnation, in the transaction
-that is about to refer to it. How contents end is in `collecting`, who may be told of them in `reach`.
+A content is found by digest while it has a row and its bytes are not known to be damaged. Finding it again takes it
+back from condemnation, in the transaction that is about to refer to it. Bytes that arrive for a damaged content become
+its bytes. How contents end is in `collecting`, how damage is found in `checking`, who may be told of them in `reach`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from entrepot.catalog import bulk
@@ -27,6 +28,7 @@ from entrepot.model.errors import Gone
 
 __all__ = [
     "Extent",
+    "Measures",
     "dedupe_hit",
     "extents",
     "find",
@@ -57,15 +59,19 @@ class Extent:
     length: int
 
 
+#: What can be found by digest.
+_HERE = text("content.state < 2 AND content.damaged_at IS NULL")
+
+
 def find(conn: Connection, sha256: bytes) -> int | None:
-    """The content with this digest, used or condemned."""
+    """The content with this digest, used or condemned, unless it is damaged."""
     return find_many(conn, [sha256]).get(sha256)
 
 
 def find_many(conn: Connection, digests: Sequence[bytes]) -> dict[bytes, int]:
     found: dict[bytes, int] = {}
     for part in bulk.chunks(digests, _CHUNK):
-        query = select(content.c.sha256, content.c.id).where(content.c.sha256.in_(part), text("content.state < 2"))
+        query = select(content.c.sha256, content.c.id).where(content.c.sha256.in_(part), _HERE)
         found |= {bytes(row.sha256): int(row.id) for row in conn.execute(query)}
     return found
 
@@ -75,10 +81,26 @@ def size_of(conn: Connection, n: int) -> int | None:
     return None if found is None else int(found)
 
 
-def measures(conn: Connection, n: int) -> tuple[int, int] | None:
-    """Size in bytes and CRC-32C of a content; None if there is none of that number."""
-    found = conn.execute(select(content.c.size, content.c.crc32c).where(content.c.id == n)).first()
-    return None if found is None else (int(found.size), int(found.crc32c))
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What a reader goes by.
+
+    Args:
+        damaged_at: Since when its bytes are known to be wrong; None if they are not.
+    """
+
+    size: int
+    crc32c: int
+    damaged_at: datetime | None
+
+
+_MEASURES = select(content.c.size, content.c.crc32c, content.c.damaged_at).where(content.c.id == bindparam("n"))
+
+
+def measures(conn: Connection, n: int) -> Measures | None:
+    """None if there is no content of that number."""
+    found = conn.execute(_MEASURES, {"n": n}).first()
+    return None if found is None else Measures(int(found.size), int(found.crc32c), found.damaged_at)
 
 
 def extents(conn: Connection, n: int) -> list[Extent]:
@@ -115,7 +137,7 @@ def dedupe_hit(conn: Connection, digests: Sequence[bytes], *, at: datetime) -> d
             continue
         used = (
             select(content.c.sha256, content.c.id)
-            .where(content.c.sha256.in_(rest), text("content.state < 2"), content.c.state == 0)
+            .where(content.c.sha256.in_(rest), _HERE, content.c.state == 0)
             .order_by(content.c.id)
             .with_for_update(read=True)
         )
@@ -124,7 +146,7 @@ def dedupe_hit(conn: Connection, digests: Sequence[bytes], *, at: datetime) -> d
         if rest:
             back = (
                 update(content)
-                .where(content.c.sha256.in_(rest), text("content.state < 2"), content.c.state == 1)
+                .where(content.c.sha256.in_(rest), _HERE, content.c.state == 1)
                 .values(state=0, touched=at)
                 .returning(content.c.sha256, content.c.id)
             )
@@ -137,7 +159,7 @@ def _touch(conn: Connection, digests: Sequence[bytes], at: datetime) -> dict[byt
         select(content.c.sha256, content.c.id)
         .where(
             content.c.sha256.in_(digests),
-            text("content.state < 2"),
+            _HERE,
             content.c.state == 0,
             content.c.touched < at - TOUCH_EVERY,
         )
@@ -168,7 +190,8 @@ def insert_placed(conn: Connection, digests: Digests, *, store: str, key: str, a
     """Name the whole object `key`, whose bytes are durable, as content; answers the content's number.
 
     Something else that the catalogue holds (an upload's row) must have known `key` before its bytes were placed. When
-    somebody else named equal bytes a moment ago, theirs is used and ours is left to the collector.
+    somebody else named equal bytes a moment ago, theirs is used and ours is left to the collector, unless theirs are
+    known to be damaged by now: then these take their place.
     """
     fields = {
         "sha256": digests.sha256,
@@ -187,6 +210,8 @@ def insert_placed(conn: Connection, digests: Digests, *, store: str, key: str, a
         .returning(content.c.id)
     )
     n = conn.execute(statement).scalar()
+    if n is None:
+        n = _mended(conn, [digests.sha256], at).get(digests.sha256)
     obj = conn.execute(
         insert(object_)
         .values(
@@ -205,6 +230,31 @@ def insert_placed(conn: Connection, digests: Digests, *, store: str, key: str, a
     conn.execute(insert(extent).values(content=n, n=0, object=obj, off=0, len=digests.size))
     return int(n)
 
+
+def _mended(conn: Connection, digests: Sequence[bytes], at: datetime) -> dict[bytes, int]:
+    """Those of the digests whose bytes were damaged; they are as good as new now, and lack extents."""
+    damaged = (
+        select(content.c.sha256, content.c.id)
+        .where(content.c.sha256.in_(digests), text("content.state < 2"), content.c.damaged_at.is_not(None))
+        .order_by(content.c.id)
+        .with_for_update()
+    )
+    found = {bytes(row.sha256): int(row.id) for row in conn.execute(damaged)}
+    for n in found.values():
+        _GIVE_UP(conn, content=n)
+        conn.execute(delete(extent).where(extent.c.content == n))
+        well = {"damaged_at": None, "verified_at": at, "touched": at, "state": 0}
+        conn.execute(update(content).where(content.c.id == n).values(well))
+    return found
+
+
+#: A pack keeps its other members. What lay in an object of its own goes with it.
+_GIVE_UP = Sql(
+    "UPDATE object SET live_bytes = live_bytes - (SELECT sum(e.len) FROM extent AS e "
+    "WHERE e.content = :content AND e.object = object.id), "
+    "state = CASE WHEN kind = 'plain' THEN 'doomed' ELSE state END "
+    "WHERE id IN (SELECT e.object FROM extent AS e WHERE e.content = :content)"
+)
 
 _PLACE = Sql(
     "UPDATE object SET state = 'placed', size = :size, live_bytes = :live_bytes "
@@ -239,6 +289,7 @@ def insert_packed(
     rows = [(sha256, d.size, d.crc32c, d.crc32, 0, now, now) for sha256, (_, d) in sorted(new.items())]
     # In order of digest: two transactions with the same new members wait for each other and do not deadlock.
     bulk.insert_rows(conn, content, columns, rows, _ON_KNOWN)
+    _mended(conn, list(new), at)
     numbers = _known(conn, list(new), at)
     # Whoever names a content gives it its extents in the same transaction: those without any were named here.
     bare = {row.id for row in _BARE(conn, ids=sorted(numbers.values()))}

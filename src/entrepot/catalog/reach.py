@@ -15,7 +15,7 @@ from entrepot.catalog.schema import membership, project, revision, version
 from entrepot.catalog.statements import Sql
 from entrepot.catalog.versions import Sight, sight_condition
 
-__all__ = ["Frees", "frees", "is_referenced", "readable", "readable_refs"]
+__all__ = ["Frees", "frees", "is_referenced", "readable", "readable_refs", "strands_of"]
 
 #: Histories looked at before a claim by digest is refused; the sender then simply sends the bytes.
 STRANDS = 200
@@ -35,7 +35,7 @@ _SHOWS = """(
 )"""
 
 
-def _strands(conn: Connection, content: int) -> Iterator[int]:
+def strands_of(conn: Connection, content: int) -> Iterator[int]:
     """The strands that hold a content, in order."""
     after = 0
     while True:
@@ -58,7 +58,7 @@ _REFS = (
 def readable_refs(conn: Connection, content: int, limit: int) -> list[tuple[int, int]]:
     """Up to `limit` different (project, version) of which some revision shows the content."""
     found: dict[tuple[int, int], None] = {}
-    for strand in _strands(conn, content):
+    for strand in strands_of(conn, content):
         for row in conn.execute(_REFS, {"strand": strand, "content": content, "most": limit}):
             found[int(row.project), int(row.id)] = None
         if len(found) >= limit:
@@ -80,7 +80,7 @@ def readable(conn: Connection, n: int, sight: Sight) -> bool:
         .where(revision.c.strand == bindparam("strand"), text(_SHOWS), sight_condition(sight))
         .limit(1)
     )
-    for i, strand in enumerate(_strands(conn, n)):
+    for i, strand in enumerate(strands_of(conn, n)):
         if i == STRANDS:
             return False
         if conn.execute(query, {"strand": strand, "content": n}).first() is not None:

@@ -80,6 +80,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Server": {
         "serve": ("serve", "Run a server"),
         "worker": ("worker", "Do background work beside a server"),
+        "verify": ("verify", "Read all stored bytes and compare them; mend what is damaged"),
         "gc": ("gc", "Give back the bytes that nothing refers to"),
         "demo": ("demo", "Start a server with real data in it, and show what one can do"),
     },

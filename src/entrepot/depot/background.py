@@ -16,7 +16,7 @@ from entrepot.catalog.connection import Connection
 from entrepot.catalog.entries import sweep_strands
 from entrepot.catalog.tasks import Stopped
 from entrepot.catalog.work import UPKEEP, JobKind, Periodic, Work
-from entrepot.depot import collection, idempotency, ingests, sessions, upkeep, uploads
+from entrepot.depot import checking, collection, idempotency, ingests, sessions, upkeep, uploads
 from entrepot.depot.context import Depot
 from entrepot.depot.events import task_ended
 from entrepot.model.values import TaskState
@@ -24,8 +24,11 @@ from entrepot.model.values import TaskState
 #: Upkeep that may take long, by itself: versions must expire within a minute whatever is being collected.
 COLLECTION = "collection"
 
+#: Reading what is stored, slowly and for ever.
+SCRUB = "scrub"
+
 #: The queues there are; a worker runs one job of each at a time.
-QUEUES = (ingests.QUEUE, UPKEEP, COLLECTION)
+QUEUES = (ingests.QUEUE, UPKEEP, COLLECTION, SCRUB)
 
 #: Things that one step of a periodic job does at most, and steps of one run; the rest waits for the next slot.
 _BATCH, _STEPS = 500, 200
@@ -59,6 +62,7 @@ PERIODIC = (
     Periodic("upkeep.tasks", timedelta(minutes=30)),
     Periodic("collect.entries", timedelta(minutes=5), COLLECTION),
     Periodic("collect.bytes", timedelta(hours=1), COLLECTION),
+    Periodic("scrub.bytes", timedelta(minutes=10), SCRUB),
 )
 
 _Abandoned = Callable[[Depot, Connection, Mapping[str, Any], Mapping[str, Any]], None]
@@ -70,6 +74,7 @@ def kinds(depot: Depot) -> dict[str, JobKind]:
     found = {name: JobKind(partial(_in_steps, depot, step)) for name, step in _STEPS_OF.items()}
     found["collect.entries"] = JobKind(partial(_collect_entries, depot))
     found["collect.bytes"] = JobKind(partial(_collect_bytes, depot))
+    found["scrub.bytes"] = JobKind(partial(_scrub, depot))
     found[ingests.JOB] = JobKind(partial(ingests.run, depot), partial(ingests.abandoned, depot), partial(_ended, depot))
     return found
 
@@ -125,3 +130,8 @@ def _collect_entries(depot: Depot, work: Work) -> None:
 def _collect_bytes(depot: Depot, work: Work) -> None:
     done = collection.collect(depot, lambda count: work.progress(count))
     work.finish(lambda _conn: {"objects": done.objects, "freed_bytes": done.freed_bytes, "condemned": done.condemned})
+
+
+def _scrub(depot: Depot, work: Work) -> None:
+    done = checking.scrub(depot, lambda contents, _: work.progress(contents))
+    work.finish(lambda _conn: {"contents": done.contents, "bytes": done.n_bytes, "damaged": len(done.damaged)})

@@ -158,6 +158,12 @@ def open_content(depot: Depot, content: int) -> ContentReader:
         if measures is None:
             raise Corrupt(f"Content {content} is named but unknown. Run `entrepot verify`.")
         extents = rows.extents(conn, content)
-    reader = ContentReader(depot, content, measures[0], extents, measures[1])
+    if measures.damaged_at is not None:
+        raise Corrupt(
+            f"The stored bytes of content {content} are known to be damaged since {measures.damaged_at.isoformat()}. "
+            "They are not served. Send the same bytes again, or run `entrepot verify --repair-from` with a backup.",
+            details={"damaged_at": measures.damaged_at.isoformat()},
+        )
+    reader = ContentReader(depot, content, measures.size, extents, measures.crc32c)
     reader.warm()
     return reader

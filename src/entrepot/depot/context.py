@@ -58,6 +58,8 @@ class Policy:
     idempotency_lifetime: timedelta = timedelta(hours=24)
     task_retention: timedelta = timedelta(days=30)
     collection_grace: timedelta = timedelta(hours=24)
+    scrub_every: timedelta = timedelta(days=30)
+    scrub_bytes: int = 4 << 30
     trash_retention: timedelta | None = None
     login_failures: int = 10
     login_window: timedelta = timedelta(minutes=5)

@@ -6,7 +6,7 @@ Whoever can read the folder can do everything anyway, so nobody is asked for a p
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from entrepot.server import config
 from entrepot.server.config import Config
 
 if TYPE_CHECKING:
+    from entrepot.depot.checking import Checked
     from entrepot.depot.collection import Collected
 
 
@@ -84,6 +85,36 @@ def collect(settings: Config, *, dry_run: bool = False) -> Collected:
             return collection.look(depot)
         sweep_strands(depot.catalog)
         return collection.collect(depot)
+
+
+def verify(
+    settings: Config,
+    *,
+    repair_from: Path | None = None,
+    step: Callable[[int, int, int, int], None] | None = None,
+) -> Checked:
+    """Read everything that is stored, compare it, and mark what is damaged. Works beside a running server.
+
+    Args:
+        repair_from: A data folder, or a copy of one, to take good bytes from.
+        step: Told after each content: contents and bytes so far, contents and bytes that there are.
+
+    Raises:
+        NotFound: Nothing was ever started on this folder, or there is no store in `repair_from`.
+    """
+    from entrepot.depot import checking
+    from entrepot.server import compose
+    from entrepot.store.filesystem import FilesystemStore
+
+    _require_started(settings)
+    second = None if repair_from is None else FilesystemStore(repair_from, name="repair", only_read=True)
+    with compose.open_depot(settings) as depot:
+        there = checking.totals(depot)
+        return checking.verify(
+            depot,
+            None if step is None else lambda n, size: step(n, size, there.contents, there.n_bytes),
+            repair_from=second,
+        )
 
 
 def create_token(

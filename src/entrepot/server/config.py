@@ -227,6 +227,20 @@ SETTINGS: tuple[Setting, ...] = (
         "Bytes that nothing refers to are kept so long.",
     ),
     Setting(
+        "policy.scrub_every",
+        duration,
+        _TIME,
+        _POLICY.scrub_every,
+        "Stored bytes that were not read for so long are read again and compared.",
+    ),
+    Setting(
+        "policy.scrub_bytes",
+        size,
+        _SIZE,
+        _POLICY.scrub_bytes,
+        "How much of them is read every ten minutes.",
+    ),
+    Setting(
         "policy.trash_retention",
         optional(duration),
         _TIME + ", or none",

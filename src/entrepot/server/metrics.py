@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from entrepot._version import __version__
-from entrepot.depot import background
+from entrepot.depot import background, checking
 from entrepot.depot.context import Depot
 from entrepot.http.metrics import HttpMetrics
 from entrepot.jobs.presence import alive
@@ -59,6 +59,12 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="mostrecent",
         )
+        self._damaged = Gauge(
+            "entrepot_damaged_contents",
+            "Contents whose stored bytes are known to be wrong.",
+            registry=self._registry,
+            multiprocess_mode="mostrecent",
+        )
         self._workers = Gauge(
             "entrepot_workers",
             "Processes for background work that are alive on this machine.",
@@ -77,6 +83,7 @@ class Metrics:
         self._wal.set(self._depot.catalog.wal_size())
         room = os.statvfs(self._config.data)
         self._free.set(room.f_bavail * room.f_frsize)
+        self._damaged.set(checking.count_damaged(self._depot))
         self._write_jobs()
         registry = self._registry
         if self._config.workers > 1:

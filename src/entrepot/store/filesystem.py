@@ -51,9 +51,12 @@ class FilesystemStore:
         open_files: Descriptors kept open for reading.
         disk: The system calls; tests give one that fails.
         boot: Says which run of the machine this is; tests give one that changes.
+        only_read: Nothing is made or tidied: the folder may be a backup on a read-only medium. Writing is then not
+            refused, it may just fail.
 
     Raises:
         Unavailable: The folder cannot be used; the message says why, to the operator.
+        NotFound: With `only_read`, there is no such store.
     """
 
     def __init__(
@@ -64,13 +67,17 @@ class FilesystemStore:
         open_files: int = 128,
         disk: Disk | None = None,
         boot: Callable[[], str] = boot_id,
+        only_read: bool = False,
     ) -> None:
         self.name = name
         self._disk = disk or Disk()
         self._layout = Layout(str(root.absolute()))
         self._cache = DescriptorCache(open_files, self._open_object, self._disk)
         self._staging = FilesystemStaging(self._disk, self._layout, name, boot)
-        self._prepare()
+        if not only_read:
+            self._prepare()
+        elif not (root / "objects").is_dir():
+            raise NotFound(f"There is no store in {root}: it has no folder `objects`.")
 
     @property
     def staging(self) -> FilesystemStaging:

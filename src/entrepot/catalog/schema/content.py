@@ -132,9 +132,19 @@ content = Table(
     Column("crc32", BigInteger, nullable=False),
     Column("state", SmallInteger, nullable=False, default=0),
     Column("touched", Instant, nullable=False),
+    # When the stored bytes were last read and compared; null means not since they arrived.
     Column("verified_at", Instant),
     Column("created_at", Instant, nullable=False),
+    # Since when the stored bytes are known to be wrong. Nothing is served of them, and equal bytes that arrive replace
+    # them. Null for all that are well.
+    Column("damaged_at", Instant),
     sqlite_autoincrement=True,
+)
+Index(
+    "ix_content_damaged_at",
+    content.c.damaged_at,
+    sqlite_where=content.c.damaged_at.is_not(None),
+    postgresql_where=content.c.damaged_at.is_not(None),
 )
 Index(
     "uq_content_sha256_live",

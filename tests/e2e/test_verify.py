@@ -1,0 +1,73 @@
+"""A bit flips on the disk of a running server: it is found, named, not served, and mended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from entrepot.client.client import Client
+from tests.e2e.conftest import Running, make_tree, run, start_server
+
+FILES = {"a.bin": bytes(range(256)) * 400, "b.bin": b"other bytes"}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Running:
+    """One of its own: what is damaged here must not be in the way of other tests."""
+    running = start_server(tmp_path / "server" / "data")
+    yield running
+    running.stop()
+
+
+def flip_a_bit(data: Path, content: bytes) -> Path:
+    for path in (data / "objects").rglob("*"):
+        if path.is_file() and path.read_bytes() == content:
+            path.chmod(0o600)
+            path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+            return path
+    raise AssertionError("no object has these bytes")
+
+
+def test_a_flipped_bit_is_found_not_served_and_mended(server: Running, tmp_path: Path) -> None:
+    with Client(server.url, server.token) as client:
+        client.projects.create("Lab", slug="lab")
+        client.data.push(make_tree(tmp_path / "tree", FILES), "lab/data")
+    clean = run(["verify", "--data", str(server.data), "--json"])
+    assert clean.returncode == 0, clean.stderr
+    assert (json.loads(clean.stdout)["contents"], json.loads(clean.stdout)["damaged"]) == (2, [])
+
+    shutil.copytree(server.data / "objects", tmp_path / "backup" / "objects")
+    flip_a_bit(server.data, FILES["a.bin"])
+    found = run(["verify", "--data", str(server.data)])
+    assert found.returncode == 6
+    digest = hashlib.sha256(FILES["a.bin"]).hexdigest()
+    assert f"DAMAGED  sha256:{digest}" in found.stdout
+    assert "lab/data@1.1/a.bin" in found.stdout
+    assert "--repair-from" in found.stderr
+
+    version = run(["show", "lab/data", "--json"], ENTREPOT_URL=server.url, ENTREPOT_TOKEN=server.token)
+    file = f"{server.url}/api/v1/versions/{json.loads(version.stdout)['id']}/files/a.bin"
+    signed_in = {"Authorization": f"Bearer {server.token}"}
+    for more in ({}, {"Range": "bytes=1000-1999"}):
+        answer = httpx2.get(file, headers={**signed_in, **more})
+        assert answer.status_code == 500
+        assert answer.json()["code"] == "corrupt"
+    assert "entrepot_damaged_contents 1.0" in httpx2.get(f"{server.url}/metrics").text
+
+    mended = run(["verify", "--data", str(server.data), "--repair-from", str(tmp_path / "backup")])
+    assert mended.returncode == 0, mended.stderr
+    assert f"mended  sha256:{digest}" in mended.stdout
+    assert httpx2.get(file, headers=signed_in).content == FILES["a.bin"]
+
+
+def test_a_folder_without_a_server_or_a_store_is_refused_in_words(server: Running, tmp_path: Path) -> None:
+    none = run(["verify", "--data", str(tmp_path / "none")])
+    assert (none.returncode, none.stdout) == (3, "")
+    wrong = run(["verify", "--data", str(server.data), "--repair-from", str(tmp_path)])
+    assert wrong.returncode == 3
+    assert "objects" in wrong.stderr
