@@ -20,13 +20,13 @@ from entrepot.model.errors import (
     Conflict,
     DigestMismatch,
     KindMismatch,
-    NameTaken,
     NotFound,
     SourceChanged,
     StaleRevision,
 )
 from entrepot.model.values import Kind
 from entrepot.wire.messages.entries import Add
+from entrepot.wire.messages.uploads import UploadPage
 from tests.e2e.conftest import Counting, Running, environment, make_tree, read_tree
 
 ODD = {
@@ -195,10 +195,13 @@ def _push_while_somebody_writes(client: Client, counting: Counting, tree: Path, 
 
 def test_a_table_takes_no_single_files(client: Client, project: str, tmp_path: Path) -> None:
     made = client.versions.create("table", project=project, kind=Kind.TABLE)
+    before = client.transport.get("/uploads", UploadPage).rows
     with pytest.raises(KindMismatch, match="table"):
         client.data.push(make_tree(tmp_path / "tree", {"a": b"1"}), made.id)
-    with pytest.raises(NameTaken):
+    assert client.versions.get(made.id).number is None
+    with pytest.raises(KindMismatch, match="table"):
         client.data.push(tmp_path / "tree", f"{project}/table")
+    assert client.transport.get("/uploads", UploadPage).rows == before, "a name that cannot take them costs no bytes"
 
 
 def test_a_file_that_never_holds_still_is_refused(

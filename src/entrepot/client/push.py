@@ -38,6 +38,7 @@ from entrepot.model.errors import (
     NotFound,
     SourceChanged,
     StaleRevision,
+    WrongState,
 )
 from entrepot.model.values import Kind
 from entrepot.wire.messages.entries import (
@@ -140,7 +141,8 @@ def push(
         InvalidName: Files that cannot be stored; `errors` names them all. Nothing was sent.
         SourceChanged: A file did not hold still, three times.
         StaleRevision: Somebody changed the same paths meanwhile; `errors` names them. Nothing was changed.
-        KindMismatch: The version is a table or records.
+        KindMismatch: The version is a table or records, ready or not. Nothing was sent.
+        WrongState: The dataset has nothing but a version that waits for its first content. Nothing was sent.
     """
     work = _Push(transport, options or PushOptions(), journal, stats, Tally(on_progress))
     for attempt in range(ATTEMPTS):
@@ -206,9 +208,13 @@ class _Push:
             if reference is not None:
                 try:
                     found = pins.pin(self._transport, thing)
-                except NotFound:
+                except NotFound as missing:
                     if reference.version is not None:
                         raise
+                    if (unready := missing.details.get("unready")) is not None:
+                        # The name is taken by what has no content yet: better said now than after the last byte.
+                        record = self._transport.get(f"/versions/{segment(unready)}", Version)
+                        return self._existing(record, reference.path)
                     home = self._transport.get(f"/projects/{segment(reference.project)}", ProjectDetail)
                     return _Target(None, reference.path, home.id, reference.dataset)
                 return self._existing(found.record, found.path)
@@ -220,6 +226,11 @@ class _Push:
             raise KindMismatch(
                 f"{record.label} is a {record.kind}; its content is checked as a whole and takes no single files. "
                 "Make a new version of it from a file instead."
+            )
+        if record.number is None:
+            raise WrongState(
+                f"{record.name} was never ready ({record.state}): its first content comes by the files it waits for. "
+                "Hand them in, or push to another name."
             )
         return _Target(record, prefix, record.project, record.slug)
 
@@ -350,8 +361,8 @@ class _Push:
                 made = self._transport.post("/versions", VersionWithSlots, new)
             except NameTaken as error:
                 raise NameTaken(
-                    f"There is a dataset {target.dataset!r} already, made just now or never ready, or one that you may "
-                    "not see. Push again, or to another name."
+                    f"There is a dataset {target.dataset!r} already, made just now or one that you may not see. "
+                    "Push again, or to another name."
                 ) from error
             target.made = "dataset"
             return made

@@ -8,7 +8,7 @@ from entrepot.catalog import contents as content_rows
 from entrepot.catalog import projects as project_rows
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
-from entrepot.catalog.versions import Found
+from entrepot.catalog.versions import Filter, Found
 from entrepot.depot import lookup, relationships, tasks
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import entry_at, entry_number, entry_of
@@ -16,7 +16,7 @@ from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import Forbidden, InvalidName, NotFound, Unauthenticated
 from entrepot.model.ids import Candidate, Noun
-from entrepot.model.references import parse_reference
+from entrepot.model.references import Reference, parse_reference
 from entrepot.model.values import Collection, Dataset, Entry, Project, Task, Version
 
 
@@ -38,7 +38,9 @@ class Resolved:
 def resolve(depot: Depot, actor: Actor, text: str) -> Resolved:
     """The thing that `text` names: an id of any door, `ufdl:12`, or `project/dataset[@v[.r]][/path]`.
 
-    A project's slug alone names the project.
+    A project's slug alone names the project. A bare name stands for something that is ready. Where there is nothing
+    but a version that never was, nothing is found; whoever may see that version is told of it in `details`: `unready`
+    is its id, and `state` and `kind` say what it waits for.
 
     Raises:
         NotFound: Nothing, or nothing that the caller may see.
@@ -61,10 +63,30 @@ def resolve(depot: Depot, actor: Actor, text: str) -> Resolved:
             reference = parse_reference(text)
         except InvalidName as wrong:
             raise missing from wrong
-        one, revision = lookup.resolve(conn, actor, reference)
+        try:
+            one, revision = lookup.resolve(conn, actor, reference)
+        except NotFound as nothing:
+            draft = _never_ready(conn, actor, reference)
+            if draft is None:
+                raise
+            own = ids.encode(Noun.VERSION, draft.uid)
+            raise NotFound(
+                f"{lookup.said(reference)} was never ready: a {draft.kind} that is {draft.state}. Its id is {own}.",
+                details={"unready": own, "state": draft.state.value, "kind": draft.kind.value},
+            ) from nothing
         if reference.path is None:
             return _version(one, revision)
         return _entry(conn, actor, one, revision, path=reference.path)
+
+
+def _never_ready(conn: Connection, actor: Actor, reference: Reference) -> Version | None:
+    """The newest version of a line that has only such as were never ready, if the caller may see it."""
+    home = project_rows.find(conn, user=actor.user, slug=reference.project)
+    line = None if home is None else version_rows.find_dataset(conn, project_n=home[0].n, slug=reference.dataset)
+    if line is None or reference.version is not None:
+        return None
+    found = version_rows.page(conn, lookup.sight(actor), Filter(dataset=line.n), after=None, limit=1)
+    return found[0].version if found and found[0].version.number is None else None
 
 
 def _project(project: Project) -> Resolved:

@@ -51,6 +51,22 @@ def test_what_names_nothing_is_nothing(site: Site, alice: Client) -> None:
     assert site.person("bob").get("/resolve", params={"id": version}).status_code == 404
 
 
+def test_a_name_of_what_was_never_ready_is_told_to_whom_may_see_it(site: Site, alice: Client) -> None:
+    made = alice.made("/versions", name="table", kind="table")
+    name = f"{made['project_slug']}/table"
+    for text in (name, f"{name}/a/path"):
+        missing = alice.get("/resolve", params={"id": text})
+        assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+        assert missing.json()["details"] == {"unready": made["id"], "state": "empty", "kind": "table"}
+    hidden = site.person("bob").get("/resolve", params={"id": name})
+    nothing = site.person("bob").get("/resolve", params={"id": f"{made['project_slug']}/nobody"})
+    assert "details" not in {**hidden.json(), **nothing.json()}
+    assert hidden.json()["detail"] == nothing.json()["detail"].replace("nobody", "table")
+    assert alice.get("/resolve", params={"id": f"{name}@1"}).json().keys() == nothing.json().keys()
+    alice.made(f"/versions/{made['id']}/trash")
+    assert alice.get("/resolve", params={"id": name}).json().keys() == nothing.json().keys()
+
+
 def test_versions_are_linked_and_walked(site: Site, alice: Client) -> None:
     raw, clean, model = (alice.version(name) for name in ("raw", "clean", "model"))
     first = alice.made(
