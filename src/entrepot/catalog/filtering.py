@@ -142,7 +142,7 @@ def _compiled(fields: Fields, condition: Condition, dialect: str) -> ColumnEleme
             return _is_null(_known(fields, path, at))
         case Compare():
             found = _known(fields, condition.field, condition.at)
-            return _holds(found, _comparison(found, condition))
+            return _holds(found, _comparison(found, condition, dialect))
         case Contains():
             found = _known(fields, condition.field, condition.at)
             return _holds(found, _containing(found, condition, dialect))
@@ -182,7 +182,12 @@ _OPERATORS: Mapping[Operator, Callable[[Any, Any], Any]] = {
 }
 
 
-def _comparison(found: _Field, asked: Compare) -> Callable[[ColumnElement[Any]], ColumnElement[bool]]:
+def _bytewise(column: ColumnElement[Any], type_: Type, dialect: str) -> ColumnElement[Any]:
+    """Texts in the order of their code points; what PostgreSQL would do by itself depends on its installation."""
+    return column.collate("C") if type_ is Type.TEXT and dialect != "sqlite" else column
+
+
+def _comparison(found: _Field, asked: Compare, dialect: str) -> Callable[[ColumnElement[Any]], ColumnElement[bool]]:
     value, compare = _value(found.type, asked), _OPERATORS[asked.operator]
     if value is None:
         return lambda _column: false()
@@ -192,7 +197,7 @@ def _comparison(found: _Field, asked: Compare) -> Callable[[ColumnElement[Any]],
         return lambda column: column if value else not_(column)
     if asked.ignore_case and found.type is Type.TEXT:
         return lambda column: compare(func.lower(column), func.lower(value))
-    return lambda column: compare(column, value)
+    return lambda column: compare(_bytewise(column, found.type, dialect), value)
 
 
 def _containing(found: _Field, asked: Contains, dialect: str) -> Callable[[ColumnElement[Any]], ColumnElement[bool]]:
@@ -232,9 +237,7 @@ def _value(type_: Type, asked: Compare) -> Any:
         return value
     if type_ is Type.NUMBER:
         if isinstance(value, str):
-            value = (
-                int(value) if value.lstrip("-").isascii() and value.lstrip("-").isdigit() and len(value) < 20 else ""
-            )
+            value = int(value) if _WHOLE.fullmatch(value) else ""
         if isinstance(value, bool | str) or not -(2**63) <= value < 2**63:
             raise wrong
         return value
@@ -247,7 +250,7 @@ def _value(type_: Type, asked: Compare) -> Any:
         raise wrong from None
 
 
-def _order(fields: Fields, wanted: Sequence[Order]) -> list[ColumnElement[Any]]:
+def _order(fields: Fields, wanted: Sequence[Order], dialect: str) -> list[ColumnElement[Any]]:
     keys: list[ColumnElement[Any]] = []
     for one in wanted:
         found = _known(fields, one.field, one.at)
@@ -255,7 +258,8 @@ def _order(fields: Fields, wanted: Sequence[Order]) -> list[ColumnElement[Any]]:
             raise Invalid(
                 f"{one.at}: a row has many {'.'.join(one.field)!r}, so there is no order by it.", details={"at": one.at}
             )
-        key = found.column if found.guard is None else case((found.guard, found.column))
+        column = _bytewise(found.column, found.type, dialect)
+        key = column if found.guard is None else case((found.guard, column))
         turned = key.asc() if one.ascending else key.desc()
         first = one.ascending if one.nulls_first is None else one.nulls_first
         keys.append(turned.nulls_first() if first else turned.nulls_last())
@@ -272,7 +276,7 @@ def _numbers(
 ) -> array[int]:
     """The numbers that the query finds, in the order wished and then in that of `last`."""
     query = query.where(*_where(fields, asked.where, conn.dialect.name))
-    query = query.order_by(*_order(fields, asked.order), *last)
+    query = query.order_by(*_order(fields, asked.order, conn.dialect.name), *last)
     return array("q", conn.execute(query, {"asking": asking or 0}).scalars())
 
 
@@ -304,7 +308,8 @@ def versions(conn: Connection, asked: Query, sight: Sight, content: Sight) -> Li
     if not asked.inactive:
         query = query.where(version.c.trashed_at.is_(None), project.c.trashed_at.is_(None))
     fields = _version_fields(sight, content, conn.dialect.name)
-    numbers = _numbers(conn, query, fields, asked, (dataset.c.name, version.c.number, version.c.id), sight.user)
+    name = _bytewise(dataset.c.name, Type.TEXT, conn.dialect.name)
+    numbers = _numbers(conn, query, fields, asked, (name, version.c.number, version.c.id), sight.user)
     return Listing(numbers, lambda conn, wanted: version_rows.by_numbers(conn, sight, list(wanted)))
 
 

@@ -59,7 +59,7 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
     "datasets/{pk}/reinstate": {"DELETE": datasets.reinstate},
     "datasets/{pk}/clear": {"DELETE": datasets.clear},
     "datasets/{pk}/merge/{other}": {"POST": datasets.merge},
-    "datasets/{pk}/download": {"POST": files.download},
+    "datasets/{pk}/download": {"POST": files.download, "GET": files.download_by_query},
     "datasets/{pk}/copy": {"POST": datasets.copy},
     "datasets/{pk}/files-multi": {"POST": files.add_many},
     "datasets/{pk}/files/{name…}": {"POST": files.add, "GET": files.get, "DELETE": files.delete},

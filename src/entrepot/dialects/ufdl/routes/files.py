@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
 
 from starlette.exceptions import HTTPException
 
@@ -204,8 +205,17 @@ def _metadata(body: Body) -> str:
 
 async def download(asked: Asked, found: Mapping[str, str]) -> None:
     """All files as one archive, under their names."""
-    n, body = key(found), await asked.body()
+    await _download(asked, key(found), await asked.body())
 
+
+async def download_by_query(asked: Asked, found: Mapping[str, str]) -> None:
+    """The same as clients before 2023 ask for it (read in their source): the wishes are in the query."""
+    given = dict(parse_qsl(asked.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    wanted = given.pop("filetype", "zip")
+    await _download(asked, key(found), {"filetype": wanted, "params": given})
+
+
+async def _download(asked: Asked, n: int, body: Body) -> None:
     def work(depot: Depot, actor: Actor) -> Export:
         judging.on_version(depot, actor, n, Action.READ_CONTENT)
         return exports.export(depot, actor, n, format=_format(body))
