@@ -7,6 +7,7 @@ is opened again on what is left and must show the model or its copy, as a whole.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -28,7 +29,10 @@ from entrepot.depot import (
     entries,
     objects,
     projects,
+    putting,
     relationships,
+    search,
+    tokens,
     trash,
     upkeep,
     uploads,
@@ -36,17 +40,20 @@ from entrepot.depot import (
 )
 from entrepot.depot import members as team_members
 from entrepot.depot.context import Depot
+from entrepot.depot.credentials import Bearer, authenticate
 from entrepot.depot.entries import Opened
 from entrepot.depot.projects import ProjectChanges
+from entrepot.depot.putting import NewFile
 from entrepot.depot.relationships import NewRelationship
+from entrepot.depot.uploads import NewUpload
 from entrepot.depot.versions import NewVersion, VersionChanges
 from entrepot.model.access import Actor
-from entrepot.model.errors import BadSignature, EntrepotError, Gone
+from entrepot.model.errors import BadSignature, EntrepotError, Gone, Unauthenticated
 from entrepot.model.references import parse_reference
-from entrepot.model.values import Numbering, Role, Visibility
+from entrepot.model.values import Numbering, Role, Scope, Visibility
 from entrepot.testing.faulty import Crash, crash
 from tests.support import entry_model
-from tests.support.depot_model import NEW, READ, UPLOAD_LIFETIME, Edge, Home, Link, Model, Sending, Who
+from tests.support.depot_model import MEMBER, NEW, READ, UPLOAD_LIFETIME, Edge, Home, Link, Model, Sending, Who
 from tests.support.entry_model import Refused
 from tests.support.machines import run_machine
 from tests.support.postgres import PostgresServer
@@ -58,6 +65,7 @@ CONTENTS = [b"", b"1", b"22", b"333", b"4444"]
 NAMES = ["Penguins", "penguins", "Auks"]
 HOMES = ["Birds", "Birds!", "Lab data"]
 SLUGS = ["penguins", "auks", "birds", "other"]
+QUERIES = ["penguins", "auk", "birds", "cold", "of birds", "x", "oth", "penguins b"]
 MOST_VERSIONS = 9
 #: Every transaction is synced, and a real disk has nothing to add: deaths and power cuts are simulated.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -89,6 +97,8 @@ dooms = st.builds(
 )
 #: Most steps are left in peace.
 sometimes_doomed = st.sampled_from(range(5)).flatmap(lambda k: dooms if k == 4 else st.none())
+#: Where each step leaves something that the next one has to make sense of.
+often_doomed = st.none() | dooms
 
 changes = st.one_of(
     st.builds(entry_model.Add, paths, contents, texts, st.sampled_from(["any", "any", "any", "absent", "present"])),
@@ -109,7 +119,8 @@ class DepotMachine(RuleBasedStateMachine):
         self.stack = ExitStack()
         self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(dir=MEMORY)))
         self.uids: dict[int, Any] = {}
-        self.actors: dict[str | None, Actor] = {}
+        #: Whoever shows a token of theirs at present, with its text.
+        self.shown: dict[str, tuple[Who, str]] = {}
         self.deaths = 0
         #: Between two steps, of which the last one came to its end.
         self.is_sound = False
@@ -120,10 +131,9 @@ class DepotMachine(RuleBasedStateMachine):
         self.stack.callback(self.premises.close)
         self.model = Model(self.premises.clock())
         self.model.teams = {team: dict(roles) for team, roles in TEAMS.items()}
-        self.actors = {name: self.premises.actor(name) for name in ("admin", *PEOPLE, None)}
         for name in ("admin", *PEOPLE):
             self.model.teams[f"~{name}"] = {name: Role.ADMIN}
-        admin = self.actors["admin"]
+        admin = self.premises.actor("admin")
         for one in projects.list_projects(self.premises.depot, admin).rows:
             home = one.project
             self.model.homes[home.n] = Home(home.n, home.name, home.slug, home.team_name)
@@ -165,13 +175,14 @@ class DepotMachine(RuleBasedStateMachine):
             What the depot answered; None when it refused, or died.
         """
         self.is_sound = False
-        asking, before = Who(who), self.model
+        actor, before = self.actor(who), self.model
+        asking = self.asking(who)
         after, refused = before.copy(), None
         try:
             change(after, asking)
         except Refused as wrong:
-            after, refused = before, wrong
-        depot, actor, faults = self.premises.depot, self.actors[who], self.premises.faults
+            after, refused = after if wrong.keep else before, wrong
+        depot, faults = self.premises.depot, self.premises.faults
         if doom is not None:
             faults.at(len(faults.steps) + doom.steps, crash(doom.when))  # type: ignore[arg-type]
         try:
@@ -193,10 +204,25 @@ class DepotMachine(RuleBasedStateMachine):
             note(f"{said}: done")
             assert refused is None, f"{said}: the depot did it instead of {refused}"
             self.christen(after, result)
-            self.model = after
+        self.model = after
         self.compare(said, expected_records(self.model), self.premises.records())
         self.is_sound = True
         return result
+
+    def asking(self, who: str | None) -> Who:
+        return self.shown[who][0] if who in self.shown else Who(who)
+
+    def actor(self, who: str | None) -> Actor:
+        """Somebody with what they show at present; a token that ended is put away."""
+        if who not in self.shown:
+            return self.premises.actor(who)
+        asking, text = self.shown[who]
+        if not self.model.is_good(asking):
+            with pytest.raises(Unauthenticated):
+                authenticate(self.premises.depot, Bearer(text), door="native")
+            del self.shown[who]
+            return self.premises.actor(who)
+        return authenticate(self.premises.depot, Bearer(text), door="native")
 
     def tried(self, act: Callable[[Depot, Actor], Any], depot: Depot, actor: Actor) -> tuple[Any, EntrepotError | None]:
         try:
@@ -213,6 +239,8 @@ class DepotMachine(RuleBasedStateMachine):
             if made is not None:
                 made.n = result.n
                 things[result.n] = made
+        if model.sendings and model.sendings[-1].uid is None:
+            model.sendings[-1].uid = result.uid
 
     def compare(self, said: str, want: dict[str, Any], have: dict[str, Any]) -> None:
         if want != have:
@@ -254,7 +282,24 @@ class DepotMachine(RuleBasedStateMachine):
         )
 
     def receive_less(self, before: Model, after: Model, doom: Doom) -> None:
-        """Unfinished uploads go on where they are; see `Sending`."""
+        """Of unfinished uploads a power cut may take what was not synced, and what was being sent may have arrived in
+        part: they go on from where they are."""
+        found = self.premises.uploads()
+        known = {one.uid for one in before.sendings}
+        if after.sendings and after.sendings[-1].uid is None:
+            after.sendings[-1].uid = next((uid for uid in found if uid not in known), None)
+        later = {one.uid: one for one in after.sendings}
+        for one in before.sendings:
+            row, then = found.get(one.uid), later.get(one.uid, one)  # type: ignore[arg-type]
+            if row is None or row.state != "open":
+                continue
+            least = 0 if doom.power is not None else min(len(one.arrived), len(then.arrived))
+            longest = max(one.arrived, then.arrived, key=len)
+            assert least <= row.received <= len(longest), f"the upload {one} is at {row.received}"
+            assert row.expires_at in (one.expires_at, then.expires_at), f"the upload {one} ends at {row.expires_at}"
+            for either in (one, then):
+                if not either.finished:
+                    either.arrived, either.expires_at = longest[: row.received], row.expires_at
 
     def everything_is_shown(self, said: str = "looking at everything") -> None:
         self.compare(said, expected(self.model), self.premises.everything(self.uids))
@@ -442,6 +487,8 @@ class DepotMachine(RuleBasedStateMachine):
                 lambda m, w: m.set_slug(w, n, slug),
                 lambda depot, actor: versions.set_slug(depot, actor, n, slug),
                 doom,
+                # The words of the line's other versions follow behind; what a death leaves is done by a repeat.
+                repeats=True,
             )
         elif what == "accept":
             self.attempt(
@@ -577,7 +624,7 @@ class DepotMachine(RuleBasedStateMachine):
             how: dict[str, Any]
             if by_digest or who is None:
                 how = {"sha256": self.premises.house.sha256(shape.content)}
-                missing = missing or not self.model.readable(Who(who), shape.content)
+                missing = missing or not self.model.readable(self.asking(who), shape.content)
             else:
                 how = {"upload": self.sent(who, shape.content)}
             wishes.append(entries.Add(shape.path, metadata=shape.meta, condition=shape.condition, **how))
@@ -601,9 +648,9 @@ class DepotMachine(RuleBasedStateMachine):
         )
         if found is not None:
             return found.uid
-        row = self.premises.house.upload(self.actors[who], content)
+        row = self.premises.house.upload(self.premises.actor(who), content)
         self.model.sendings.append(
-            Sending(row.uid, who, content, len(content), True, content, True, self.model.now + UPLOAD_LIFETIME)
+            Sending(row.uid, who, content, len(content), True, self.model.now + UPLOAD_LIFETIME, content, finished=True)
         )
         return row.uid
 
@@ -640,6 +687,143 @@ class DepotMachine(RuleBasedStateMachine):
             doom,
         )
 
+    @rule(
+        who=people,
+        data=st.data(),
+        path=paths,
+        content=contents,
+        meta=texts,
+        condition=st.sampled_from(["any", "any", "absent", "present"]),
+        doom=sometimes_doomed,
+    )
+    def put_file(
+        self,
+        who: str | None,
+        data: st.DataObject,
+        path: str,
+        content: bytes,
+        meta: str | None,
+        condition: Any,
+        doom: Doom | None,
+    ) -> None:
+        """The bytes of one file as one body, which become an entry at their last byte."""
+        n = self.some_record(data)
+        expected = data.draw(st.sampled_from([None, None, self.newest(n), self.newest(n) + 1]))
+        new = NewFile(path, metadata=meta, condition=condition, expected=expected)
+
+        def act(depot: Depot, actor: Actor) -> None:
+            put = putting.put_file(depot, actor, n, new)
+            try:
+                if content:
+                    put.write(content)
+                put.finish()
+            except EntrepotError:
+                put.close()
+                raise
+
+        self.attempt(
+            f"{who} puts {content!r} ({meta}) at {path} of version {n} at {expected}, {condition}",
+            who,
+            lambda m, w: m.commit(w, n, [entry_model.Add(path, content, meta, condition)], False, expected),
+            act,
+            doom,
+        )
+
+    # ------------------------------------------------------------------ uploads
+
+    @precondition(lambda self: len(self.model.sendings) < 8)
+    @rule(
+        who=people,
+        data=st.data(),
+        plan=st.sampled_from([b"", b"1", b"22", b"333", b"4444", b"55555"]),
+        tells=st.booleans(),
+        is_true=st.sampled_from([True, True, True, False]),
+        names_project=st.sampled_from([False, False, True]),
+        doom=sometimes_doomed,
+    )
+    def begin_upload(
+        self,
+        who: str | None,
+        data: st.DataObject,
+        plan: bytes,
+        tells: bool,
+        is_true: bool,
+        names_project: bool,
+        doom: Doom | None,
+    ) -> None:
+        home = self.some_home(data) if names_project else None
+        length = len(plan) if tells else None
+        digest = hashlib.sha256(plan if is_true else plan + b"!").digest() if tells or not is_true else None
+        self.attempt(
+            f"{who} begins an upload of {plan!r}, tells {length}, for {home}",
+            who,
+            lambda m, w: m.begin(w, plan, length, home, is_true),
+            lambda depot, actor: uploads.begin(depot, actor, NewUpload(length, digest, project=home)),
+            doom,
+        )
+
+    @precondition(lambda self: self.model.sendings)
+    @rule(
+        data=st.data(),
+        what=st.sampled_from(["send", "send", "send", "finish", "finish", "abort"]),
+        by=st.sampled_from([None, None, None, None, "dan"]),
+        most=st.sampled_from([2, 2, 3]),
+        doom=often_doomed,
+    )
+    def go_on(self, data: st.DataObject, what: str, by: str | None, most: int, doom: Doom | None) -> None:
+        one = data.draw(st.sampled_from(self.model.sendings))
+        uid, who = one.uid, by or one.owner
+        assert uid is not None
+        said = f"{who}: {what} of the upload of {one.plan!r} at {len(one.arrived)}"
+        if what == "finish":
+            self.attempt(
+                said, who, lambda m, w: m.finish(w, uid), lambda depot, actor: uploads.finish(depot, actor, uid), doom
+            )
+        elif what == "abort":
+            self.attempt(
+                said, who, lambda m, w: m.abort(w, uid), lambda depot, actor: uploads.abort(depot, actor, uid), doom
+            )
+        else:
+            offset = len(one.arrived)
+            # What is sent goes beyond the plan at its end.
+            chunk = (one.plan[offset:] or b"!")[:most]
+
+            def act(depot: Depot, actor: Actor) -> None:
+                with uploads.receive(depot, actor, uid, offset) as receiver:
+                    receiver.write(chunk)
+
+            self.attempt(f"{said}: {chunk!r}", who, lambda m, w: m.send(w, uid, chunk), act, doom)
+
+    # ------------------------------------------------------------------ tokens
+
+    @rule(
+        who=st.sampled_from(["ann", "ann", "bob", "cid", "admin"]),
+        data=st.data(),
+        what=st.sampled_from(["show", "show", "put away", "revoke"]),
+        scope=st.sampled_from([Scope.READ, Scope.WRITE, Scope.ADMIN, Scope.ADMIN]),
+        days=st.sampled_from([1, 60]),
+    )
+    def handle_token(self, who: str, data: st.DataObject, what: str, scope: Scope, days: int) -> None:
+        """From now on somebody acts with a token, or with their password again."""
+        depot = self.premises.depot
+        if what == "show":
+            seen = [n for n in self.model.homes if self.model.may(Who(who), MEMBER, n)]
+            limit = data.draw(st.none() | st.sampled_from(seen).map(lambda n: (n,)))
+            ends = self.model.now + timedelta(days=days)
+            made = tokens.create(depot, self.premises.actor(who), scope=scope, projects=limit, expires_at=ends)
+            self.model.tokens[made.token.n] = ends
+            self.shown[who] = Who(who, scope, limit, made.token.n), made.text
+            note(f"{who} shows a token of scope {scope.value} for {limit}")
+        elif who in self.shown:
+            asking, text = self.shown.pop(who)
+            note(f"{who}: {what} of the token")
+            if what == "revoke":
+                assert asking.token is not None
+                tokens.revoke(depot, self.premises.actor(who), asking.token)
+                self.model.tokens[asking.token] = self.model.now
+                with pytest.raises(Unauthenticated):
+                    authenticate(depot, Bearer(text), door="native")
+
     # ------------------------------------------------------------------ relationships
 
     @rule(who=people, data=st.data(), verb=st.sampled_from(["derived_from", "compared_with"]), doom=sometimes_doomed)
@@ -660,7 +844,7 @@ class DepotMachine(RuleBasedStateMachine):
     def unrelate(self, who: str | None, data: st.DataObject, doom: Doom | None) -> None:
         live = sorted((e for e in self.model.edges if e.source > 0), key=lambda e: tuple(vars(e).values()))
         edge = data.draw(st.sampled_from(live))
-        depot, admin = self.premises.depot, self.actors["admin"]
+        depot, admin = self.premises.depot, self.premises.actor("admin")
         known = relationships.list_relationships(depot, admin, edge.source, direction="up", limit=1000).rows
         numbers = {uid: n for n, uid in self.known_uids().items()}
         uid = next(
@@ -696,7 +880,7 @@ class DepotMachine(RuleBasedStateMachine):
 
     def check_difference(self, older: tuple[int, int], newer: tuple[int, int]) -> None:
         old, new = (dict(self.model.records[n].revisions[revision]) for n, revision in (older, newer))
-        for change in entries.diff(self.premises.depot, self.actors["admin"], older, newer):
+        for change in entries.diff(self.premises.depot, self.premises.actor("admin"), older, newer):
             if change.before is not None:
                 file = old.pop(change.before.path)
                 assert (file.meta, file.pos) == (change.before.meta or "", change.before.pos)
@@ -713,23 +897,27 @@ class DepotMachine(RuleBasedStateMachine):
     )
     def resolve(self, who: str | None, project: str, dataset: str, number: int | None) -> None:
         text = f"{project}/{dataset}" + (f"@{number}" if number else "")
-        want = self.model.resolve(Who(who), project, dataset, number)
+        want = self.model.resolve(self.asking(who), project, dataset, number)
         try:
-            found: int | None = versions.resolve(self.premises.depot, self.actors[who], parse_reference(text))[
+            found: int | None = versions.resolve(self.premises.depot, self.actor(who), parse_reference(text))[
                 0
             ].version.n
         except EntrepotError:
             found = None
         assert found == want, f"{text} means version {found} to {who}, and should mean {want}"
 
-    @rule(who=people)
+    def search(self, who: str | None, query: str) -> None:
+        found = search.search(self.premises.depot, self.actor(who), query, limit=100)
+        want = self.model.search(self.asking(who), query.split())
+        assert {one.found.version.n for one in found.rows} == want, f"{who} looked for {query!r}"
+
     def list_what_one_may_see(self, who: str | None) -> None:
-        found = versions.list_versions(self.premises.depot, self.actors[who], versions.Filter(), limit=1000)
-        assert {one.version.n for one in found.rows} == self.model.shown(Who(who))
+        found = versions.list_versions(self.premises.depot, self.actor(who), versions.Filter(), limit=1000)
+        assert {one.version.n for one in found.rows} == self.model.shown(self.asking(who))
         for n, record in self.model.records.items():
-            if not self.model.may_on(Who(who), READ, record):
+            if not self.model.may_on(self.asking(who), READ, record):
                 with pytest.raises(EntrepotError):
-                    entries.list_entries(self.premises.depot, self.actors[who], n)
+                    entries.list_entries(self.premises.depot, self.actor(who), n)
 
     @rule(who=people, data=st.data(), hours=st.sampled_from([1, 12]))
     def sign(self, who: str | None, data: st.DataObject, hours: int) -> None:
@@ -739,16 +927,16 @@ class DepotMachine(RuleBasedStateMachine):
         if not state:
             return
         path = data.draw(st.sampled_from(sorted(state)))
-        allowed = self.model.may_on(Who(who), READ, self.model.records[n])
+        allowed = self.model.may_on(self.asking(who), READ, self.model.records[n])
         try:
             link = objects.sign_entry(
-                self.premises.depot, self.actors[who], n, path, revision=revision, expires_in=timedelta(hours=hours)
+                self.premises.depot, self.actor(who), n, path, revision=revision, expires_in=timedelta(hours=hours)
             )
         except EntrepotError:
             assert not allowed
         else:
             assert allowed
-            self.model.links.append(Link(link.path, Who(who), n, state[path].content, link.expires_at))
+            self.model.links.append(Link(link.path, self.asking(who), n, state[path].content, link.expires_at))
 
     @precondition(lambda self: self.model.links)
     @rule(data=st.data())
@@ -758,21 +946,18 @@ class DepotMachine(RuleBasedStateMachine):
         try:
             opened = objects.open_link(self.premises.depot, link.path)
         except BadSignature:
-            over = link.expires_at <= self.model.now
+            over = link.expires_at <= self.model.now or not self.model.is_good(link.who)
             assert over or (record is not None and not self.model.may_on(link.who, READ, record))
         except Gone:
             assert record is None
         else:
             assert link.expires_at > self.model.now
+            assert self.model.is_good(link.who)
             assert record is not None
             assert self.model.may_on(link.who, READ, record)
             assert isinstance(opened, Opened)
             with opened.reader as reader:
                 assert reader.read_at(0, reader.size) == link.content
-
-    @rule()
-    def look_at_everything(self) -> None:
-        self.everything_is_shown()
 
     # ------------------------------------------------------------------ time
 
@@ -800,12 +985,21 @@ class DepotMachine(RuleBasedStateMachine):
 
         self.attempt(f"{said}, housekeeping", "admin", change, act, doom, repeats=True)
 
-    @rule(power=st.none() | st.integers(0, 7))
-    def die(self, power: int | None) -> None:
-        """Between two steps."""
-        self.premises.die(power=power)
-        note("died" if power is None else "lost power")
-        self.everything_is_shown("after a death")
+    @rule(data=st.data(), what=st.sampled_from(["die", "search", "list", "everything"]))
+    def chore(self, data: st.DataObject, what: str) -> None:
+        """What is to be done now and then, as one rule, so that it does not crowd out the others."""
+        if what == "die":
+            power = data.draw(st.none() | st.integers(0, 7))
+            note("died" if power is None else "lost power")
+            self.premises.die(power=power)
+            self.receive_less(self.model, self.model, Doom(0, "before", power))
+            self.everything_is_shown("after a death")
+        elif what == "search":
+            self.search(data.draw(people), data.draw(st.sampled_from(QUERIES)))
+        elif what == "list":
+            self.list_what_one_may_see(data.draw(people))
+        else:
+            self.everything_is_shown()
 
     def teardown(self) -> None:
         try:

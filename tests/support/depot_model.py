@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,17 +18,20 @@ from uuid import UUID
 
 from entrepot.model.errors import (
     Conflict,
+    DigestMismatch,
     Forbidden,
     Frozen,
     Gone,
     Hidden,
     Invalid,
+    LengthMismatch,
     NameTaken,
     NotFound,
     QuotaExceeded,
     StaleRevision,
     Trashed,
     Unauthenticated,
+    WrongState,
 )
 from entrepot.model.values import Numbering, Role, Scope, Visibility
 from tests.support import entry_model
@@ -131,16 +135,24 @@ class Record:
 
 @dataclass
 class Sending:
-    """An upload: what the sender has, and what has arrived of it."""
+    """An upload: what the sender has, and what has arrived of it.
+
+    Args:
+        is_true: The digest that was announced, if one was, is that of the plan.
+    """
 
     uid: UUID | None
     owner: str
     plan: bytes
     length: int | None
     is_true: bool
+    expires_at: datetime
     arrived: bytes = b""
     finished: bool = False
-    expires_at: datetime | None = None
+
+    @property
+    def tells_digest(self) -> bool:
+        return self.length is not None or not self.is_true
 
 
 @dataclass(frozen=True)
@@ -182,8 +194,8 @@ class Model:
         self.sendings: list[Sending] = []
         self.edges: set[Edge] = set()
         self.links: list[Link] = []
-        #: Revoked or not.
-        self.tokens: dict[int, tuple[Who, bool, datetime | None]] = {}
+        #: When each token ends.
+        self.tokens: dict[int, datetime] = {}
 
     def copy(self) -> Model:
         """Independent of this one; states are never changed and are shared."""
@@ -217,6 +229,10 @@ class Model:
 
     def may_on(self, who: Who, need: Need, record: Record) -> bool:
         return self.may(who, need, record.project, record.visibility)
+
+    def is_good(self, who: Who) -> bool:
+        """Whether what they show counts."""
+        return who.token is None or self.tokens[who.token] > self.now
 
     def _judge(self, allowed: bool, visible: bool, who: Who) -> None:
         if not allowed:
@@ -717,21 +733,65 @@ class Model:
                 self._purge(record)
 
     def sweep_sendings(self) -> None:
-        self.sendings = [one for one in self.sendings if one.expires_at is None or one.expires_at > self.now]
+        self.sendings = [one for one in self.sendings if one.expires_at > self.now]
 
     # ------------------------------------------------------------------ uploads
 
-    def sending(self, who: Who, i: int) -> Sending:
+    def begin(self, who: Who, plan: bytes, length: int | None, project: int | None, is_true: bool) -> None:
+        if who.name is None:
+            raise Refused(Unauthenticated)
+        if _CAP[who.scope] < Role.WRITE:
+            raise Refused(Forbidden)
+        if project is not None:
+            home = self.home(who, project, WRITE)
+            if home.allocation is not None and self.used(project) + (length or 0) > home.allocation:
+                raise Refused(QuotaExceeded)
+        self.sendings.append(Sending(None, who.name, plan, length, is_true, self.now + UPLOAD_LIFETIME))
+
+    def _sending(self, who: Who, uid: UUID) -> Sending:
         """One of somebody's own, while it lives."""
-        one = self.sendings[i]
+        one = next(one for one in self.sendings if one.uid == uid)
         if who.name != one.owner:
             raise Refused(NotFound)
-        assert one.expires_at is not None
         if one.expires_at <= self.now:
             raise Refused(Gone)
         return one
 
-    def content_of(self, who: Who, i: int) -> bytes | None:
-        """The bytes of a finished upload, for a commit; None when it is no use."""
-        one = self.sendings[i]
-        return one.arrived if one.finished and one.owner == who.name else None
+    def send(self, who: Who, uid: UUID, chunk: bytes) -> None:
+        one = self._sending(who, uid)
+        if one.finished:
+            raise Refused(WrongState)
+        if one.length is not None and len(one.arrived + chunk) > one.length:
+            raise Refused(LengthMismatch)
+        one.arrived += chunk
+        one.expires_at = self.now + UPLOAD_LIFETIME
+
+    def finish(self, who: Who, uid: UUID) -> None:
+        """With wrong digests the bytes are thrown away: it is refused, and the model is changed all the same."""
+        one = self._sending(who, uid)
+        if one.finished:
+            return
+        if one.length is not None and len(one.arrived) != one.length:
+            raise Refused(LengthMismatch)
+        if not one.is_true or (one.tells_digest and one.arrived != one.plan):
+            one.arrived = b""
+            raise Refused(DigestMismatch, keep=True)
+        one.finished = True
+        one.expires_at = self.now + UPLOAD_LIFETIME
+
+    def abort(self, who: Who, uid: UUID) -> None:
+        self.sendings.remove(self._sending(who, uid))
+
+    # ------------------------------------------------------------------ words
+
+    def search(self, who: Who, words: Sequence[str]) -> set[int]:
+        """Versions that hold all the words; the last one may be a beginning."""
+        return {n for n in self.shown(who) if _holds(self.texts(self.records[n]), words)}
+
+    def texts(self, record: Record) -> set[str]:
+        told = (record.name, self.lines[record.project, record.name], record.alias or "", record.description)
+        return {word.lower() for text in (*told, *record.tags) for word in re.findall(r"[^\W_]+", text)}
+
+
+def _holds(texts: set[str], words: Sequence[str]) -> bool:
+    return all(word in texts for word in words[:-1]) and any(text.startswith(words[-1]) for text in texts)

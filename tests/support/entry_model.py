@@ -13,11 +13,16 @@ FAULTS = (PathTaken, EntryNotFound, Invalid)
 
 
 class Refused(Exception):
-    """The model says that this cannot be done, and with which errors the depot may say so."""
+    """The model says that this cannot be done, and with which errors the depot may say so.
 
-    def __init__(self, *kinds: type[EntrepotError]) -> None:
+    Args:
+        keep: What the model changed until then counts: the refusal itself changes something.
+    """
+
+    def __init__(self, *kinds: type[EntrepotError], keep: bool = False) -> None:
         super().__init__(" or ".join(kind.__name__ for kind in kinds))
         self.kinds = kinds
+        self.keep = keep
 
 
 @dataclass(frozen=True)

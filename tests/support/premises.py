@@ -11,9 +11,10 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
 
@@ -24,6 +25,7 @@ from entrepot.catalog.versions import Filter
 from entrepot.depot import entries, history, projects, relationships, uploads, versions
 from entrepot.depot import members as team_members
 from entrepot.depot.context import Depot, Policy
+from entrepot.depot.uploads import UploadRow
 from entrepot.model.access import ANONYMOUS, Actor
 from entrepot.model.values import Page, Role, State, Version
 from entrepot.store.filesystem import FilesystemStore
@@ -73,7 +75,7 @@ class Premises:
 
     Args:
         on_disk: The store is a folder on a faulty disk; else it is in memory.
-        cache_folder: Where something may be kept for other premises.
+        shared: A folder for what all premises have in common.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Premises:
         self._boots = 1
         self._on_disk = on_disk
         self.clock = Clock()
+        self._actors: dict[str | None, Actor] = {}
         self._url: str | Path
         if server is None:
             self._url = folder / "life0" / "catalog.db"
@@ -189,7 +192,8 @@ class Premises:
         shown = self.records()
         found = versions.list_versions(depot, admin, Filter(trashed=None), limit=1000).rows
         uids |= {one.version.n: one.version.uid for one in found}
-        shown["used"] = {n: projects.usage(depot, admin, n) for n in shown["projects"]}
+        holding = {one.version.project for one in found}
+        shown["used"] = {n: projects.usage(depot, admin, n) for n in holding}
         shown["revisions"] = {}
         shown["verbs"] = {}
         edges: dict[Any, Any] = {}
@@ -202,6 +206,7 @@ class Premises:
             shown["verbs"][n] = [verb for verb in reversed(verbs) if verb != "version.expiring"]
             edges |= {edge.uid: edge for edge in relationships.list_relationships(depot, admin, n, limit=1000).rows}
         numbers = {uid: n for n, uid in uids.items()}
+        shown["uploads"] = {uid: (row.state, row.received) for uid, row in self.uploads().items()}
         shown["edges"] = {_edge(edge, numbers) for edge in edges.values()}
         shown["members"] = {
             team: {one.user_name: one.role for one in team_members.list_members(depot, admin, team, limit=1000).rows}
@@ -227,12 +232,14 @@ class Premises:
             state[entry.path] = (read[entry.sha256], entry.metadata, entry.position)
         return state
 
-    def offsets(self, owner: Actor) -> dict[Any, tuple[str, int]]:
-        """Somebody's uploads: their state and what has arrived."""
+    def uploads(self) -> dict[UUID, UploadRow]:
+        """Everybody's, with what has arrived of each."""
         return {
-            row.uid: (row.state, row.received)
-            for row in paged(lambda at: uploads.list_uploads(self.depot, owner, cursor=at))
+            row.uid: row for name in ("admin", *PEOPLE) for row in paged(partial(self._uploads_of, self.actor(name)))
         }
+
+    def _uploads_of(self, owner: Actor, cursor: str | None) -> Page[UploadRow]:
+        return uploads.list_uploads(self.depot, owner, cursor=cursor)
 
     def check_bytes(self, *, settled: bool = False) -> None:
         """No fact without bytes, no bytes that no row knows; once everything is settled, no bytes too many either."""
@@ -258,7 +265,10 @@ class Premises:
             assert not set(staging.keys()), "staged bytes of no upload were left"
 
     def actor(self, name: str | None) -> Actor:
-        return ANONYMOUS if name is None else self.house.log_in(name, staff=name == "admin")
+        """Somebody, as after a password."""
+        if name not in self._actors:
+            self._actors[name] = ANONYMOUS if name is None else self.house.log_in(name, staff=name == "admin")
+        return self._actors[name]
 
 
 def _upgraded(url: str) -> None:
@@ -343,13 +353,14 @@ def expected_records(model: Model) -> dict[str, Any]:
 def expected(model: Model) -> dict[str, Any]:
     """`Premises.everything`, as the model has it."""
     return expected_records(model) | {
-        "used": {n: model.used(n) for n in model.homes},
+        "used": {r.project: model.used(r.project) for r in model.records.values()},
         "revisions": {
             (r.n, i): {path: (file.content, file.meta, file.pos) for path, file in state.items()}
             for r in model.records.values()
             for i, state in enumerate(r.revisions)
         },
         "verbs": {r.n: r.verbs for r in model.records.values()},
+        "uploads": {one.uid: ("finished" if one.finished else "open", len(one.arrived)) for one in model.sendings},
         # An edge whose both ends were purged is nowhere listed.
         "edges": {edge for edge in model.edges if edge.source > 0 or edge.target > 0},
         "members": {team: roles for team, roles in model.teams.items() if not team.startswith("~")},

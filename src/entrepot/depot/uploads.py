@@ -321,7 +321,8 @@ class Receiver:
             self._closed = True
             durable = self._stage.durable
             self._stage.release()
-            if self._stage.size != self._noted:
+            # After a power cut the same offset may be reached once more, and what arrived counts under this boot only.
+            if self._stage.size != self._noted or self._row.boot_id != self._depot.boot():
                 self._note(durable)
         return self._stage.size
 

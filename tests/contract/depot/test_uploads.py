@@ -22,6 +22,7 @@ from entrepot.model.errors import (
     TooLarge,
     Unauthenticated,
 )
+from entrepot.store.memory import MemoryStore
 from tests.support.house import House
 
 DATA = b"0123456789" * 1000
@@ -45,6 +46,23 @@ def test_an_upload_continues_where_it_stopped(house: House) -> None:
     send(house, ann, row, 4000, DATA[4000:])
     done, _ = uploads.finish(house.depot, ann, row.uid)
     assert (done.state, done.content_sha256) == ("finished", house.sha256(DATA))
+
+
+def test_after_a_power_cut_a_piece_of_the_same_length_counts(house: House) -> None:
+    """Its end is where the upload was before the cut, which is no reason not to write down that it arrived."""
+    boots = ["before"]
+    store = MemoryStore(boot=lambda: boots[-1])
+    house.depot.store, house.depot.staging, house.depot.boot = store, store.staging, lambda: boots[-1]
+    ann = house.user("ann")
+    row = begin(house, ann, length=len(DATA))
+    send(house, ann, row, 0, DATA[:4000])
+    boots.append("after")
+    store.lose_power()
+    assert uploads.get(house.depot, ann, row.uid).received == 0
+    send(house, ann, row, 0, DATA[:4000])
+    assert uploads.get(house.depot, ann, row.uid).received == 4000
+    send(house, ann, row, 4000, DATA[4000:])
+    assert uploads.finish(house.depot, ann, row.uid)[0].content_sha256 == house.sha256(DATA)
 
 
 def test_a_finished_upload_is_at_its_end(house: House) -> None:
