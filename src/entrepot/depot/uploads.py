@@ -262,8 +262,8 @@ class Receiver:
         self._row = row
         self._stage = stage
         self._marked = stage.size
-        #: As the row has it.
-        self._noted = row.received
+        #: As the row has it. After a power cut nothing of it counts: the offset may be reached once more.
+        self._noted = row.received if row.boot_id == depot.boot() else None
         self._closed = False
 
     @property
@@ -321,8 +321,7 @@ class Receiver:
             self._closed = True
             durable = self._stage.durable
             self._stage.release()
-            # After a power cut the same offset may be reached once more, and what arrived counts under this boot only.
-            if self._stage.size != self._noted or self._row.boot_id != self._depot.boot():
+            if self._stage.size != self._noted:
                 self._note(durable)
         return self._stage.size
 
