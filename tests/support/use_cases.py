@@ -192,8 +192,8 @@ def edge_seen(row: Row, *, seen_as: type[EntrepotError]) -> Judge:
 
 
 def of_version_in_project(who: str, how: str, seen: Visibility) -> Verdict_:
-    """The log of a version: its record must be visible, and its project is for members."""
-    return verdict(RECORD, who, how, seen) or verdict(MEMBER, who, how, None)
+    """The log of a version is for members; who sees the record is told that it is there."""
+    return verdict(MEMBER, who, how, seen)
 
 
 def sources_own(cast: Cast, actor: Actor) -> int:
