@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psycopg
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -81,11 +82,15 @@ class Steps:
         os.open = self._counted(os.open, but=_makes_nothing)
         for name in _NETWORK:
             setattr(socket.socket, name, self._counted(getattr(socket.socket, name), but=_is_wake_up))
+        psycopg.Cursor.execute = self._counted(psycopg.Cursor.execute, but=_is_question)  # type: ignore[method-assign]
+        psycopg.Connection.commit = self._counted(psycopg.Connection.commit)  # type: ignore[method-assign]
         sqlite3.dbapi2.connect = partial(sqlite3.connect, factory=self._connection())  # type: ignore[attr-defined]
 
-    def _counted(self, call: Callable[..., Any], but: Callable[..., bool] = lambda *_: False) -> Callable[..., Any]:
+    def _counted(
+        self, call: Callable[..., Any], but: Callable[..., bool] = lambda *_, **_named: False
+    ) -> Callable[..., Any]:
         def counted(*given: Any, **named: Any) -> Any:
-            if not but(*given):
+            if not but(*given, **named):
                 self.step(call.__name__)
             return call(*given, **named)
 
@@ -116,15 +121,16 @@ class Steps:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _is_question(_self: object, statement: str, *_: object) -> bool:
-    return statement == "BEGIN" or statement.lstrip().startswith(("SELECT", "WITH"))
+def _is_question(_self: object, statement: object, *_: object, **_named: object) -> bool:
+    # What psycopg composes are its own questions.
+    return not isinstance(statement, str) or statement == "BEGIN" or statement.lstrip().startswith(("SELECT", "WITH"))
 
 
-def _makes_nothing(_path: object, flags: int, *_: object) -> bool:
+def _makes_nothing(_path: object, flags: int, *_: object, **_named: object) -> bool:
     return not flags & os.O_CREAT
 
 
-def _is_wake_up(_self: object, sent: bytes, *_: object) -> bool:
+def _is_wake_up(_self: object, sent: bytes, *_: object, **_named: object) -> bool:
     """What a thread of the event loop sends to the loop itself."""
     return sent == b"\0"
 
