@@ -245,6 +245,28 @@ def test_what_does_nothing_is_asked_again(site: Site, route: str) -> None:
     assert count(site) == done
 
 
+def test_slots_are_shown_again_with_urls_that_fill_them(site: Site) -> None:
+    body = {"name": "table", "kind": "table", "slots": [{"file_name": "a.csv"}, {"file_name": "b.csv"}]}
+    request = (site.person("alice"), "/versions", body)
+    first = send(request).json()
+    die_before_the_answer(site)
+    second = send(request).json()
+    assert (second["id"], second["role"]) == (first["id"], first["role"])
+    assert [one["file_name"] for one in second["slots"]] == ["a.csv", "b.csv"]
+    for one in second["slots"]:
+        assert site.anonymous.put(one["url"], content=b"a\n1\n").status_code == 200
+
+
+def test_what_is_told_of_a_version_in_a_new_collection_is_the_version(site: Site) -> None:
+    request = (site.person("alice"), "/versions", {"name": "penguins", "collection": "a/b"})
+    made = send(request).json()["id"]
+    die_before_the_answer(site)
+    site.person("alice").made(f"/versions/{made}/purge")
+    told = send(request).json()
+    assert (told["code"], told["details"]["verbs"][-1]) == ("carried_out", "version.created")
+    assert "subject" not in told["details"]
+
+
 def test_a_thing_that_is_hidden_by_now_is_not_shown(site: Site) -> None:
     """The key tells what was done, and no more than the caller may see."""
     site.person("bob")

@@ -81,7 +81,8 @@ def _tag(message: Answer) -> dict[str, str] | None:
 
 
 def _told(depot: Depot, deeds: Deeds) -> CarriedOut:
-    about = deeds[0]
+    # A collection on the way to a version is not what was asked for.
+    about = next((deed for deed in deeds if deed.version is not None), deeds[0])
     found = naming.of_numbers(depot, versions=[about.version], projects=[about.project])
     details: dict[str, Any] = {"verbs": [deed.verb for deed in deeds]}
     if about.subject is not None:
