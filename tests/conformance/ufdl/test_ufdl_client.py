@@ -1,0 +1,64 @@
+"""A client of UFDL, in an environment of its own, walks through a real server.
+
+The Python client itself is on no package index; `client.py` sends what it sends, with the library that it sends with.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import ADMIN_PASSWORD, Server, running_server
+
+ROOT = Path(__file__).resolve().parents[3]
+PYTHON = ROOT / ".env-clients" / "ufdl" / "bin" / "python"
+WALK = Path(__file__).with_name("walk.py")
+
+#: What a process that answers may take at most, whatever the size of a file.
+MOST_RESIDENT = 128 << 20
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    if not PYTHON.exists():
+        pytest.skip("the environment of the UFDL client is missing: scripts/client-env ufdl")
+    return PYTHON
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Iterator[Server]:
+    with running_server(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+def walk(python: Path, server: Server, name: str, folder: Path, **environment: str) -> None:
+    done = subprocess.run(
+        [str(python), str(WALK), name, server.url, str(folder), ADMIN_PASSWORD],
+        env={**os.environ, "PYTHONPATH": "", **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+@pytest.mark.parametrize("name", ["seed_page", "everybody", "stale_tokens", "names_of_files", "many_at_once"])
+def test_a_client_is_content(python: Path, server: Server, tmp_path: Path, name: str) -> None:
+    walk(python, server, name, tmp_path)
+
+
+def peak_resident(pid: int) -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) << 10 if found else 0
+
+
+@pytest.mark.parametrize("size", [256 << 20, pytest.param(5 << 30, marks=pytest.mark.soak)])
+def test_no_file_is_ever_whole_in_memory(python: Path, tmp_path: Path, size: int) -> None:
+    with running_server(tmp_path / "data") as server:
+        walk(python, server, "large", tmp_path, WALK_SIZE=str(size))
+        peaks = {pid: peak_resident(pid) for pid in (server.pid, *server.children())}
+    assert max(peaks.values()) <= MOST_RESIDENT, peaks
