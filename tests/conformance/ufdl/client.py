@@ -1,8 +1,8 @@
 """What the UFDL Python client puts on the wire, sent by the library that it sends with.
 
-The client is on no package index, so it cannot be installed here. This does as it does, as observed on the wire: tokens
-are obtained at the first call and kept in a file by host and user; a 401 leads to a refresh, a 401 there to a login, and
-then the call is repeated once; names of files go into the address as they are; every GET carries `{}`.
+The client is on no package index, so it cannot be installed here. This does as it does, as observed on the wire:
+tokens are obtained at the first call and kept in a file by host and user; a 401 leads to a refresh, a 401 there to a
+login, and then the call is repeated once; names of files go into the address as they are; every GET carries `{}`.
 
 Runs in an environment of its own and imports nothing of this project.
 """
