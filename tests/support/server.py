@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,7 @@ def running_server(
     port: int = 0,
     settings: Sequence[str] = (),
     around: Mapping[str, str] | None = None,
+    program: Callable[..., list[str]] = command,
 ) -> Iterator[Server]:
     """Start a server, wait until it can be used, and end it with everything that it started.
 
@@ -132,10 +133,11 @@ def running_server(
         port: 0 takes a free one.
         settings: `NAME=VALUE` of any setting.
         around: Further environment variables.
+        program: What makes a command line of the arguments.
     """
     given = [word for one in (*CHEAP, *settings) for word in ("--set", one)]
     process = subprocess.Popen(
-        command("serve", "--data", str(data), "--port", str(port), *given),
+        program("serve", "--data", str(data), "--port", str(port), *given),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,0 +1,62 @@
+"""The server's own commands, whose checks of content are held until a test lets them go.
+
+    python -m tests.support.held FOLDER serve --data DIR --port P …
+    python -m tests.support.held FOLDER worker --data DIR [--managed]
+
+A check makes the file `begun-PID` in FOLDER and goes on when there is a file `go`. Everything else is the product's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from entrepot.depot.context import Depot
+from entrepot.depot.ingests import Part, Verdict
+from entrepot.model.values import Kind, Version
+from entrepot.server import __main__ as program
+from entrepot.server import commands, compose
+from entrepot.server.config import Config
+
+open_depot = compose.open_depot
+
+#: What is checked here.
+KIND = Kind.TABLE
+
+
+def command(folder: Path) -> Callable[..., list[str]]:
+    """What makes a command line of the server's arguments."""
+    return lambda *arguments: [sys.executable, "-m", "tests.support.held", str(folder), *arguments]
+
+
+def main(folder: Path, arguments: list[str]) -> int:
+    def hold(_version: Version, parts: Sequence[Part], progress: Callable[[int, int], None]) -> Verdict:
+        (folder / f"begun-{os.getpid()}").touch()
+        pause = threading.Event()
+        while not (folder / "go").exists():
+            progress(0, len(parts))
+            pause.wait(0.01)
+        return Verdict(True, {"message": "good"})
+
+    @contextlib.contextmanager
+    def with_checker(config: Config, **more: Any) -> Iterator[Depot]:
+        with open_depot(config, **more) as depot:
+            depot.checkers = {KIND.value: hold}
+            yield depot
+
+    def serve(settings: Config) -> int:
+        from entrepot.server import process
+
+        return process.serve(settings, job_worker=command(folder)("worker", "--managed"))
+
+    compose.open_depot, commands.serve = with_checker, serve
+    return program.main(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
