@@ -57,6 +57,7 @@ def test_nothing_in_a_lent_database_shows_who_had_it_before(postgres_server: Pos
             assert left_open.execute("select n from revision").fetchone() == (7,)
             made = left_open.execute("insert into facts values (default, null), (default, 1) returning n").fetchall()
             assert made == [(1,), (2,)]
+            left_open.execute("update revision set n = 8")
             left_open.execute("begin")
             left_open.execute("lock table facts")
             left_open.execute("select pg_advisory_lock(1)")
@@ -73,7 +74,6 @@ def test_nothing_in_a_lent_database_shows_who_had_it_before(postgres_server: Pos
         "alter table facts drop constraint facts_other_fkey",
         "create index more on facts (other)",
         "create function more() returns integer language sql as 'select 1'",
-        "update revision set n = 8",
         "alter table facts disable trigger all",
         "do $$ begin execute format('alter database %I set work_mem = 1024', current_database()); end $$",
         "insert into facts select n, null from generate_series(1, 300000) n",

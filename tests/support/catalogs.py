@@ -13,7 +13,17 @@ from typing import Any
 import pytest
 
 from entrepot.catalog.database import Catalog
+from entrepot.depot import bootstrap
+from entrepot.depot.context import Depot, Policy
+from entrepot.store.memory import MemoryStore
+from tests.support import compiled
 from tests.support.postgres import PostgresServer
+
+compiled.share()
+
+ADMIN_PASSWORD = "the first password"
+#: How well passwords are hashed is asked elsewhere.
+CHEAP_PASSWORDS = Policy(password_time_cost=1, password_memory_kib=64, password_lanes=1)
 
 
 class Clock:
@@ -36,25 +46,44 @@ def _upgrade(url: str) -> None:
     catalog.close()
 
 
+def _start(url: str) -> None:
+    """Upgrade it, and make what a server makes at its first start."""
+    _upgrade(url)
+    catalog = Catalog.open(url, clock=(clock := Clock()))
+    store = MemoryStore()
+    depot = Depot(
+        catalog=catalog, store=store, staging=store.staging, secret=b"not used", clock=clock, policy=CHEAP_PASSWORDS
+    )
+    bootstrap.bootstrap(depot, admin_password=ADMIN_PASSWORD)
+    catalog.close()
+
+
 @cache
-def _empty_sqlite() -> bytes:
+def _sqlite_after(prepare: Callable[[str], None]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "catalog.db"
-        _upgrade(str(path))
+        prepare(str(path))
         return path.read_bytes()
 
 
 @contextmanager
-def new_catalog_url(kind: str, folder: Path, server: Callable[[], PostgresServer]) -> Iterator[str | Path]:
-    """Where an upgraded, empty catalogue of this kind is; a PostgreSQL one is lent."""
+def new_catalog_url(
+    kind: str, folder: Path, server: Callable[[], PostgresServer], *, started: bool = False
+) -> Iterator[str | Path]:
+    """Where an upgraded catalogue of this kind is; a PostgreSQL one is lent.
+
+    Args:
+        started: It is as after the first start of a server, which most tests need: the 40 rows of that, with the
+            statements for them, cost more than what a small test does. Else it is empty.
+    """
+    prepare = _start if started else _upgrade
     if kind == "sqlite":
         path = folder / "catalog.db"
-        path.write_bytes(_empty_sqlite())
+        path.write_bytes(_sqlite_after(prepare))
         yield path
         return
-    postgres = server()
-    with postgres.lent("catalog", _upgrade) as name:
-        yield postgres.url(name)
+    with server().lent(prepare.__name__, prepare) as name:
+        yield server().url(name)
 
 
 @pytest.fixture
@@ -64,12 +93,16 @@ def clock() -> Clock:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str | Path]:
-    """The address of an upgraded, empty catalogue; every test that asks for it runs on both databases."""
+    """The address of an upgraded catalogue; every test that asks for it runs on both databases.
+
+    It is empty, but for a test that asks for a house or a world, whose server has started before.
+    """
 
     def server() -> Any:
         return request.getfixturevalue("postgres_server")
 
-    with new_catalog_url(request.param, tmp_path, server) as url:
+    started = not {"house", "world"}.isdisjoint(request.fixturenames)
+    with new_catalog_url(request.param, tmp_path, server, started=started) as url:
         yield url
 
 

@@ -18,7 +18,7 @@ from entrepot.depot.versions import NewVersion
 from entrepot.model.access import Actor
 from entrepot.model.values import Project, Role, Scope, Version
 from entrepot.store.base import ObjectStore, Staging
-from tests.support.catalogs import Clock
+from tests.support.catalogs import ADMIN_PASSWORD, Clock
 
 
 class House:
@@ -34,7 +34,7 @@ class House:
     ) -> None:
         self.clock = clock
         self.depot = Depot(catalog=catalog, store=store, staging=staging, secret=b"k" * 32, clock=clock, **depot)
-        bootstrap.bootstrap(self.depot, admin_password="administrator")
+        bootstrap.bootstrap(self.depot, admin_password=ADMIN_PASSWORD)
         self.admin = self.log_in("admin", staff=True)
         self._names = itertools.count(1)
 

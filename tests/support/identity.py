@@ -16,15 +16,13 @@ from entrepot.depot.credentials import Bearer
 from entrepot.model.access import Actor
 from entrepot.model.values import Event, Role, Scope, Team, User
 from entrepot.store.memory import MemoryStore
-from tests.support.catalogs import Clock
+from tests.support.catalogs import ADMIN_PASSWORD, CHEAP_PASSWORDS, Clock
 
 PASSWORD = "correct horse"
-ADMIN_PASSWORD = "the first password"
 SECRET = b"s" * 32
-CHEAP = Policy(password_time_cost=1, password_memory_kib=8, password_lanes=1)
 
 
-def new_depot(catalog: Catalog, clock: Clock, policy: Policy = CHEAP) -> Depot:
+def new_depot(catalog: Catalog, clock: Clock, policy: Policy = CHEAP_PASSWORDS) -> Depot:
     store = MemoryStore()
     return Depot(catalog=catalog, store=store, staging=store.staging, secret=SECRET, clock=clock, policy=policy)
 

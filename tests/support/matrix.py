@@ -47,7 +47,6 @@ from entrepot.depot import (
     users,
     versions,
 )
-from entrepot.depot.context import Policy
 from entrepot.depot.credentials import Bearer
 from entrepot.depot.ingests import Verdict
 from entrepot.depot.relationships import NewRelationship
@@ -58,7 +57,7 @@ from entrepot.model.access import ANONYMOUS, Actor
 from entrepot.model.errors import EntrepotError, Forbidden, Hidden, Unauthenticated
 from entrepot.model.values import Kind, Project, Role, Scope, Task, Version, Visibility
 from entrepot.store.memory import MemoryStore
-from tests.support.catalogs import Clock, new_catalog_url
+from tests.support.catalogs import CHEAP_PASSWORDS, Clock, new_catalog_url
 from tests.support.house import House
 
 WHO = ("anonymous", "stranger", "reader", "executor", "machine", "writer", "keeper", "staff")
@@ -207,12 +206,11 @@ class Cast:
 @contextmanager
 def new_cast(kind: str, folder: Path, server: Callable[[], Any]) -> Iterator[Cast]:
     """Everybody, in a new catalogue of this kind."""
-    with new_catalog_url(kind, folder, server) as url:
+    with new_catalog_url(kind, folder, server, started=True) as url:
         clock = Clock()
         catalog = Catalog.open(url, clock=clock)
         store = MemoryStore()
-        cheap = Policy(password_time_cost=1, password_memory_kib=64, password_lanes=1)
-        house = House(catalog, store, store.staging, clock, policy=cheap)
+        house = House(catalog, store, store.staging, clock, policy=CHEAP_PASSWORDS)
         house.depot.checkers = {Kind.TABLE.value: lambda *_: Verdict(True, {})}
         yield assemble(house)
         catalog.close()

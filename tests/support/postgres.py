@@ -112,7 +112,9 @@ class _Lent:
         self.schema = ""
         self.size = 0
         self.empty = ""
-        self.kept: dict[str, str] = {}
+        self.digests = ""
+        #: By table that has rows: their digest, and they themselves as `copy` writes them.
+        self.rows: dict[str, tuple[str, bytes]] = {}
 
     @classmethod
     def look(cls, server: PostgresServer, name: str) -> _Lent:
@@ -123,7 +125,14 @@ class _Lent:
             found.size = _value(connection, "select pg_database_size(current_database())")
             tables = [row[0] for row in connection.execute(_TABLES)]
             full = [table for table in tables if _value(connection, f'select count(*) from "{table}"')]
-            found.kept = {table: _value(connection, _digest_of(table)) for table in full}
+            asked = (
+                f"""select '{table}', md5(string_agg(t::text, ' ' order by t::text)) from "{table}" t"""
+                for table in full
+            )
+            found.digests = " union all ".join(asked) or "select where false"
+            for table, digest in connection.execute(found.digests).fetchall():
+                with connection.cursor().copy(f'copy "{table}" to stdout') as copy:
+                    found.rows[table] = (digest, b"".join(bytes(block) for block in copy))
             empty = [f'delete from "{table}"' for table in tables if table not in full]
             # A sequence that was never asked has no last value.
             restart = [
@@ -142,10 +151,15 @@ class _Lent:
                 if not _alone(connection) or (
                     _value(connection, _SCHEMA) != self.schema
                     or _value(connection, "select pg_database_size(current_database())") > self.size + _GROWTH_BYTES
-                    or any(_value(connection, _digest_of(table)) != was for table, was in self.kept.items())
                 ):
                     return False
                 connection.execute(self.empty)
+                for table, digest in connection.execute(self.digests).fetchall():
+                    was, rows = self.rows[table]
+                    if digest != was:
+                        connection.execute(f'delete from "{table}"')
+                        with connection.cursor().copy(f'copy "{table}" from stdin') as copy:
+                            copy.write(rows)
                 return True
         except psycopg.Error:
             return False
@@ -172,10 +186,6 @@ def _alone(connection: Any) -> bool:
 
 def _value(connection: Any, question: str) -> Any:
     return connection.execute(question).fetchone()[0]
-
-
-def _digest_of(table: str) -> str:
-    return f"""select md5(string_agg(t::text, ' ' order by t::text)) from "{table}" t"""
 
 
 class PostgresServer:

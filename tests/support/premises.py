@@ -24,7 +24,7 @@ from entrepot.catalog.schema import content, extent, object_, upload
 from entrepot.catalog.versions import Filter
 from entrepot.depot import entries, history, projects, relationships, uploads, versions
 from entrepot.depot import members as team_members
-from entrepot.depot.context import Depot, Policy
+from entrepot.depot.context import Depot
 from entrepot.depot.uploads import UploadRow
 from entrepot.model.access import ANONYMOUS, Actor
 from entrepot.model.values import Page, Role, State, Version
@@ -33,12 +33,10 @@ from entrepot.store.memory import MemoryStore
 from entrepot.testing.faulty import Faults, FaultyStaging, FaultyStore
 from entrepot.testing.faulty_catalog import faulty_catalog
 from entrepot.testing.faulty_disk import FaultyDisk
-from tests.support.catalogs import Clock, new_catalog_url
+from tests.support.catalogs import CHEAP_PASSWORDS, Clock, new_catalog_url
 from tests.support.depot_model import Edge, Model
 from tests.support.house import House
 from tests.support.postgres import PostgresServer
-
-CHEAP = Policy(password_time_cost=1, password_memory_kib=64, password_lanes=1)
 
 PEOPLE = ("ann", "bob", "cid", "dan")
 TEAMS = {
@@ -50,7 +48,7 @@ TEAMS = {
 def _inhabit(url: str | Path) -> None:
     catalog = Catalog.open(url, clock=Clock())
     store = MemoryStore()
-    house = House(catalog, store, store.staging, Clock(), policy=CHEAP)
+    house = House(catalog, store, store.staging, Clock(), policy=CHEAP_PASSWORDS)
     for name in PEOPLE:
         house.user(name)
     for team, roles in TEAMS.items():
@@ -113,7 +111,7 @@ class Premises:
         else:
             store = FaultyStore(self._memory, self.faults)
             staging = FaultyStaging(self._memory.staging, self.faults)
-        self.house = House(self._catalog, store, staging, self.clock, policy=CHEAP, boot=self._boot)
+        self.house = House(self._catalog, store, staging, self.clock, policy=CHEAP_PASSWORDS, boot=self._boot)
 
     @property
     def depot(self) -> Depot:

@@ -141,7 +141,7 @@ def open_site(folder: Path, stack: ExitStack, **settings: Any) -> Site:
         raise AssertionError("not asked for")
 
     clock = Clock()
-    url = stack.enter_context(new_catalog_url("sqlite", folder, no_postgres))
+    url = stack.enter_context(new_catalog_url("sqlite", folder, no_postgres, started=True))
     given = {name.replace("__", "."): value for name, value in settings.items()}
     config = server_config.load({**CHEAP, "database": f"sqlite:///{url}", **given}, data=folder)
     depot = stack.enter_context(open_depot(config, clock=clock))
