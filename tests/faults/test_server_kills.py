@@ -44,7 +44,7 @@ def test_killed_at_every_step_of_an_operation(tmp_path: Path, operation: str) ->
 
 def test_killed_with_all_its_processes_while_several_clients_work(tmp_path: Path) -> None:
     campaign = Campaign(tmp_path / "data", seed=7, lanes=2)
-    report = campaign.run(["tree"])
+    report = campaign.run(["whole server"])
     assert report.kills == {"whole server": 1}
     assert report.operations["contents read back"] > 0
 
@@ -55,7 +55,7 @@ def test_killed_again_and_again(tmp_path: Path, seed: int) -> None:
     campaign = Campaign(tmp_path / "data", seed=1000 + seed)
     for _ in range(seed % 3):
         campaign.kill_a_start()
-    campaign.run(["tree", "answering"] * 4)
+    campaign.run(["whole server", "answering process", "worker process", "supervisor"] * 2)
 
 
 # Whoever looks for damage must be able to see it.

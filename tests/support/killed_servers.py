@@ -12,6 +12,7 @@ import json
 import random
 import sys
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 from tests.support.examine import Examined, examine
@@ -125,7 +126,7 @@ def main(data: str, seed: str, *operations: str) -> None:
         points = None if given == "all" else int(given)
         kills.start(points) if name == "start" else kills.operation(name, points)
     kills.server.close()
-    print(json.dumps({"kills": kills.kills, "seen": kills.seen, "contents": kills.examined.contents}))
+    print(json.dumps({"kills": kills.kills, "seen": kills.seen, **asdict(kills.examined)}))
 
 
 if __name__ == "__main__":

@@ -69,12 +69,46 @@ def kill_tree(server: Server) -> None:
     wait_until(lambda: not any(is_alive(pid) for pid in pids), "killed processes are gone")
 
 
+def kill_supervisor(server: Server) -> None:
+    """kill -9 of the parent alone; the others end because it is gone, some of them with a request under way."""
+    pids = [server.pid, *server.children()]
+    server.process.kill()
+    server.process.wait()
+    wait_until(lambda: not any(is_alive(pid) for pid in pids), "nobody outlives the supervisor")
+
+
 def kill_answering(server: Server) -> None:
     """kill -9 of the processes that answer; their parent starts others."""
+    assert _kill_children(server, b"spawn_main")
+
+
+def kill_worker(server: Server) -> None:
+    """kill -9 of the process for background work; its parent starts another, and nobody who asks notices."""
+    if _kill_children(server, b"--managed"):
+        # It may be between two of them just now.
+        wait_until(lambda: _children(server, b"--managed"), "another worker is started")
+
+
+def _children(server: Server, word: bytes) -> list[int]:
+    found = []
     for pid in server.children():
-        with contextlib.suppress(ProcessLookupError, OSError):
-            if b"spawn_main" in (Path("/proc") / str(pid) / "cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            if word in (Path("/proc") / str(pid) / "cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
+def _kill_children(server: Server, word: bytes) -> list[int]:
+    found = _children(server, word)
+    for pid in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return found
+
+
+#: Kills after which there is no server, and those that it lives through.
+ENDINGS = {"whole server": kill_tree, "supervisor": kill_supervisor}
+INTERRUPTIONS = {"answering process": kill_answering, "worker process": kill_worker}
 
 
 class Campaign:
@@ -121,9 +155,10 @@ class Campaign:
                 assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
     def run(self, rounds: list[str], *, until: float = math.inf) -> Report:
-        """Serve and kill, `tree` or `answering` for each round, and check after each; ends with a server that lives.
+        """Serve and kill, and check after each kill; ends with a server that lives.
 
         Args:
+            rounds: A name of `ENDINGS` or `INTERRUPTIONS` for each kill.
             until: By the monotonic clock: from then on no further round begins.
         """
         waiting = list(rounds)
@@ -132,19 +167,15 @@ class Campaign:
                 waiting.clear()
             with running_server(self.data) as server:
                 self._check(server)
-                while waiting and waiting[0] == "answering":
-                    waiting.pop(0)
-                    self._round(server, kill_answering)
-                    self.report.kills["answering process"] += 1
-                    wait_until(lambda url=server.url: _answers(url), "another process answers")
+                while waiting and waiting[0] in INTERRUPTIONS:
+                    self._round(server, waiting[0], INTERRUPTIONS[waiting.pop(0)])
+                    wait_until(lambda url=server.url: _answers(url), "a process answers")
                     self._examine(dead=False)
                     self._check(server)
                 if not waiting:
                     self._collect()
                     return self.report
-                waiting.pop(0)
-                self._round(server, kill_tree)
-                self.report.kills["whole server"] += 1
+                self._round(server, waiting[0], ENDINGS[waiting.pop(0)])
             self._examine(dead=True)
 
     def _examine(self, *, dead: bool) -> None:
@@ -173,7 +204,7 @@ class Campaign:
                     lane.project = made.json()["id"]
                 check(lane, http)
 
-    def _round(self, server: Server, kill: Callable[[Server], None]) -> None:
+    def _round(self, server: Server, name: str, kill: Callable[[Server], None]) -> None:
         """All lanes at work until the fuse has burnt down."""
         fuse = Fuse(self.chance, self.chance.randrange(30, 400), lambda: kill(server))
         wrong: list[BaseException] = []
@@ -192,6 +223,7 @@ class Campaign:
             thread.join()
         if wrong:
             raise wrong[0]
+        self.report.kills[name] += 1
 
 
 def _steps(data: Path) -> int:

@@ -24,6 +24,8 @@ import httpx2
 API = "/api/v1"
 TUS = {"Tus-Resumable": "1.0.0"}
 BLOCK = 32 << 10
+#: A server that loses its supervisor takes some seconds to go.
+PATIENCE_S = 60.0
 
 
 class Broken(Exception):
@@ -176,10 +178,10 @@ class Lane:
                 method, f"{API}{path}", content=blocks(), headers={"Content-Length": str(len(body)), **fields}
             )
         except httpx2.HTTPError as error:
-            if not fuse.burnt.wait(30):
+            if not fuse.burnt.wait(PATIENCE_S):
                 raise AssertionError(f"{method} {path} broke although nobody was killed: {error!r}") from error
             raise Broken from error
-        if answer.status_code in (500, 503) and fuse.burnt.wait(5):
+        if answer.status_code in (500, 503) and fuse.burnt.wait(PATIENCE_S):
             # A process that is about to die may still tell of it.
             raise Broken
         fuse.took(time.monotonic() - since)
