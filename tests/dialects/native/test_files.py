@@ -197,7 +197,8 @@ def test_a_link_leads_to_exactly_one_thing(alice: Client) -> None:
         assert alice.post(f"/versions/{version}/links", json=body).status_code == 422
     assert alice.post(f"/versions/{version}/links", json={"path": "a"}).status_code == 404
     alice.file(version, "a")
-    assert alice.post(f"/versions/{version}/links", json={"path": "a", "prefix": "b"}).status_code == 422
+    for more in ({"prefix": "b"}, {"expires_in_s": 0}, {"expires_in_s": 10**30}):
+        assert alice.post(f"/versions/{version}/links", json={"path": "a", **more}).status_code == 422, more
 
 
 def test_a_link_to_a_folder_gives_this_folder(site: Site, alice: Client) -> None:

@@ -62,6 +62,9 @@ Text: TypeAlias = StrictStr
 Count: TypeAlias = Annotated[int, Field(ge=0, le=2**63 - 1)]
 """A number of things or bytes."""
 
+Seconds: TypeAlias = Annotated[int, Field(ge=1, le=100 * 366 * 86400)]
+"""A lifetime; at most a hundred years."""
+
 RevisionNumber: TypeAlias = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 RoleName: TypeAlias = Literal["none", "read", "execute", "write", "admin"]

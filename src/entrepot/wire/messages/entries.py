@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from entrepot.wire.messages.base import Answer, Instant, Request, RevisionNumber, Sha256
+from entrepot.wire.messages.base import Answer, Instant, Request, RevisionNumber, Seconds, Sha256
 from entrepot.wire.messages.versions import Version
 
 Condition = Literal["any", "absent", "present"]
@@ -165,7 +165,9 @@ class NewLink(Request):
     archive: Literal["zip", "tar", "tar.gz"] | None = None
     prefix: str | None = Field(default=None, description="Only this folder of an archive.")
     revision: RevisionNumber | None = None
-    expires_in_s: Annotated[int, Field(ge=1)] | None = None
+    expires_in_s: Seconds | None = Field(
+        default=None, description="Left out, or longer than the server gives: as long as it gives."
+    )
 
 
 class Link(Answer):

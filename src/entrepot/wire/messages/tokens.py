@@ -7,11 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from entrepot.model.values import Scope
-from entrepot.wire.messages.base import Answer, Instant, Request
+from entrepot.wire.messages.base import Answer, Instant, Request, Seconds
 from entrepot.wire.messages.users import User
 
 ScopeName = Annotated[Scope, Field(strict=False)]
-Seconds = Annotated[int, Field(ge=1, le=100 * 366 * 86400)]
 
 
 class Login(Request):
