@@ -5,6 +5,8 @@ What should happen is derived from the table in `tests.support.matrix`, not from
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -17,6 +19,7 @@ from entrepot.depot import (
     exports,
     history,
     ingests,
+    judging,
     objects,
     projects,
     putting,
@@ -25,6 +28,7 @@ from entrepot.depot import (
     slots,
     tasks,
     trash,
+    unpacking,
     uploads,
     versions,
 )
@@ -36,7 +40,7 @@ from entrepot.depot.slots import NewSlot
 from entrepot.depot.uploads import NewUpload
 from entrepot.depot.versions import NewVersion, VersionChanges
 from entrepot.model import ids
-from entrepot.model.access import Actor
+from entrepot.model.access import Action, Actor
 from entrepot.model.errors import EntrepotError, Forbidden, Hidden, Invalid, NotFound, Unauthenticated
 from entrepot.model.ids import Noun
 from entrepot.model.references import parse_reference
@@ -206,6 +210,15 @@ def put_whole(cast: Cast, actor: Actor, v: Version) -> None:
     putting_it.finish()
 
 
+def put_archive(cast: Cast, actor: Actor, v: Version) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(cast.fresh("packed").replace(" ", "-"), b"put")
+    putting_it = unpacking.put_archive(cast.depot, actor, v.n)
+    putting_it.write(packed.getvalue())
+    putting_it.finish()
+
+
 def finish_upload(cast: Cast, actor: Actor) -> None:
     row = uploads.begin(cast.depot, actor, NewUpload(length=1))
     with uploads.receive(cast.depot, actor, row.uid, 0) as receiver:
@@ -304,6 +317,13 @@ CASES: Mapping[str, Case] = {
     "entries.restore": Case(lambda c, a, v: entries.restore(c.depot, a, v.n, 1), EDIT, keeps=True),
     "entries.clear": Case(lambda c, a, v: entries.clear(c.depot, a, v.n), EDIT, keeps=True),
     "putting.put_file": Case(put_whole, EDIT, keeps=True),
+    "unpacking.put_archive": Case(put_archive, EDIT, keeps=True),
+    "judging.on_version to read": Case(
+        lambda c, a, v: judging.on_version(c.depot, a, v.n, Action.READ_CONTENT), CONTENT, keeps=True
+    ),
+    "judging.on_version to edit": Case(
+        lambda c, a, v: judging.on_version(c.depot, a, v.n, Action.EDIT), EDIT, keeps=True
+    ),
     "slots.list_slots": Case(lambda c, a, it: slots.list_slots(c.depot, a, it[0].n), EDIT, table, keeps=True),
     "slots.renew": Case(lambda c, a, it: slots.renew(c.depot, a, it[0].n), EDIT, table, keeps=True),
     "slots.fill": Case(fill_slot, EDIT, table),
