@@ -9,7 +9,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 
-def run_machine(machine: type[RuleBasedStateMachine], share: float, **attributes: Any) -> None:
+def run_machine(machine: type[RuleBasedStateMachine], share: float, steps: float = 1.0, **attributes: Any) -> None:
     """Run random sequences of a machine's rules.
 
     In CI a failure is told as it was found: shrinking one of some hundred steps takes minutes, and whoever mends it
@@ -17,6 +17,7 @@ def run_machine(machine: type[RuleBasedStateMachine], share: float, **attributes
 
     Args:
         share: Of the profile's examples; a machine whose steps are dear runs fewer.
+        steps: Times those of the profile.
         attributes: Set on the class.
     """
     profile = settings.get_profile(os.environ.get("ENTREPOT_TEST_PROFILE", "default"))
@@ -24,6 +25,10 @@ def run_machine(machine: type[RuleBasedStateMachine], share: float, **attributes
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         type(machine.__name__, (machine,), attributes),
         settings=settings(
-            profile, max_examples=max(3, int(profile.max_examples * share)), phases=phases, report_multiple_bugs=False
+            profile,
+            max_examples=max(3, int(profile.max_examples * share)),
+            stateful_step_count=int(profile.stateful_step_count * steps),
+            phases=phases,
+            report_multiple_bugs=False,
         ),
     )
