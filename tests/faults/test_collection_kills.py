@@ -10,8 +10,8 @@ from tests.support.scripts import run_script
 
 
 def test_a_killed_collection_takes_nothing_that_is_used_and_is_ended_by_the_next(tmp_path: Path) -> None:
-    said = run_script("killed_collections", str(tmp_path), "3", "8")
-    assert said["kills"] == 8
+    said = run_script("killed_collections", str(tmp_path), "4", "10")
+    assert said["kills"] == 10
 
 
 @pytest.mark.soak
