@@ -54,7 +54,8 @@ BESIDE = ("uploads.", "putting.put_upload", "tasks.", "versions.create", "slots.
 BESIDE += ("entries.known", "collection.gc", "ingests.", "relationships.get", "relationships.delete")
 TO_IT = tuple(name for name in CASES if not name.startswith(BESIDE) and CASES[name].subject in (Cast.version, in_trash))
 #: Of the rest, what changes the version. Merged away it stays as it is, or leaves; an edge to it is its source's.
-CONTENT_WRITES = ("entries.commit", "entries.restore", "entries.clear", "putting.put_file", "copies.merge into")
+CONTENT_WRITES = ("entries.commit", "entries.restore", "entries.clear", "putting.put_file", "unpacking.put_archive")
+CONTENT_WRITES += ("copies.merge into",)
 RECORD_WRITES = (
     "versions.update",
     "versions.set_slug",
