@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +77,17 @@ def a_job(data: Path, folder: Path) -> Iterator[Job]:
         yield Job(depot, admin, version, ingests.start(depot, admin, version.n), folder)
 
 
+@contextmanager
+def a_worker(data: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """One that somebody started by hand."""
+    command = held.command(folder)("worker", "--data", str(data))
+    with subprocess.Popen(command, env=environ(), stdout=subprocess.DEVNULL) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
 def test_the_worker_and_then_the_server_are_killed_and_the_job_is_done_once(tmp_path: Path) -> None:
     with a_job(tmp_path / "data", tmp_path / "held") as job:
         with running_server(tmp_path / "data", program=held.command(job.folder)) as server:
@@ -89,25 +100,22 @@ def test_the_worker_and_then_the_server_are_killed_and_the_job_is_done_once(tmp_
             os.kill(server.pid, signal.SIGKILL)
             server.process.wait()
             wait_until(lambda: not any(is_alive(pid) for pid in started), "nobody outlives the supervisor")
-        with running_server(tmp_path / "data", program=held.command(job.folder)) as server:
-            assert job.begun_by_another(first, second) in server.children()
+        with a_worker(tmp_path / "data", job.folder) as worker:
+            assert job.begun_by_another(first, second) == worker.pid
             job.let_go()
 
 
 def test_one_of_two_workers_is_killed_and_the_other_goes_on_with_its_job(tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        job = stack.enter_context(a_job(tmp_path / "data", tmp_path / "held"))
-        workers = {}
-        for _ in range(2):
-            command = held.command(job.folder)("worker", "--data", str(tmp_path / "data"))
-            started = stack.enter_context(subprocess.Popen(command, env=environ(), stdout=subprocess.DEVNULL))
-            stack.callback(started.kill)
-            workers[started.pid] = started
+    with (
+        a_job(tmp_path / "data", tmp_path / "held") as job,
+        a_worker(tmp_path / "data", job.folder) as one,
+        a_worker(tmp_path / "data", job.folder) as another,
+    ):
+        workers = {one.pid: one, another.pid: another}
         first = job.begun_by_another()
-        workers[first].kill()
-        workers[first].wait()
-        second = job.begun_by_another(first)
-        assert second in workers
+        workers.pop(first).kill()
+        [second] = workers
+        assert job.begun_by_another(first) == second
         job.let_go()
         workers[second].terminate()
         assert workers[second].wait() == 0

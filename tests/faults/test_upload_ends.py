@@ -12,7 +12,7 @@ from tests.support.scripts import run_script
 POINTS = ("fdatasync", "link", "unlink", "fsync")
 
 
-@pytest.mark.parametrize(("client", "points"), [("tuspy", POINTS), ("push", ("fdatasync", "fsync"))])
+@pytest.mark.parametrize(("client", "points"), [("tuspy", POINTS), ("push", ("fsync",))])
 def test_an_upload_whose_bytes_are_all_here_can_be_committed_after_a_kill(
     tmp_path: Path, client: str, points: tuple[str, ...]
 ) -> None:
