@@ -83,12 +83,13 @@ def json_app(context: Context) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses=openapi.PROBLEMS,
     )
     app.state.context = context
     app.state.boundary = ErrorBoundary(app, name=DOOR, table=errors.TABLE, encode=errors.encode)
+    # As they are, and not by `include_router`, which makes each of them anew for this application, checkers and all,
+    # while the first request waits for it. They share nothing with the application that a context would have to tell.
     for noun in _NOUNS:
-        app.include_router(noun.routes)
+        app.router.routes.extend(noun.routes.routes)
     openapi.add_to(app)
 
     async def refuse(request: Request, error: Exception) -> Response:

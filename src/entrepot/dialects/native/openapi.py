@@ -35,11 +35,6 @@ _MEANINGS = {
     503: "Try again later",
 }
 
-#: What every route may answer with instead of its own.
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": _MEANINGS[status]} for status in errors.STATUSES
-}
-
 _DESCRIPTION = """\
 Everything that any door of this server can do can be done here.
 
@@ -81,14 +76,17 @@ def _share_problems(found: dict[str, Any]) -> None:
             "description": _MEANINGS[status],
             "content": {problem.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
+    schemas = found["components"].setdefault("schemas", {})
+    # Not told to the framework: it would make a checker of each status for each route, at the first request a second.
+    schemas["Problem"] = Problem.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
     for name in ("HTTPValidationError", "ValidationError"):
-        found["components"].get("schemas", {}).pop(name, None)
+        schemas.pop(name, None)
 
 
 def _finish(path: str, method: str, operation: dict[str, Any]) -> None:
     for status in errors.STATUSES:
         given = operation["responses"].get(str(status))
-        # The framework put the same problems there, once for each route. What a route of bytes says itself stays.
+        # What the framework says of its own checks is not what is answered. What a route of bytes says itself stays.
         if (
             given is None
             or problem.MEDIA_TYPE in given.get("content", {})
