@@ -160,7 +160,7 @@ class DepotMachine(RuleBasedStateMachine):
         #: Whoever shows a token of theirs at present, with its text.
         self.shown: dict[str, tuple[Who, str]] = {}
         self.refusals: Counter[str] = Counter()
-        #: Between two steps, of which the last one came to its end.
+        #: False from the beginning of a step to its good end.
         self.is_sound = False
 
     @initialize(
@@ -210,12 +210,16 @@ class DepotMachine(RuleBasedStateMachine):
                 lambda m, w: m.configure_project(w, home, allocation=allocation),
                 self._change(home, wish),
             )
+        self.is_sound = True
 
     @rule(data=st.data())
     def step(self, data: st.DataObject) -> None:
         one = data.draw(st.sampled_from(self.wheel))
         if one.can(self):
-            one.step(self, **{name: data if what is DATA else data.draw(what) for name, what in one.drawn.items()})
+            drawn = {name: data if what is DATA else data.draw(what) for name, what in one.drawn.items()}
+            self.is_sound = False
+            one.step(self, **drawn)
+            self.is_sound = True
 
     # ------------------------------------------------------------------ the way of every step
 
@@ -237,7 +241,6 @@ class DepotMachine(RuleBasedStateMachine):
         Returns:
             What the depot answered; None when it refused, or died, or was not asked at all.
         """
-        self.is_sound = False
         actor, before = self.actor(who), self.model
         asking = self.asking(who)
         after, refused = before.copy(), None
@@ -259,7 +262,6 @@ class DepotMachine(RuleBasedStateMachine):
             assert doom is not None
             note(f"{said}: died {doom.when} {faults.steps[-1]}" + (" by a power cut" if doom.power is not None else ""))
             self.rise(said, before, after, act if repeats else None, actor, doom)
-            self.is_sound = True
             return None
         if error is not None:
             note(f"{said}: {type(error).__name__}")
@@ -274,7 +276,6 @@ class DepotMachine(RuleBasedStateMachine):
         for n, record in after.records.items():
             if n not in before.records or before.records[n].newest != record.newest:
                 self.check_state(n, record.newest)
-        self.is_sound = True
         return result
 
     def is_boring(self, refused: Refused) -> bool:
@@ -333,6 +334,7 @@ class DepotMachine(RuleBasedStateMachine):
         """Open the depot once more and find out what is left."""
         self.premises.die(power=doom.power)
         self.premises.check_bytes()
+        self.receive_less(before, after, doom)
         if again is not None:
             again(self.premises.depot, actor)
             self.model = after
@@ -345,7 +347,6 @@ class DepotMachine(RuleBasedStateMachine):
                 made: Any = things.pop(NEW)  # type: ignore[attr-defined]
                 made.n = min(fresh)
                 things[made.n] = made  # type: ignore[index]
-        self.receive_less(before, after, doom)
         for candidate in (before, after):
             if expected(candidate) == shown:
                 self.model = candidate
@@ -927,7 +928,8 @@ class DepotMachine(RuleBasedStateMachine):
             self.attempt(f"{said}: {chunk!r}", who, lambda m, w: m.send(w, uid, chunk), act, doom)
             # Told by the staged file, under what the row says of it.
             now = next(one for one in self.model.sendings if one.uid == uid)
-            assert self.premises.uploads()[uid].received == len(now.arrived)
+            found = self.premises.uploads()[uid].received
+            assert found == len(now.arrived), f"the upload is at {found} instead of {len(now.arrived)}"
 
     # ------------------------------------------------------------------ tokens
 
