@@ -7,8 +7,6 @@ framework gave it: `{"name": ["This field is required."]}`. The sentences are th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from email.parser import BytesParser
-from email.policy import HTTP
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -78,6 +76,10 @@ def _urlencoded(raw: bytes) -> list[tuple[str, str]]:
 
 
 def _multipart(raw: bytes, type_: str) -> list[tuple[str, str]]:
+    # Two megabytes of every answering process, for what hardly anybody sends: taken only then.
+    from email.parser import BytesParser
+    from email.policy import HTTP
+
     head = b"Content-Type: " + type_.encode("latin-1") + b"\r\n\r\n"
     message = BytesParser(policy=HTTP).parsebytes(head + raw)
     pairs: list[tuple[str, str]] = []

@@ -103,9 +103,14 @@ async def get(asked: Asked, found: Mapping[str, str]) -> None:
     n, name = key(found), found["name"]
 
     def work(depot: Depot, actor: Actor) -> Opened:
-        judging.on_version(depot, actor, n, Action.READ_CONTENT)
-        with paths.bad_names(name):
-            return entries.open_entry(depot, actor, n, paths.normalised(name))
+        try:
+            with paths.bad_names(name):
+                return entries.open_entry(depot, actor, n, paths.normalised(name))
+        except (EntryNotFound, InvalidName):
+            # Looked at only now, because it costs a question: a version that was never ready is not there at all, and
+            # whether a name is good is nobody's business who may not read.
+            judging.on_version(depot, actor, n, Action.READ_CONTENT)
+            raise
 
     await _send(asked, await asked.call(work))
 
