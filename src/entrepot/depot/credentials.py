@@ -13,7 +13,7 @@ One indexed read each. What is found holds for this request; memberships are loo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
@@ -30,12 +30,14 @@ from entrepot.model import ids
 from entrepot.model.access import ANONYMOUS, Action, Actor, Rule
 from entrepot.model.errors import BadCredentials, Expired, NotFound, Unauthenticated, Unavailable
 from entrepot.model.ids import Noun
-from entrepot.model.values import Scope, Token, User
+from entrepot.model.values import Role, Scope, Token, User, Visibility
 
 #: A token's last use is noted at most this often: a read must not cost a write each time.
 NOTE_USE_EVERY = timedelta(minutes=1)
 
 _ORDER = (Scope.READ, Scope.WRITE, Scope.ADMIN)
+#: What the judge is asked when a signed link is used.
+_OF_LINKS = (Action.READ_CONTENT, Action.EDIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +153,11 @@ def issuer_of(depot: Depot, actor: Actor) -> dict[str, Any]:
     u, e, t   user, the epoch of what they logged in with, token: all must stand at use
     n         the node they acted for: must be active at use
     s, p, a   scope, projects, staff rights: never more at use than now
+    d         the door's narrower rules for what links do
     """
+    narrow = {action.value: _spelled(actor.narrow[action]) for action in _OF_LINKS if action in actor.narrow}
     if actor.uid is None:
-        return {}
+        return {"d": narrow} if narrow else {}
     with depot.catalog.read(snapshot=False) as conn:
         found = rows.by_uid(conn, actor.uid, actor.token_uid)
         node = None if actor.node is None else node_rows.find(conn, n=actor.node)
@@ -170,6 +174,8 @@ def issuer_of(depot: Depot, actor: Actor) -> dict[str, Any]:
         named["p"] = list(actor.projects)
     if actor.staff:
         named["a"] = 1
+    if narrow:
+        named["d"] = narrow
     return named
 
 
@@ -180,8 +186,9 @@ def of_issuer(depot: Depot, issuer: Mapping[str, Any], *, door: str) -> Actor:
         BadCredentials, Expired: Their account, their token or their sessions were ended since.
         Unauthenticated: It was nobody, and nobody is let in any more.
     """
-    if not issuer:
-        return authenticate(depot, None, door=door)
+    narrow = {Action(action): _read_rule(rule) for action, rule in issuer.get("d", {}).items()}
+    if "u" not in issuer:
+        return authenticate(depot, None, door=door, narrow=narrow)
     token = UUID(issuer["t"]) if "t" in issuer else None
     with depot.catalog.read(snapshot=False) as conn:
         found = rows.by_uid(conn, UUID(issuer["u"]), token)
@@ -196,7 +203,24 @@ def of_issuer(depot: Depot, issuer: Mapping[str, Any], *, door: str) -> Actor:
     projects = actor.projects
     if "p" in issuer:
         projects = tuple(n for n in issuer["p"] if projects is None or n in projects)
-    return entering(replace(actor, staff=actor.staff and "a" in issuer, projects=projects), door=door)
+    actor = replace(actor, staff=actor.staff and "a" in issuer, projects=projects)
+    return entering(actor, door=door, narrow=narrow)
+
+
+def _spelled(rule: Rule) -> list[Any]:
+    everyone = sorted(visibility.value for visibility in rule.everyone)
+    return [rule.role, rule.node_role, everyone, rule.any_person, rule.scope.value]
+
+
+def _read_rule(spelled: Sequence[Any]) -> Rule:
+    role, node_role, everyone, any_person, scope = spelled
+    return Rule(
+        role=None if role is None else Role(role),
+        node_role=None if node_role is None else Role(node_role),
+        everyone=frozenset(Visibility(one) for one in everyone),
+        any_person=any_person,
+        scope=Scope(scope),
+    )
 
 
 def by_pair(depot: Depot, pair: Pair) -> tuple[Actor, Token, User]:

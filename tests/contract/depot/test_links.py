@@ -13,7 +13,7 @@ from entrepot.depot import members, nodes, objects, passwords, slots, tokens, tr
 from entrepot.depot.credentials import Bearer, authenticate
 from entrepot.depot.entries import Opened
 from entrepot.depot.exports import Export
-from entrepot.model.access import ANONYMOUS, Actor
+from entrepot.model.access import ANONYMOUS, Action, Actor, Rule
 from entrepot.model.errors import BadSignature, EntrepotError, Gone, Hidden, InvalidName
 from entrepot.model.values import Kind, Role, Scope, Visibility
 from tests.support.house import House
@@ -229,6 +229,26 @@ def test_a_link_reaches_no_further_than_what_it_was_made_with(house: House) -> N
     with pytest.raises(BadSignature):
         objects.fill_link(house.depot, objects.sign_slot(house.depot, plain, slot).path)
     objects.fill_link(house.depot, objects.sign_slot(house.depot, house.admin, slot).path).close()
+
+
+def test_a_link_keeps_the_narrower_rules_of_its_door(house: House) -> None:
+    """A door that shows content to writers only makes no link that outlives the issuer's writing."""
+    ann, bob = house.user("ann"), house.user("bob")
+    team = house.team(ann=Role.ADMIN, bob=Role.WRITE)
+    made = house.version(ann, house.project(ann, team=team), visibility=Visibility.PUBLIC)
+    house.put(ann, made, {"a.txt": b"x"})
+    rules = {Action.READ_CONTENT: Rule(Role.WRITE, scope=Scope.WRITE)}
+    narrow, wide = (
+        objects.sign_entry(house.depot, one, made.n, "a.txt").path for one in (bob.through("x", rules), bob)
+    )
+    assert opened(house, narrow) == opened(house, wide) == b"x"
+    members.put(house.depot, ann, team, "bob", Role.READ)
+    assert opened(house, wide) == b"x"
+    with pytest.raises(BadSignature):
+        objects.open_link(house.depot, narrow)
+    nobody = objects.sign_listed(house.depot, ANONYMOUS.through("x", rules), made.uid, 1, 1, "a.txt")
+    with pytest.raises(BadSignature):
+        objects.open_link(house.depot, nobody.path)
 
 
 def test_staff_who_are_none_any_more_keep_no_links(house: House) -> None:
