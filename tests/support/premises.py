@@ -34,7 +34,8 @@ from entrepot.testing.faulty import Faults, FaultyStaging, FaultyStore
 from entrepot.testing.faulty_catalog import faulty_catalog
 from entrepot.testing.faulty_disk import FaultyDisk
 from tests.support.catalogs import CHEAP_PASSWORDS, Clock, new_catalog_url
-from tests.support.depot_model import Edge, Model
+from tests.support.depot_facts import Edge
+from tests.support.depot_model import Model
 from tests.support.house import House
 from tests.support.postgres import PostgresServer
 
