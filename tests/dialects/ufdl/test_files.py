@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
+from entrepot.catalog import versions as version_rows
 from entrepot.depot import entries, versions
-from entrepot.depot.versions import NewVersion
-from entrepot.model.values import Kind
 from tests.support.identity import ADMIN_PASSWORD
 from tests.support.ufdl import Lab, zipped
 
@@ -148,10 +147,44 @@ def test_a_handle_leads_to_the_bytes_in_its_own_dataset_only(lab: Lab) -> None:
     assert lab.writer("GET", f"/datasets/{pk}/file-handles/xyz").status_code == 404
 
 
+def as_table(lab: Lab, pk: int) -> None:
+    """What a checked ingest would have made of it: only the kind matters here."""
+    lab.site.depot.catalog.write(lambda conn: version_rows.change(conn, pk, {"kind": "table"}, edited=False))
+
+
 def test_a_table_takes_no_files_but_texts(lab: Lab) -> None:
-    staff = lab.site.world.login("admin", ADMIN_PASSWORD)
-    table = versions.create(lab.site.depot, staff, lab.project, NewVersion("t", kind=Kind.TABLE))
-    assert lab.writer("POST", f"/datasets/{table.n}/files/a.csv", content=b"x").status_code == 404, "never ready"
+    files = {"a.csv": b"x,y"}
+    pk, other = lab.writer.dataset(files=files)["pk"], lab.writer.dataset(files={"b": b"b"})["pk"]
+    as_table(lab, pk)
+    for got in (
+        lab.writer("POST", f"/datasets/{pk}/files/b.csv", content=b"x"),
+        lab.writer("POST", f"/datasets/{pk}/files-multi", content=zipped({"b": b"b"})),
+        lab.writer("DELETE", f"/datasets/{pk}/files/a.csv"),
+    ):
+        assert (got.status_code, "is of kind table" in got.json()["detail"]) == (400, True)
+    lab.writer.ok("POST", f"/datasets/{pk}/metadata/a.csv", {"metadata": "m"})
+    for target, source in ((pk, other), (other, pk)):
+        got = lab.writer("POST", f"/datasets/{target}/merge/{source}", {"delete": False})
+        assert (got.status_code, got.json()["detail"].startswith("Cannot perform merge:\n")) == (406, True)
+    assert lab.writer.content(pk) == files
+    assert lab.writer("POST", f"/datasets/{pk}/download").status_code == 200
+    assert lab.writer.ok("POST", f"/datasets/{pk}/copy")["version"] == 2
+
+
+def test_a_frozen_dataset_keeps_its_files_and_its_name(lab: Lab) -> None:
+    pk = lab.writer.dataset(files={"a": b"a"})["pk"]
+    versions.freeze(lab.site.depot, lab.site.world.login("admin", ADMIN_PASSWORD), pk)
+    for method, path, what in (
+        ("POST", "/files/b", {"content": b"b"}),
+        ("POST", "/files-multi", {"content": zipped({"b": b"b"})}),
+        ("DELETE", "/files/a", {}),
+        ("POST", "/metadata/a", {"json": {"metadata": "m"}}),
+        ("DELETE", "/clear", {}),
+        ("PATCH", "", {"json": {"name": "another"}}),
+    ):
+        got = lab.writer(method, f"/datasets/{pk}{path}", **what)
+        assert (got.status_code, "frozen" in got.json()["detail"]) == (400, True), path
+    assert lab.writer.ok("PATCH", f"/datasets/{pk}", {"tags": "x"})["tags"] == "x"
 
 
 # Texts
@@ -232,6 +265,15 @@ def test_what_is_no_archive_or_a_damaged_one(lab: Lab) -> None:
 
 
 # Download
+
+
+def test_clients_before_2023_put_their_wishes_into_the_query(lab: Lab) -> None:
+    pk = lab.writer.dataset(files={"a": b"a"})["pk"]
+    for query, magic in (("", b"PK"), ("?filetype=zip", b"PK"), ("?filetype=tar.gz", b"\x1f\x8b")):
+        assert lab.writer("GET", f"/datasets/{pk}/download{query}").content.startswith(magic)
+    assert lab.writer("GET", f"/datasets/{pk}/download?filetype=rar").status_code == 415
+    assert lab.writer("GET", f"/datasets/{pk}/download?a=b").status_code == 422
+    assert lab.outsider("GET", f"/datasets/{pk}/download").status_code == 403
 
 
 def archive(lab: Lab, pk: int, body: Any) -> tuple[bytes, Any]:
