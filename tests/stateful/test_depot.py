@@ -309,8 +309,18 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_depot_behaves_like_dicts_on_sqlite(shared: Path) -> None:
-    run_machine(DepotMachine, 0.2, STEPS, server=None, shared=shared)
+    run_machine(DepotMachine, 0.16, STEPS, server=None, shared=shared)
 
 
 def test_the_depot_behaves_like_dicts_on_postgresql(postgres_server: PostgresServer, shared: Path) -> None:
     run_machine(DepotMachine, 0.06, STEPS, server=postgres_server, shared=shared)
+
+
+@pytest.mark.soak
+def test_the_depot_behaves_like_dicts_on_sqlite_for_long(shared: Path) -> None:
+    run_machine(DepotMachine, 0.05, STEPS, server=None, shared=shared)
+
+
+@pytest.mark.soak
+def test_the_depot_behaves_like_dicts_on_postgresql_for_long(postgres_server: PostgresServer, shared: Path) -> None:
+    run_machine(DepotMachine, 0.015, STEPS, server=postgres_server, shared=shared)

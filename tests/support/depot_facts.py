@@ -83,6 +83,8 @@ class Home:
     allocation: int | None = None
     default_expiry_s: int | None = None
     retention_s: int | None = None
+    #: Paths; the root is not among them.
+    collections: set[str] = field(default_factory=set)
 
     @property
     def personal(self) -> bool:
@@ -99,6 +101,7 @@ class Record:
     number: int
     visibility: Visibility
     creator: str | None
+    collection: str = ""
     description: str = ""
     tags: tuple[str, ...] = ()
     alias: str | None = None
@@ -189,7 +192,7 @@ class Facts:
         """Independent of this one; states are never changed and are shared."""
         other = copy.copy(self)
         other.teams = {name: dict(roles) for name, roles in self.teams.items()}
-        other.homes = {n: dataclasses.replace(home) for n, home in self.homes.items()}
+        other.homes = {n: dataclasses.replace(h, collections=set(h.collections)) for n, h in self.homes.items()}
         other.records = {
             n: dataclasses.replace(r, revisions=[*r.revisions], verbs=[*r.verbs]) for n, r in self.records.items()
         }

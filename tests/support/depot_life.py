@@ -41,6 +41,8 @@ CONTENTS = [b"", b"1", b"22", b"333", b"4444"]
 NAMES = ["Penguins", "penguins", "Auks"]
 HOMES = ["Birds", "Birds!", "Lab data"]
 SLUGS = ["penguins", "auks", "birds", "other"]
+#: One that sorts between another and what is below it.
+COLLECTIONS = ["x", "x-", "x/y", "x/y/z", "w"]
 QUERIES = ["penguins", "auk", "birds", "cold", "of birds", "x", "oth", "penguins b"]
 MOST_VERSIONS = 9
 #: Times those of the profile: one long life sees more than several short ones, and moving in is dear.

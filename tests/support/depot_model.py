@@ -51,7 +51,7 @@ from tests.support.depot_facts import (
     Sending,
     Who,
 )
-from tests.support.entry_model import Change, Refused, State
+from tests.support.entry_model import Change, Refused, State, below
 
 
 class Model(Facts):
@@ -130,6 +130,37 @@ class Model(Facts):
             if key[0] == n or leads == ("project", n):
                 del self.old_slugs[key]
 
+    # ------------------------------------------------------------------ collections
+
+    def collect(self, who: Who, n: int, path: str) -> None:
+        """Make a collection, with what is missing above it."""
+        self._collect(self.home(who, n, WRITE), path)
+
+    def _collect(self, home: Home, path: str) -> None:
+        parts = path.split("/") if path else []
+        home.collections |= {"/".join(parts[: i + 1]) for i in range(len(parts))}
+
+    def rename_collection(self, who: Who, n: int, old: str, new: str) -> None:
+        home = self.home(who, n, WRITE)
+        if new == old:
+            return
+        if below(new, old):
+            raise Refused(Invalid)
+        if new in home.collections:
+            raise Refused(NameTaken)
+        self._collect(home, new.rpartition("/")[0])
+        home.collections = {_moved(path, old, new) for path in home.collections}
+        for record in self.records.values():
+            if record.project == n:
+                record.collection = _moved(record.collection, old, new)
+
+    def delete_collection(self, who: Who, n: int, path: str) -> None:
+        home = self.home(who, n, WRITE)
+        gone = {one for one in home.collections if one == path or below(one, path)}
+        if any(r.project == n and r.collection in gone for r in self.records.values()):
+            raise Refused(Conflict)
+        home.collections -= gone
+
     # ------------------------------------------------------------------ versions
 
     def create(
@@ -141,20 +172,22 @@ class Model(Facts):
         visibility: Visibility,
         alias: str | None,
         expires_at: datetime | None,
+        collection: str = "",
     ) -> None:
         home = self.home(who, project, WRITE)
+        self._collect(home, collection)
         self._open_line(project, name)
         number = self._number(project, name, numbering)
         if alias is not None:
             self._free_alias(project, alias)
         if expires_at is None and home.default_expiry_s is not None:
             expires_at = self.now + timedelta(seconds=home.default_expiry_s)
-        made = Record(NEW, project, name, number, visibility, who.name, alias=alias, expires_at=expires_at)
+        made = Record(NEW, project, name, number, visibility, who.name, collection, alias=alias, expires_at=expires_at)
         made.verbs.append("version.created")
         self.records[NEW] = made
 
     def update(self, who: Who, n: int, **changes: Any) -> None:
-        """Of description, tags, visibility, expires_at, alias, name, project."""
+        """Of description, tags, visibility, expires_at, alias, name, project, collection."""
         record = self.record(who, n, WRITE)
         target = changes.pop("project", record.project)
         if target != record.project:
@@ -162,9 +195,14 @@ class Model(Facts):
         self.editable(record)
         name = changes.pop("name", record.name)
         numbering = changes.pop("numbering", Numbering.KEEP)
-        moved = (target, name) != (record.project, record.name)
-        if moved:
+        spot = changes.pop("collection", record.collection if target == record.project else "")
+        self._collect(self.homes[target], spot)
+        moved = (target, name, spot) != (record.project, record.name, record.collection)
+        if (target, name) != (record.project, record.name):
             self._move(record, target, name, numbering, changes)
+        if moved:
+            record.collection = spot
+            record.verbs.append("version.moved")
         if changes.get("alias") is not None:
             self._free_alias(target, changes["alias"], but=n)
         edits = {key: value for key, value in changes.items() if getattr(record, key) != value}
@@ -188,7 +226,6 @@ class Model(Facts):
         self._close_line(*old, record.n)
         if leaves:
             self._room(target)
-        record.verbs.append("version.moved")
 
     def set_slug(self, who: Who, n: int, slug: str) -> None:
         record = self.record(who, n, WRITE)
@@ -302,6 +339,7 @@ class Model(Facts):
             self._number(target, wanted, numbering),
             source.visibility,
             who.name,
+            source.collection if target == source.project else "",
             source.description,
             source.tags,
             proposal=proposal,
@@ -474,6 +512,10 @@ class Model(Facts):
     def texts(self, record: Record) -> set[str]:
         told = (record.name, self.lines[record.project, record.name], record.alias or "", record.description)
         return {word.lower() for text in (*told, *record.tags) for word in re.findall(r"[^\W_]+", text)}
+
+
+def _moved(path: str, old: str, new: str) -> str:
+    return new + path[len(old) :] if path == old or below(path, old) else path
 
 
 def _holds(texts: set[str], words: Sequence[str]) -> bool:

@@ -22,10 +22,11 @@ from entrepot.depot.credentials import Bearer, authenticate
 from entrepot.depot.projects import ProjectChanges
 from entrepot.depot.versions import NewVersion, VersionChanges
 from entrepot.model.access import Actor
-from entrepot.model.errors import EntrepotError, Unauthenticated
+from entrepot.model.errors import Invalid, Unauthenticated
 from entrepot.model.values import Numbering, Role, Scope, Visibility
 from tests.support.depot_facts import MEMBER, Who
 from tests.support.depot_life import (
+    COLLECTIONS,
     DATA,
     HOMES,
     MOST_VERSIONS,
@@ -64,6 +65,51 @@ class Names(Life):
         elif len(self.model.homes) < 10:
             team = data.draw(st.sampled_from(["lab", "lab", "ops", None]))
             self.create_project(who, data.draw(st.sampled_from(HOMES)), team, doom)
+
+    @kind(
+        "names",
+        3,
+        who=people,
+        data=DATA,
+        what=st.sampled_from(["make", "rename", "rename", "delete"]),
+        path=st.sampled_from(COLLECTIONS),
+        doom=sometimes_doomed,
+    )
+    def collection(self, who: str | None, data: st.DataObject, what: str, path: str, doom: Doom | None) -> None:
+        n = self.some_home(data)
+        if n not in self.model.homes:
+            return
+        if what == "make":
+            self.attempt(
+                f"{who} makes collection {path} in project {n}",
+                who,
+                lambda m, w: m.collect(w, n, path),
+                lambda depot, actor: projects.create_collection(depot, actor, n, path),
+                doom,
+            )
+            return
+        listed = projects.list_collections(self.premises.depot, self.premises.actor("admin"), n).rows
+        there = {one.path: one.uid for one in listed if not one.is_root}
+        if not there:
+            return
+        old = data.draw(st.sampled_from(sorted(there)))
+        uid = there[old]
+        if what == "rename":
+            self.attempt(
+                f"{who} renames collection {old} of project {n} to {path}",
+                who,
+                lambda m, w: m.rename_collection(w, n, old, path),
+                lambda depot, actor: projects.rename_collection(depot, actor, uid, path),
+                doom,
+            )
+        else:
+            self.attempt(
+                f"{who} deletes collection {old} of project {n}",
+                who,
+                lambda m, w: m.delete_collection(w, n, old),
+                lambda depot, actor: projects.delete_collection(depot, actor, uid),
+                doom,
+            )
 
     def create_project(self, who: str | None, name: str, team: str | None, doom: Doom | None) -> None:
         self.attempt(
@@ -133,7 +179,7 @@ class Names(Life):
         def change(model: Model, _: Who) -> None:
             if role is Role.NONE:
                 if model.teams[team].pop(who, None) is None:
-                    raise Refused(EntrepotError)
+                    raise Refused(Invalid)
             else:
                 model.teams[team][who] = role
 
@@ -186,6 +232,7 @@ class Names(Life):
         visibility=visibilities,
         alias=st.sampled_from([None, None, None, *SLUGS]),
         days=st.sampled_from([None, None, None, 2]),
+        spot=st.sampled_from(["", "", *COLLECTIONS]),
         doom=sometimes_doomed,
     )
     def create_version(
@@ -197,15 +244,18 @@ class Names(Life):
         visibility: Visibility,
         alias: str | None,
         days: int | None,
+        spot: str,
         doom: Doom | None,
     ) -> None:
         n = self.some_home(data)
         expires = None if days is None else self.model.now + timedelta(days=days)
-        new = NewVersion(name, numbering=numbering, visibility=visibility, alias=alias, expires_at=expires)
+        new = NewVersion(
+            name, numbering=numbering, visibility=visibility, alias=alias, expires_at=expires, collection=spot
+        )
         self.attempt(
-            f"{who} makes {name} ({numbering.value}, {visibility.value}, alias {alias}) in project {n}",
+            f"{who} makes {name} ({numbering.value}, {visibility.value}, alias {alias}) in project {n} at {spot!r}",
             who,
-            lambda m, w: m.create(w, n, name, numbering, visibility, alias, expires),
+            lambda m, w: m.create(w, n, name, numbering, visibility, alias, expires, spot),
             lambda depot, actor: versions.create(depot, actor, n, new),
             doom,
         )
@@ -223,6 +273,7 @@ class Names(Life):
                 "visibility": visibilities,
                 "alias": st.sampled_from([None, *SLUGS]),
                 "name": st.sampled_from(NAMES),
+                "collection": st.sampled_from(["", *COLLECTIONS]),
                 "numbering": st.sampled_from([Numbering.KEEP, Numbering.NEXT, Numbering.KEEP_ELSE_NEXT]),
             },
         ),

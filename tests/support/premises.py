@@ -193,6 +193,9 @@ class Premises:
         uids |= {one.version.n: one.version.uid for one in found}
         holding = {one.version.project for one in found}
         shown["used"] = {n: projects.usage(depot, admin, n) for n in holding}
+        shown["collections"] = {
+            n: {one.path for one in projects.list_collections(depot, admin, n).rows} - {""} for n in holding
+        }
         shown["revisions"] = {}
         shown["verbs"] = {}
         edges: dict[Any, Any] = {}
@@ -296,6 +299,7 @@ def _record(version: Version) -> tuple[Any, ...]:
         version.number,
         version.visibility,
         version.creator_name,
+        version.collection_path,
         version.description,
         version.tags,
         version.alias,
@@ -331,6 +335,7 @@ def expected_records(model: Model) -> dict[str, Any]:
                 r.number,
                 r.visibility,
                 r.creator,
+                r.collection,
                 r.description,
                 r.tags,
                 r.alias,
@@ -353,6 +358,7 @@ def expected(model: Model) -> dict[str, Any]:
     """`Premises.everything`, as the model has it."""
     return expected_records(model) | {
         "used": {r.project: model.used(r.project) for r in model.records.values()},
+        "collections": {r.project: model.homes[r.project].collections for r in model.records.values()},
         "revisions": {
             (r.n, i): {path: (file.content, file.meta, file.pos) for path, file in state.items()}
             for r in model.records.values()
