@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,12 +88,31 @@ def new_catalog_url(
 
 
 @pytest.fixture
+def quick_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder of this test alone, in memory where there is room: nothing in it must survive a power cut.
+
+    Killed processes lose nothing there that they would not lose on a disk.
+    """
+    with memory_folder(tmp_path) as folder:
+        yield folder
+
+
+@contextmanager
+def memory_folder(otherwise: Path | None = None) -> Iterator[Path]:
+    """A new folder in memory, where the system has such a place with a gigabyte free; else below `otherwise`."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 1 << 30
+    with tempfile.TemporaryDirectory(prefix="entrepot-", dir=memory if roomy else otherwise) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str | Path]:
+def catalog_url(request: pytest.FixtureRequest, quick_folder: Path) -> Iterator[str | Path]:
     """The address of an upgraded catalogue; every test that asks for it runs on both databases.
 
     It is empty, but for a test that asks for a house or a world, whose server has started before.
@@ -102,7 +122,7 @@ def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str 
         return request.getfixturevalue("postgres_server")
 
     started = not {"house", "world"}.isdisjoint(request.fixturenames)
-    with new_catalog_url(request.param, tmp_path, server, started=started) as url:
+    with new_catalog_url(request.param, quick_folder, server, started=started) as url:
         yield url
 
 

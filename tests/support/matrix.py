@@ -21,7 +21,6 @@ there gets `Hidden`, the anonymous who may know `Unauthenticated`, everybody els
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,7 +56,7 @@ from entrepot.model.access import ANONYMOUS, Actor
 from entrepot.model.errors import EntrepotError, Forbidden, Hidden, Unauthenticated
 from entrepot.model.values import Kind, Project, Role, Scope, Task, Version, Visibility
 from entrepot.store.memory import MemoryStore
-from tests.support.catalogs import CHEAP_PASSWORDS, Clock, new_catalog_url
+from tests.support.catalogs import CHEAP_PASSWORDS, Clock, memory_folder, new_catalog_url
 from tests.support.house import House
 
 WHO = ("anonymous", "stranger", "reader", "executor", "machine", "writer", "keeper", "staff")
@@ -223,9 +222,7 @@ def cast() -> Iterator[Cast]:
     def no_server() -> Any:
         raise AssertionError("a catalogue of SQLite needs no server")
 
-    # In memory where there is such a folder: thousands of commits need not survive a power cut here.
-    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    with tempfile.TemporaryDirectory(dir=memory) as folder, new_cast("sqlite", Path(folder), no_server) as made:
+    with memory_folder() as folder, new_cast("sqlite", folder, no_server) as made:
         yield made
 
 

@@ -57,6 +57,13 @@ def _inhabit(url: str | Path) -> None:
     catalog.close()
 
 
+def _upgrade_and_inhabit(url: str) -> None:
+    catalog = Catalog.open(url, clock=Clock())
+    catalog.upgrade()
+    catalog.close()
+    _inhabit(url)
+
+
 @cache
 def _inhabited_sqlite(folder: Path) -> bytes:
     with new_catalog_url("sqlite", folder, _none) as path:
@@ -92,8 +99,7 @@ class Premises:
             self._url.parent.mkdir()
             self._url.write_bytes(_inhabited_sqlite(shared))
         else:
-            template = server.template("inhabited", lambda url: (_upgraded(url), _inhabit(url))[0])
-            self._url = server.url(stack.enter_context(server.database(template)))
+            self._url = server.url(stack.enter_context(server.lent("inhabited", _upgrade_and_inhabit)))
         self._disk = FaultyDisk(folder / "spare")
         self._memory = MemoryStore(boot=self._boot)
         self.faults = Faults()
@@ -271,12 +277,6 @@ class Premises:
         if name not in self._actors:
             self._actors[name] = ANONYMOUS if name is None else self.house.log_in(name, staff=name == "admin")
         return self._actors[name]
-
-
-def _upgraded(url: str) -> None:
-    catalog = Catalog.open(url, clock=Clock())
-    catalog.upgrade()
-    catalog.close()
 
 
 def paged(page: Callable[[str | None], Page[Any]]) -> Iterator[Any]:

@@ -154,6 +154,6 @@ def open_site(folder: Path, stack: ExitStack, **settings: Any) -> Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(quick_folder: Path) -> Iterator[Site]:
     with ExitStack() as stack:
-        yield open_site(tmp_path, stack)
+        yield open_site(quick_folder, stack)
