@@ -30,6 +30,8 @@ from tests.support.depot_life import (
     Life,
     changes,
     contents,
+    dooms,
+    fresh,
     kind,
     numberings,
     often_doomed,
@@ -206,14 +208,14 @@ class Content(Life):
 
     @kind(
         "content",
-        2,
+        3,
         who=people,
         data=DATA,
         path=paths,
-        content=contents,
+        content=fresh | contents,
         meta=texts,
         condition=st.sampled_from(["any", "any", "absent", "present"]),
-        doom=sometimes_doomed,
+        doom=often_doomed,
     )
     def put_file(
         self,
@@ -256,7 +258,7 @@ class Content(Life):
         when=lambda self: sum(not one.finished for one in self.model.sendings) < 3,
         who=people,
         data=DATA,
-        plan=st.sampled_from([b"", b"1", b"22", b"55555", b"666666", b"7777777"]),
+        plan=fresh | contents,
         tells=st.booleans(),
         is_true=st.sampled_from([True, True, True, False]),
         names_project=st.sampled_from([False, False, True]),
@@ -283,6 +285,32 @@ class Content(Life):
             doom,
         )
 
+    @kind("uploads", 4, who=st.sampled_from(["ann", "bob"]), plan=fresh, doom=dooms)
+    def die_at_the_end(self, who: str, plan: bytes, doom: Doom) -> None:
+        """Between the last byte and its name lie the steps whose order matters most."""
+        begun = self.attempt(
+            f"{who} begins an upload of {plan!r}",
+            who,
+            lambda m, w: m.begin(w, plan, None, None, True),
+            lambda depot, actor: uploads.begin(depot, actor, NewUpload()),
+        )
+        if begun is None:
+            return
+        uid = begun.uid
+
+        def send(depot: Depot, actor: Actor) -> None:
+            with uploads.receive(depot, actor, uid, 0) as receiver:
+                receiver.write(plan)
+
+        self.attempt(f"{who} sends it", who, lambda m, w: m.send(w, uid, plan), send)
+        self.attempt(
+            f"{who} finishes it",
+            who,
+            lambda m, w: m.finish(w, uid),
+            lambda depot, actor: uploads.finish(depot, actor, uid),
+            doom,
+        )
+
     @kind(
         "uploads",
         5,
@@ -297,6 +325,8 @@ class Content(Life):
         unfinished = [one for one in self.model.sendings if not one.finished]
         one = data.draw(st.sampled_from(unfinished * 4 + self.model.sendings[-1:]))
         uid, who = one.uid, by or one.owner
+        if what == "send" and one.is_ending:
+            what = "finish"
         assert uid is not None
         said = f"{who}: {what} of the upload of {one.plan!r} at {len(one.arrived)}"
         if what == "finish":

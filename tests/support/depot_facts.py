@@ -140,6 +140,8 @@ class Sending:
     expires_at: datetime
     arrived: bytes = b""
     finished: bool = False
+    #: The process died while it was finished: it may be placed, and then takes no more bytes.
+    is_ending: bool = False
 
     @property
     def tells_digest(self) -> bool:

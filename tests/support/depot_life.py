@@ -53,6 +53,8 @@ MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 paths = st.sampled_from(PATHS)
 folders = st.sampled_from(FOLDERS)
 contents = st.sampled_from(CONTENTS)
+#: Bytes that are hardly here already, so that all the steps of placing and naming them are taken.
+fresh = st.binary(min_size=3, max_size=7)
 texts = st.sampled_from([None, "", "m", "n"])
 visibilities = st.sampled_from([Visibility.PRIVATE, *Visibility])
 numberings = st.sampled_from([Numbering.NEXT] * 4 + [Numbering.ONLY, Numbering.FIRST])
@@ -307,6 +309,7 @@ class Life(RuleBasedStateMachine):
             longest = max(one.arrived, then.arrived, key=len)
             assert least <= row.received <= len(longest), f"the upload {one} is at {row.received}"
             assert row.expires_at in (one.expires_at, then.expires_at), f"the upload {one} ends at {row.expires_at}"
+            one.is_ending = one.is_ending or then.finished
             for either in (one, then):
                 if not either.finished:
                     either.arrived, either.expires_at = longest[: row.received], row.expires_at
