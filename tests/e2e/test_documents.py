@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import fsspec
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 import entrepot
@@ -57,13 +59,16 @@ def test_the_tutorial(server: Running, root: Path, tmp_path: Path) -> None:
 
 def test_the_examples_of_the_sdk(server: Running, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every block of the page that is Python, in order, against a server that has what they speak of."""
-    make_tree(tmp_path / "penguins", {"penguins.csv": b"species\nAdelie\n"})
+    make_tree(tmp_path / "penguins", {"penguins.csv": b"species,body_mass_g\nAdelie,3750\nGentoo,5400\n"})
+    (tmp_path / "columns").mkdir()
+    pyarrow.parquet.write_table(pyarrow.table({"n": [1, 2, 3]}), tmp_path / "columns" / "part.parquet")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ENTREPOT_URL", server.url)
     monkeypatch.setenv("ENTREPOT_TOKEN", server.token)
     fsspec.register_implementation("entrepot", EntrepotFileSystem, clobber=True)
     with entrepot.Client() as client:
         client.projects.create("SDK examples", slug="sdk-lab")
+        client.data.push(tmp_path / "columns", "sdk-lab/columns")
         names: dict[str, object] = {"token": server.token, "client": client, "entrepot": entrepot}
         for number, block in enumerate(blocks(root / "docs/reference/sdk.md")):
             source = block.replace("https://data.example.org", server.url).replace("lab/", "sdk-lab/")
@@ -74,3 +79,5 @@ def test_the_examples_of_the_sdk(server: Running, root: Path, tmp_path: Path, mo
                 source = source.replace("penguins@1", "penguins@1.1").replace(", 1, 2)", ", 0, 1)")
             names["client"] = client
             exec(compile(source, f"sdk.md, block {number}", "exec"), names)
+        assert names["heavy"].fetchall() == [("Gentoo", 5400)]  # type: ignore[attr-defined]
+        assert names["lazy"].collect()["n"].to_list() == [1, 2, 3]  # type: ignore[attr-defined]

@@ -23,8 +23,7 @@ from entrepot.store.filesystem import FilesystemStore
 from entrepot.store.hashing import Hasher
 from entrepot.store.memory import MemoryStore
 from entrepot.testing.faulty import Faults, FaultyStore, fails
-from tests.contract.depot.conftest import CHEAP
-from tests.support.catalogs import Clock
+from tests.support.catalogs import CHEAP_PASSWORDS, Clock
 from tests.support.house import House
 
 GOOD, BAD = b"the bytes that were sent", b"the bytes that were seNt"
@@ -267,7 +266,7 @@ def test_a_damaged_member_of_a_pack_leaves_the_others_where_they_are(house: Hous
 def test_a_copy_of_the_folder_mends_and_is_only_read(catalog: Catalog, clock: Clock, tmp_path: Path) -> None:
     """A backup may lie on a medium that cannot be written to."""
     store = FilesystemStore(tmp_path / "data")
-    house = House(catalog, store, store.staging, clock, policy=CHEAP)
+    house = House(catalog, store, store.staging, clock, policy=CHEAP_PASSWORDS)
     ann = house.user("ann")
     made = house.version(ann)
     house.put(ann, made, {"a": GOOD})
