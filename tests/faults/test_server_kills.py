@@ -42,6 +42,8 @@ def test_killed_at_every_step_of_an_operation(tmp_path: Path, operation: str) ->
         run_script("killed_servers", str(tmp_path / f"data{seed}"), str(seed), f"{operation}=all")
 
 
+# In every run whole processes are killed in test_processes_killed, and servers with clients at the steps above.
+@pytest.mark.soak
 def test_killed_with_all_its_processes_while_several_clients_work(tmp_path: Path) -> None:
     campaign = Campaign(tmp_path / "data", seed=7, lanes=2)
     report = campaign.run(["whole server"])

@@ -512,9 +512,21 @@ def sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.usefixtures("sizes")
 def test_entries_behave_like_dicts_on_sqlite() -> None:
-    run_machine(EntriesMachine, 1.6, kind="sqlite", server=None)
+    run_machine(EntriesMachine, 0.8, kind="sqlite", server=None)
 
 
 @pytest.mark.usefixtures("sizes")
 def test_entries_behave_like_dicts_on_postgresql(postgres_server: PostgresServer) -> None:
-    run_machine(EntriesMachine, 0.4, kind="postgresql", server=postgres_server)
+    run_machine(EntriesMachine, 0.2, kind="postgresql", server=postgres_server)
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("sizes")
+def test_entries_behave_like_dicts_on_sqlite_for_long() -> None:
+    run_machine(EntriesMachine, 0.2, kind="sqlite", server=None)
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("sizes")
+def test_entries_behave_like_dicts_on_postgresql_for_long(postgres_server: PostgresServer) -> None:
+    run_machine(EntriesMachine, 0.05, kind="postgresql", server=postgres_server)
