@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
-from entrepot.catalog.schema import content, upload
+from entrepot.catalog.schema import content, dataset, upload, version
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +125,42 @@ def of_version(conn: Connection, version_n: int, purpose: str | None = None) -> 
     if purpose is not None:
         query = query.where(upload.c.purpose == purpose)
     return [_value(row) for row in conn.execute(query)]
+
+
+def waiting_twin(
+    conn: Connection,
+    *,
+    token: int,
+    project: int,
+    name: str,
+    kind: str,
+    length: int | None,
+    crc32c: int | None,
+    since: datetime,
+) -> int | None:
+    """The newest version of this name that still waits for the one file that this token announced so."""
+    query = (
+        select(version.c.id)
+        .join_from(dataset, version, version.c.dataset == dataset.c.id)
+        .join(upload, upload.c.version == version.c.id)
+        .where(
+            dataset.c.project == project,
+            dataset.c.name == name,
+            version.c.kind == kind,
+            version.c.state == "empty",
+            version.c.trashed_at.is_(None),
+            version.c.created_at > since,
+            upload.c.purpose == "slot",
+            upload.c.state == "open",
+            upload.c.token == token,
+            upload.c.length == length if length is not None else upload.c.length.is_(None),
+            upload.c.crc32c == crc32c if crc32c is not None else upload.c.crc32c.is_(None),
+        )
+        .order_by(version.c.id.desc())
+        .limit(1)
+    )
+    found = conn.execute(query).scalar()
+    return None if found is None else int(found)
 
 
 def of_owner(conn: Connection, owner: int, *, before: int | None, limit: int) -> list[UploadRow]:

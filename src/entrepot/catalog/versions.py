@@ -381,6 +381,8 @@ class Filter:
     trashed: bool | None = False
     trash_reasons: tuple[str, ...] = ()
     proposals: bool | None = None
+    #: Beside the active ones those that expired, which some doors go on showing.
+    and_expired: bool = False
 
 
 def page(
@@ -427,7 +429,10 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     if wanted.trashed is not None:
         # A large project goes to the trash version by version: what is not there yet is as gone as the rest.
         gone = or_(version.c.trashed_at.is_not(None), project.c.trashed_at.is_not(None))
-        conditions.append(gone if wanted.trashed else ~gone)
+        shown = gone if wanted.trashed else ~gone
+        if wanted.and_expired:
+            shown = or_(shown, and_(version.c.trash_reason == "expired", project.c.trashed_at.is_(None)))
+        conditions.append(shown)
     if wanted.trash_reasons:
         conditions.append(version.c.trash_reason.in_(wanted.trash_reasons))
     conditions.extend(

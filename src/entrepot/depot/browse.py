@@ -17,9 +17,9 @@ from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import NotFound
 from entrepot.model.ids import Noun
-from entrepot.model.values import Dataset, Kind, Page, State, Visibility
+from entrepot.model.values import Dataset, Kind, Leaf, Page, State, Visibility
 
-__all__ = ["Found", "Wanted", "get_dataset", "list_heads", "list_versions"]
+__all__ = ["Found", "Wanted", "get_dataset", "leaf_versions", "list_heads", "list_versions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Wanted:
         tags: All of these.
         trashed: True is only those in the trash, None also those.
         proposals: True is only these, False none of them.
+        and_expired: Beside those outside the trash also those that are in it because their time was over.
     """
 
     project: Key | str | None = None
@@ -49,6 +50,7 @@ class Wanted:
     alias: str | None = None
     trashed: bool | None = False
     proposals: bool | None = None
+    and_expired: bool = False
 
 
 def list_versions(
@@ -81,6 +83,22 @@ def list_versions(
             newest_first=newest_first,
         )
     return paging.page(found, size, question, lambda one: (one.version.n,))
+
+
+def leaf_versions(
+    depot: Depot, actor: Actor, wanted: Wanted, *, cursor: str | None = None, limit: int = 100
+) -> Leaf[Found]:
+    """As `list_versions`, newest first, to be leafed through in both directions."""
+    sight = lookup.sight(actor)
+    with depot.catalog.read() as conn:
+        numbers = _filter(conn, actor, wanted)
+
+        def fetch(after: int | None, limit: int, *, newest_first: bool) -> list[Found]:
+            if numbers is None:
+                return []
+            return rows.page(conn, sight, numbers, after=after, limit=limit, newest_first=newest_first)
+
+        return paging.leaf(depot, f"versions:{wanted!r}:leaf", cursor, limit, fetch, lambda one: one.version.n)
 
 
 def _filter(conn: Connection, actor: Actor, wanted: Wanted) -> Filter | None:
@@ -125,6 +143,7 @@ def _filter(conn: Connection, actor: Actor, wanted: Wanted) -> Filter | None:
         alias=wanted.alias,
         trashed=wanted.trashed,
         proposals=wanted.proposals,
+        and_expired=wanted.and_expired,
     )
 
 

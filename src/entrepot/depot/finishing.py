@@ -91,7 +91,8 @@ def _compare(depot: Depot, row: UploadRow, digests: Digests) -> None:
         wrong.append(f"CRC-32C {crc32c_base64(row.crc32c)} was announced, the bytes have {digests.crc32c_base64}")
     if wrong:
         depot.catalog.write(lambda conn: rows.change(conn, row.n, {"received": 0, "durable": 0}, state=OPEN))
-        raise DigestMismatch(f"{'; '.join(wrong)}. The bytes were thrown away; send them again.")
+        what = "; ".join(wrong)
+        raise DigestMismatch(f"{what}. The bytes were thrown away; send them again.", details={"mismatch": what})
 
 
 def _read_digests(depot: Depot, key: str) -> Digests:

@@ -17,7 +17,7 @@ from typing import Any
 
 from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import ingests as rows
-from entrepot.catalog import queue
+from entrepot.catalog import leaving, queue
 from entrepot.catalog import tasks as task_rows
 from entrepot.catalog import uploads as upload_rows
 from entrepot.catalog import versions as version_rows
@@ -243,6 +243,24 @@ def abandoned(depot: Depot, conn: Connection, payload: Mapping[str, Any], error:
 def _cancelled(conn: Connection, depot: Depot, payload: Mapping[str, Any]) -> Mapping[str, Any]:
     report = {"message": "The check of the content was cancelled."}
     return {**fail_in(conn, depot, payload, Stage.CONTENT, report), "code": "cancelled"}
+
+
+def fail_transfer(
+    conn: Connection, depot: Depot, actor: Actor, version: Version, report: Mapping[str, Any], now: datetime
+) -> None:
+    """What was to come does not come any more: the slots close, and a version that was never ready fails.
+
+    The caller holds the version.
+    """
+    leaving.close_slots(conn, version.n, now)
+    stage = leaving.fail_attempts(conn, version.n, now, report)
+    if stage is not None:
+        # The attempt that there was, for whoever looks at the version's attempts.
+        n = rows.insert_ingest(conn, uid=depot.new_uid(), version=version.n, at=version.created_at)
+        rows.change(
+            conn, n, {"state": State.FAILED.value, "stage": stage.value, "report": dict(report), "ended_at": now}
+        )
+        tell(conn, actor, "version.failed", version, now, detail={"stage": stage.value})
 
 
 def fail_in(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import UnionType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from entrepot.depot.context import Depot
 from entrepot.model import cursors
 from entrepot.model.errors import Invalid
-from entrepot.model.values import Page
+from entrepot.model.values import Leaf, Page
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 def size(depot: Depot, limit: int, *, most: int | None = None) -> int:
@@ -66,3 +67,50 @@ def numbered(
     wanted = size(depot, limit)
     seen = after(cursor, question, int)
     return page(fetch(None if seen is None else int(seen[0]), wanted + 1), wanted, question, lambda row: [number(row)])
+
+
+class Fetch(Protocol[T_co]):
+    """Rows beyond a number: newest first and below it, or oldest first and above it; None is from the end."""
+
+    def __call__(self, after: int | None, limit: int, *, newest_first: bool) -> Sequence[T_co]: ...
+
+
+def leaf(
+    depot: Depot, question: str, cursor: str | None, limit: int, fetch: Fetch[T], number: Callable[[T], int]
+) -> Leaf[T]:
+    """One page, newest first, of a list whose key never changes, with the ways to both sides.
+
+    A cursor stands at a row and not at a count of rows, so going on and back again shows the same rows, whatever was
+    made meanwhile; what is newer than the first page lies before it.
+
+    Raises:
+        Invalid, BadCursor
+    """
+    wanted = size(depot, limit)
+    seen = after(cursor, question, str, int)
+    mark = cursors.fingerprint(question)
+
+    def beside(way: str, row: int) -> str:
+        return cursors.encode((way, row), mark)
+
+    if seen is None or seen[0] == _OLDER:
+        below = None if seen is None else seen[1]
+        found = fetch(below, wanted + 1, newest_first=True)
+        shown = tuple(found[:wanted])
+        older = beside(_OLDER, number(shown[-1])) if len(found) > wanted else None
+        newer = None
+        if seen is not None:
+            first = number(shown[0]) if shown else seen[1] - 1
+            newer = beside(_NEWER, first) if fetch(first, 1, newest_first=False) else None
+        return Leaf(shown, newer, older)
+    found = fetch(seen[1], wanted + 1, newest_first=False)
+    shown = tuple(reversed(found[:wanted]))
+    last = number(shown[-1]) if shown else seen[1] + 1
+    return Leaf(
+        shown,
+        beside(_NEWER, number(shown[0])) if len(found) > wanted else None,
+        beside(_OLDER, last) if fetch(last, 1, newest_first=True) else None,
+    )
+
+
+_NEWER, _OLDER = "newer", "older"

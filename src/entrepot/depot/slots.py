@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,11 +19,14 @@ from entrepot.catalog.uploads import UploadRow
 from entrepot.depot import ingests, lookup, uploads
 from entrepot.depot.context import Depot
 from entrepot.depot.lookup import Key
+from entrepot.depot.projects import default_in
 from entrepot.depot.uploads import ABORTED, FINISHED, OPEN, Receiver
-from entrepot.depot.versions import NewVersion, create_in
+from entrepot.depot.versions import NewVersion, again, create_in
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import (
+    DigestMismatch,
+    EntrepotError,
     Gone,
     Invalid,
     LengthMismatch,
@@ -41,17 +44,19 @@ class NewSlot:
     """One file that will come.
 
     Args:
+        file_name: None calls it after its version: the slug and `suffix`.
         length: Announced bytes, compared; None is not announced.
         crc32c: Likewise.
         once: A second PUT is refused; otherwise it replaces the first until the ingest starts.
         starts: The last byte starts the ingest by itself.
     """
 
-    file_name: str
+    file_name: str | None
     length: int | None = None
     crc32c: int | None = None
     once: bool = False
     starts: bool = False
+    suffix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +94,20 @@ def _slot(row: UploadRow) -> Slot:
 
 
 def create(
-    depot: Depot, actor: Actor, project: Key | str | None, new: NewVersion, wanted: Sequence[NewSlot]
+    depot: Depot,
+    actor: Actor,
+    project: Key | str | None,
+    new: NewVersion,
+    wanted: Sequence[NewSlot],
+    *,
+    again_within: timedelta | None = None,
 ) -> tuple[Version, list[Slot]]:
     """A version and its slots, all or nothing.
+
+    Args:
+        again_within: For clients that repeat a request whose answer was lost, without a key to know it by: the same
+            version of one slot, asked for again with the same token, is answered as it is while it is younger than
+            this and no byte came.
 
     Raises:
         Invalid: No slot, two of one name, or a name that is no file name; `errors` tells each.
@@ -100,6 +116,10 @@ def create(
     now = depot.now()
 
     def work(conn: Connection) -> tuple[Version, list[Slot]]:
+        if again_within is not None and len(wanted) == 1:
+            known = _asked_before(conn, actor, project, new, wanted[0], now - again_within)
+            if known is not None:
+                return known, [_slot(row) for row in rows.of_version(conn, known.n, "slot")]
         version = create_in(conn, depot, actor, project, new, now)
         made = [
             uploads.insert(
@@ -110,7 +130,7 @@ def create(
                 lifetime=depot.policy.slot_lifetime,
                 length=slot.length,
                 crc32c=slot.crc32c,
-                file_name=names.file_name(slot.file_name),
+                file_name=_file_name(slot, version.slug),
                 project=version.project,
                 version=version.n,
                 purpose="slot",
@@ -121,6 +141,31 @@ def create(
         return version, [_slot(row) for row in made]
 
     return depot.catalog.write(work)
+
+
+def _asked_before(
+    conn: Connection, actor: Actor, project: Key | str | None, new: NewVersion, slot: NewSlot, since: datetime
+) -> Version | None:
+    """The version that an equal request made a moment ago, if it still waits for its file.
+
+    The names of the project are held from here on, so of two such requests at once the second one finds the first.
+    """
+    if actor.token is None:
+        return None
+    home = lookup.hold_project(
+        conn, actor, default_in(conn, actor).n if project is None else project, Action.CREATE
+    ).project
+    n = rows.waiting_twin(
+        conn,
+        token=actor.token,
+        project=home.n,
+        name=names.dataset_name(new.name),
+        kind=new.kind.value,
+        length=slot.length,
+        crc32c=slot.crc32c,
+        since=since,
+    )
+    return None if n is None else again(conn, actor, n)
 
 
 def _check(depot: Depot, new: NewVersion, wanted: Sequence[NewSlot]) -> None:
@@ -134,7 +179,7 @@ def _check(depot: Depot, new: NewVersion, wanted: Sequence[NewSlot]) -> None:
     seen: set[str] = set()
     for i, slot in enumerate(wanted):
         try:
-            clean = names.file_name(slot.file_name)
+            clean = _file_name(slot, "slug")
             uploads.check_announced(depot, slot.length, None, slot.crc32c)
         except (Invalid, TooLarge) as error:
             faults.append({"index": i, "file_name": lookup.said(slot.file_name), "detail": str(error)})
@@ -144,6 +189,12 @@ def _check(depot: Depot, new: NewVersion, wanted: Sequence[NewSlot]) -> None:
         seen.add(clean)
     if faults:
         raise Invalid(f"Nothing was made: {faults[0]['detail']}", errors=faults)
+
+
+def _file_name(slot: NewSlot, slug: str) -> str:
+    if slot.file_name is not None:
+        return names.file_name(slot.file_name)
+    return names.file_name(slug.removesuffix(slot.suffix) + slot.suffix)
 
 
 def list_slots(depot: Depot, actor: Actor, key: Key) -> tuple[Version, list[Slot]]:
@@ -178,16 +229,49 @@ class Filling:
     _actor: Actor
 
     def write(self, block: bytes | bytearray | memoryview) -> None:
-        self.receiver.write(block)
+        try:
+            self.receiver.write(block)
+        except LengthMismatch as wrong:
+            self._give_up(wrong)
+            raise
 
     def finish(self) -> Slot:
-        """Check the bytes and make them the slot's content; the last one may start the ingest."""
+        """Check the bytes and make them the slot's content; the last one may start the ingest.
+
+        Raises:
+            LengthMismatch, DigestMismatch: They are not what was announced. A slot that takes one PUT only and starts
+                by itself has had its PUT: nobody is going to say that another one is coming, so the version fails.
+        """
         slot, depot, actor = self.slot, self._depot, self._actor
-        if slot.length is not None and self.receiver.offset != slot.length:
-            raise LengthMismatch(f"{slot.length} bytes were announced, {self.receiver.offset} came.")
-        _, done = self.receiver.finish(lambda conn, content: _fill(conn, depot, actor, slot, content))
+        try:
+            if slot.length is not None and self.receiver.offset != slot.length:
+                raise LengthMismatch(f"{slot.length} bytes were announced, {self.receiver.offset} came.")
+            _, done = self.receiver.finish(lambda conn, content: _fill(conn, depot, actor, slot, content))
+        except (LengthMismatch, DigestMismatch) as wrong:
+            self._give_up(wrong)
+            raise
         assert isinstance(done, Slot)
         return done
+
+    def _give_up(self, wrong: EntrepotError) -> None:
+        """Fail the version that waits for this one PUT, unless another one was whole meanwhile."""
+        slot, depot, actor = self.slot, self._depot, self._actor
+        if not (slot.detail.get("once") and slot.detail.get("starts")) or slot.version is None:
+            return
+        n, now = slot.version, depot.now()
+        why = wrong.details.get("mismatch", wrong.message.removesuffix("."))
+        report = {"message": f"The file did not arrive as it was announced: {why}.", "missing": [slot.file_name]}
+
+        def work(conn: Connection) -> None:
+            version_rows.hold(conn, n)
+            found = version_rows.find(conn, asking=actor.user, n=n)
+            current = rows.find(conn, n=slot.n)
+            if found is None or current is None or current.state != OPEN or found.version.trash is not None:
+                return
+            if found.version.state in (State.EMPTY, State.RECEIVING):
+                ingests.fail_transfer(conn, depot, actor, found.version, report, now)
+
+        depot.catalog.write(work)
 
     def close(self) -> None:
         """Give up, unless finished: what was received is thrown away."""

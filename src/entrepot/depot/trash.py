@@ -26,6 +26,9 @@ from entrepot.model.errors import Forbidden, Invalid, NotFound, Trashed, Unauthe
 from entrepot.model.ids import Noun
 from entrepot.model.values import Numbering, Version
 
+#: The reason of what went by itself; some doors go on showing that.
+EXPIRED = "expired"
+
 
 def trash(depot: Depot, actor: Actor, key: Key, *, reason: str = "deleted") -> Version:
     """Put the version in the trash: hidden from lists, its name and number free, its bytes kept. Repeatable."""
@@ -83,13 +86,22 @@ def _all_of(conn: Connection, actor: Actor, keys: Sequence[Key], action: Action)
 def trash_in(conn: Connection, actor: Actor, version: Version, reason: str, now: datetime) -> Version:
     """`trash` inside the caller's transaction, who holds the version; running ingests are cancelled, slots closed."""
     if version.trash is not None:
-        return version
+        if version.trash.reason != EXPIRED or reason == EXPIRED:
+            return version
+        return _deleted_after(conn, actor, version, reason, now)
     rows.trash_many(conn, [version.n], at=now, by=actor.user, reason=reason)
     failed = lines.stop_work(conn, version.n, now)
     search.remove(conn, version.n)
     if failed is not None:
         tell(conn, actor, "version.failed", version, now, detail={"stage": failed.value})
     tell(conn, actor, "version.trashed", version, now, detail={"reason": reason})
+    return again(conn, actor, version.n)
+
+
+def _deleted_after(conn: Connection, actor: Actor, version: Version, reason: str, now: datetime) -> Version:
+    """It expired by itself, and whoever is still shown it deletes it now; it has been in the trash all along."""
+    rows.change(conn, version.n, {"trash_reason": reason, "trashed_by": actor.user, "updated_at": now}, edited=False)
+    tell(conn, actor, "version.trashed", version, now, before={"reason": EXPIRED}, detail={"reason": reason})
     return again(conn, actor, version.n)
 
 

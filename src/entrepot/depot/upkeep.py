@@ -13,13 +13,12 @@ from functools import partial
 import structlog
 
 from entrepot.catalog import falling_due, leaving
-from entrepot.catalog import ingests as ingest_rows
 from entrepot.catalog import tasks as task_rows
 from entrepot.catalog import uploads as upload_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.falling_due import EXPIRING
 from entrepot.catalog.uploads import UploadRow
-from entrepot.depot import lookup, trash
+from entrepot.depot import ingests, lookup, trash
 from entrepot.depot.context import Depot
 from entrepot.depot.events import WORKER, tell
 from entrepot.depot.uploads import FINISHED
@@ -45,7 +44,7 @@ def expire(depot: Depot, *, limit: int = BATCH) -> int:
 def _expire(conn: Connection, version: Version, *, now: datetime) -> bool:
     if version.trash is not None or version.expires_at is None or version.expires_at > now:
         return False
-    trash.trash_in(conn, WORKER, version, "expired", now)
+    trash.trash_in(conn, WORKER, version, trash.EXPIRED, now)
     return True
 
 
@@ -139,14 +138,7 @@ def _fail(
     conn: Connection, depot: Depot, version: Version, slots: Iterable[UploadRow], why: str, now: datetime
 ) -> None:
     report = {"message": why, "missing": [slot.file_name for slot in slots if slot.state != FINISHED]}
-    leaving.close_slots(conn, version.n, now)
-    stage = leaving.fail_attempts(conn, version.n, now, report)
-    if stage is not None:
-        # The attempt that there was, for whoever looks at the version's attempts.
-        n = ingest_rows.insert_ingest(conn, uid=depot.new_uid(), version=version.n, at=version.created_at)
-        ended = {"state": State.FAILED.value, "stage": stage.value, "report": report, "ended_at": now}
-        ingest_rows.change(conn, n, ended)
-        tell(conn, WORKER, "version.failed", version, now, detail={"stage": stage.value})
+    ingests.fail_transfer(conn, depot, WORKER, version, report, now)
 
 
 def forget_tasks(depot: Depot, *, limit: int = BATCH) -> int:

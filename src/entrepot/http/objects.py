@@ -24,13 +24,14 @@ from entrepot.http.errors import Answer, ErrorTable, Failure
 from entrepot.http.fields import content_length, field
 from entrepot.http.multipart import is_multipart, unwrap_file
 from entrepot.http.threads import in_thread
-from entrepot.model.errors import Unsupported
+from entrepot.model.errors import DigestMismatch, LengthMismatch, Unsupported
 from entrepot.wire import problem
 
 __all__ = ["objects_app"]
 
 DOOR = "objects"
-TABLE = ErrorTable(problem.STATUS)
+#: Stores of bytes answer 400 to bytes that are not the announced ones, and clients were written for that.
+TABLE = ErrorTable(problem.STATUS, {DigestMismatch: 400, LengthMismatch: 400})
 
 
 def objects_app(depot: Depot, executor: Executor) -> ASGIApp:

@@ -405,3 +405,15 @@ class Page(Generic[T]):
 
     rows: tuple[T, ...]
     cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf(Generic[T]):
+    """One page of a list that is leafed through in both directions, newest first.
+
+    `newer` and `older` lead to the pages beside it and are None where there is none.
+    """
+
+    rows: tuple[T, ...]
+    newer: str | None = None
+    older: str | None = None

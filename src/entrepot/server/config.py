@@ -36,7 +36,7 @@ from entrepot.server.settings import (
 FILE_NAME = "entrepot.toml"
 
 #: Doors that can be switched off. `/objects` is not one: it is how others hand bytes in and out.
-DOORS = ("native", "ufdl")
+DOORS = ("native", "datature", "ufdl")
 
 _SIZE = "bytes, such as 1048576 or 10GiB"
 _OPTIONAL_SIZE = _SIZE + ", or none"

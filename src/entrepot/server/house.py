@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from starlette.types import ASGIApp
 
 from entrepot.depot.context import Clock, Depot, wall_clock
+from entrepot.dialects.datature import app as datature
 from entrepot.dialects.native.app import create_app
 from entrepot.dialects.native.context import Context
 from entrepot.dialects.ufdl import app as ufdl
@@ -69,6 +70,10 @@ def assemble(config: Config, depot: Depot, executor: ThreadPoolExecutor) -> Hous
                 json_depth=config.json_depth,
                 draining=draining,
             )
+        )
+    if "datature" in config.doors:
+        doors["datature"] = datature.create_app(
+            datature.Context(depot, executor, hosts, json_body=config.json_body, json_depth=config.json_depth)
         )
     if "ufdl" in config.doors:
         doors["ufdl"] = ufdl.create_app(

@@ -140,6 +140,7 @@ ELSEWHERE: Mapping[str, str] = {
     "projects.list_projects": "what it shows depends on who asks, not whether it answers: with what must not leak",
     "versions.list_versions": "likewise",
     "browse.list_versions": "likewise",
+    "browse.leaf_versions": "likewise",
     "search.search": "likewise",
     "selecting.licences": "likewise: with the UFDL door, whose lists these are",
     "selecting.nodes": "likewise",

@@ -40,7 +40,7 @@ def test_a_bad_put_says_why_under_both_names_and_changes_nothing(site: Site, ali
     made = waiting(alice, {"file_name": "a.csv", "length": 3})
     url = made["slots"][0]["url"]
     refused = site.anonymous.put(url, content=b"four")
-    assert refused.status_code == 422
+    assert refused.status_code == 400
     assert refused.json()["message"] == refused.json()["error"]["message"]
     changed = site.anonymous.put(url + "x", content=b"one")
     assert changed.status_code == 403

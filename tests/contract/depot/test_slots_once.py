@@ -1,0 +1,73 @@
+"""Slots that take one PUT and start by themselves: what a wrong PUT does, and creates that are repeated."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from entrepot.depot import history, slots, versions
+from entrepot.depot.slots import NewSlot, Slot
+from entrepot.depot.versions import NewVersion
+from entrepot.model.access import Actor
+from entrepot.model.errors import DigestMismatch, Gone, LengthMismatch, WrongState
+from entrepot.model.values import Kind, Numbering, Scope, Stage, State, Version
+from tests.support.house import House
+
+QUARTER = timedelta(minutes=15)
+
+
+def waiting(house: House, who: Actor, name: str = "run", **more: bool) -> tuple[Version, Slot]:
+    how = {"once": True, "starts": True, **more}
+    new = NewVersion(name=name, kind=Kind.RECORDS, numbering=Numbering.NEXT)
+    slot = NewSlot(None, length=3, crc32c=1, suffix=".ndjson", **how)
+    version, (made,) = slots.create(house.depot, who, None, new, [slot], again_within=QUARTER)
+    return version, made
+
+
+@pytest.mark.parametrize(
+    ("data", "error"), [(b"abc", DigestMismatch), (b"ab", LengthMismatch), (b"abcd", LengthMismatch)]
+)
+def test_a_wrong_put_into_the_only_place_fails_the_version(house: House, data: bytes, error: type[Exception]) -> None:
+    ann = house.user("ann")
+    version, slot = waiting(house, ann)
+    filling = slots.fill(house.depot, ann, slot.uid)
+    with pytest.raises(error):
+        filling.write(data)
+        filling.finish()
+    filling.close()
+    failed = versions.get(house.depot, ann, version.n).version
+    assert (failed.state, failed.stage) == (State.FAILED, Stage.TRANSFER)
+    assert failed.report is not None
+    assert "did not arrive as it was announced" in failed.report["message"]
+    assert [one.state for one in history.ingests_of(house.depot, ann, version.n)] == [State.FAILED]
+    with pytest.raises((Gone, WrongState)):
+        slots.fill(house.depot, ann, slot.uid)
+
+
+@pytest.mark.parametrize("how", [{"once": False}, {"starts": False}])
+def test_elsewhere_a_wrong_put_may_be_repeated(house: House, how: dict[str, bool]) -> None:
+    ann = house.user("ann")
+    version, slot = waiting(house, ann, **how)
+    filling = slots.fill(house.depot, ann, slot.uid)
+    with pytest.raises(LengthMismatch):
+        filling.write(b"too much")
+    filling.close()
+    assert versions.get(house.depot, ann, version.n).version.state is State.RECEIVING
+    slots.fill(house.depot, ann, slot.uid).close()
+
+
+def test_a_put_that_is_cut_leaves_the_place_open(house: House) -> None:
+    ann = house.user("ann")
+    version, slot = waiting(house, ann)
+    filling = slots.fill(house.depot, ann, slot.uid)
+    filling.write(b"a")
+    filling.close()
+    assert versions.get(house.depot, ann, version.n).version.state is State.RECEIVING
+    slots.fill(house.depot, ann, slot.uid).close()
+
+
+def test_only_the_same_token_is_answered_with_its_own_version(house: House) -> None:
+    house.user("ann")
+    one, two = (house.log_in("ann", token=None, scope=Scope.WRITE) for _ in range(2))
+    assert waiting(house, one)[0].n != waiting(house, two)[0].n, "without a token nobody can be told from another"
