@@ -25,17 +25,23 @@ def waiting(house: House, who: Actor, name: str = "run", **more: bool) -> tuple[
     return version, made
 
 
-@pytest.mark.parametrize(
-    ("data", "error"), [(b"abc", DigestMismatch), (b"ab", LengthMismatch), (b"abcd", LengthMismatch)]
-)
+def put(filling: slots.Filling, data: bytes) -> None:
+    try:
+        filling.write(data)
+        filling.finish()
+    finally:
+        filling.close()
+
+
+WRONG = [(b"abc", DigestMismatch), (b"ab", LengthMismatch), (b"abcd", LengthMismatch)]
+
+
+@pytest.mark.parametrize(("data", "error"), WRONG)
 def test_a_wrong_put_into_the_only_place_fails_the_version(house: House, data: bytes, error: type[Exception]) -> None:
     ann = house.user("ann")
     version, slot = waiting(house, ann)
-    filling = slots.fill(house.depot, ann, slot.uid)
     with pytest.raises(error):
-        filling.write(data)
-        filling.finish()
-    filling.close()
+        put(slots.fill(house.depot, ann, slot.uid), data)
     failed = versions.get(house.depot, ann, version.n).version
     assert (failed.state, failed.stage) == (State.FAILED, Stage.TRANSFER)
     assert failed.report is not None
