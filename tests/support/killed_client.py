@@ -2,6 +2,7 @@
 
     python killed_client.py push FOLDER TARGET
     python killed_client.py pull TARGET FOLDER
+    python killed_client.py import URL PASSWORD PROJECT      from a server of UFDL, as its administrator
 
 One line for every request, every block that leaves or arrives, and every answer; `done` at the end. The address and
 the token come from the environment.
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 import httpx2
 
 from entrepot.client.client import Client
+from entrepot.client.ufdl.importing import Options, import_ufdl
+from entrepot.client.ufdl.source import Source
 
 
 def say(step: str) -> None:
@@ -51,10 +54,14 @@ class _Said(httpx2.SyncByteStream):
 
 
 def main() -> None:
-    how, source, target = sys.argv[1:]
+    how, source, target = sys.argv[1:4]
     with Client(transport=Talking()) as client:
         if how == "push":
             client.data.push(source, target)
+        elif how == "import":
+            with Source(source, "admin", target, transport=Talking()) as origin:
+                done = import_ufdl(client, origin, Options(projects=sys.argv[4:], trashed=True))
+            assert done.complete, done.troubles
         else:
             client.data.download(source, target)
     say("done")

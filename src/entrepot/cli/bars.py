@@ -20,6 +20,7 @@ _WORDS = {
     "upload": "Sending",
     "download": "Fetching",
     "commit": "Committing",
+    "import": "Importing",
 }
 
 

@@ -36,6 +36,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "pull": ("transfer", "Make a folder hold what a dataset holds, verified"),
         "archive": ("transfer", "Fetch a dataset as one zip or tar file"),
         "cat": ("files", "Write a file to standard output"),
+        "import": ("imports", "Bring over what another kind of server holds"),
     },
     "Look around": {
         "ls": ("files", "List projects, datasets or files"),

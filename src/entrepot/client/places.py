@@ -5,6 +5,7 @@ cache    stat.sqlite3         digests of local files
          contents/            contents by digest, bounded
 state    uploads.sqlite3      transfers that were begun and not committed yet
          pulls.sqlite3        what a pull put where, so that the next one knows a local edit when it sees one
+         imports/             large files on their way from another server to this one
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class Progress:
     """A moment of a transfer.
 
     Args:
-        phase: `scan`, `hash`, `upload`, `commit`, `list`, `download` or `verify`.
+        phase: `scan`, `hash`, `upload`, `commit`, `list`, `download`, `verify` or `import`.
         bytes_done: Bytes of this phase that are dealt with, sent or found to be there already.
         bytes_total: None while it is not known yet.
         bytes_moved: Of those, the ones that really went over the network or through the hash.

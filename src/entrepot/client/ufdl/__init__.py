@@ -1,0 +1,1 @@
+"""Bringing over what an installation of UFDL holds."""
