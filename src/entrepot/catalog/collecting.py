@@ -45,7 +45,8 @@ __all__ = [
 _NOTHING_REFERS = (
     "NOT EXISTS (SELECT 1 FROM live AS l WHERE l.content = c.id) "
     "AND NOT EXISTS (SELECT 1 FROM past AS p WHERE p.content = c.id) "
-    "AND NOT EXISTS (SELECT 1 FROM upload AS u WHERE u.content = c.id)"
+    "AND NOT EXISTS (SELECT 1 FROM upload AS u WHERE u.content = c.id) "
+    "AND NOT EXISTS (SELECT 1 FROM derived AS d WHERE d.content = c.id)"
 )
 _PAGE_END = Sql(
     "SELECT max(id) AS last, count(*) AS n "
@@ -76,6 +77,7 @@ _LOCK = Sql("SELECT state, touched FROM content WHERE id = :content {for_update}
 _KEEP = Sql("UPDATE content SET state = 0 WHERE id = :content")
 _PLACES = Sql("SELECT object, sum(len) AS size FROM extent WHERE content = :content GROUP BY object ORDER BY object")
 _DROP_EXTENTS = Sql("DELETE FROM extent WHERE content = :content")
+_DROP_DERIVED = Sql("DELETE FROM derived WHERE source = :content")
 _DROP_CONTENT = Sql("DELETE FROM content WHERE id = :content")
 _LOWER = Sql("UPDATE object SET live_bytes = live_bytes - :size WHERE id = :object")
 _DOOM_EMPTY = Sql(
@@ -158,6 +160,8 @@ def doom(conn: Connection, content: int, *, before: datetime) -> bool:
         return False
     places = list(_PLACES(conn, content=content))
     _DROP_EXTENTS(conn, content=content)
+    # What was made of it has nothing to be looked up in any more; its own content ends like any other.
+    _DROP_DERIVED(conn, content=content)
     _DROP_CONTENT(conn, content=content)
     for place in places:
         _LOWER(conn, object=place.object, size=int(place.size))

@@ -91,7 +91,8 @@ def readable(conn: Connection, n: int, sight: Sight) -> bool:
 _REFERENCED = Sql(
     "SELECT CASE WHEN EXISTS (SELECT 1 FROM live WHERE content = :content) "
     "OR EXISTS (SELECT 1 FROM past WHERE content = :content) "
-    "OR EXISTS (SELECT 1 FROM upload WHERE content = :content) THEN 1 ELSE 0 END"
+    "OR EXISTS (SELECT 1 FROM upload WHERE content = :content) "
+    "OR EXISTS (SELECT 1 FROM derived WHERE content = :content) THEN 1 ELSE 0 END"
 )
 
 

@@ -39,6 +39,7 @@ class Limits:
     graph_nodes: int = 10_000
     open_uploads_per_user: int = 10_000
     tasks_per_user: int = 1_000
+    record_line: int = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)

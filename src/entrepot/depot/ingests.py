@@ -61,6 +61,7 @@ class Verdict:
         item_count: Rows, lines; None when the kind does not count.
         declared: The schema as found or enforced, kept on the version.
         media_types: By part name.
+        also: Written with the revision, in its transaction, which may run more than once.
     """
 
     accepted: bool
@@ -69,6 +70,7 @@ class Verdict:
     declared: Any = None
     media_types: Mapping[str, str] = field(default_factory=dict)
     data_type: str | None = None
+    also: Callable[[Connection], None] | None = None
 
 
 #: Judges the parts of a version; `progress(done, total)` in bytes. Raises nothing but errors of the tree.
@@ -222,6 +224,8 @@ def _publish(
         )
         for part in parts
     ]
+    if verdict.also is not None:
+        verdict.also(conn)
     entry_rows.commit(conn, version.n, puts, expected=None, author=actor.user, at=now, message="Ingest", event=event)
     rows.change(
         conn, work.payload["ingest"], {"state": State.READY.value, "report": dict(verdict.report), "ended_at": now}

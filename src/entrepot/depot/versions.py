@@ -30,6 +30,7 @@ from entrepot.model.instants import instant
 from entrepot.model.json_values import json_object, json_value, same
 from entrepot.model.references import Reference
 from entrepot.model.values import Collection, Kind, Numbering, Page, Project, State, Version, Visibility
+from entrepot.records.rules import rule_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +168,16 @@ def _fields(conn: Connection, depot: Depot, home: Project, new: NewVersion) -> d
         "tags": _tags(depot, new.tags),
         "custom": _object(depot, {} if new.custom is None else new.custom, "Custom metadata"),
         "properties": _object(depot, {} if new.properties is None else new.properties, "Properties"),
-        "declared": json_value(new.declared, depot.limits.custom_metadata, "The declared schema"),
+        "declared": _declared(depot, new),
     }
+
+
+def _declared(depot: Depot, new: NewVersion) -> Any:
+    """What is declared of the content, in a form that its check can use later."""
+    clean = json_value(new.declared, depot.limits.custom_metadata, "The declared schema")
+    if new.kind is Kind.RECORDS:
+        rule_of(clean)
+    return clean
 
 
 def _tags(depot: Depot, wished: Sequence[str]) -> list[str]:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from entrepot.catalog.database import Catalog
-from entrepot.depot import bootstrap
+from entrepot.depot import bootstrap, record_checks
 from entrepot.depot.context import Clock, Depot, wall_clock
 from entrepot.jobs.nudge import nudge
+from entrepot.model.values import Kind
 from entrepot.server import datadir
 from entrepot.server.config import Config
 from entrepot.store.filesystem import FilesystemStore
@@ -40,7 +41,7 @@ def open_depot(config: Config, *, clock: Clock = wall_clock, upgrade: bool = Fal
             catalog.upgrade()
         store = FilesystemStore(config.data)
         stack.callback(store.close)
-        yield Depot(
+        depot = Depot(
             catalog=catalog,
             store=store,
             staging=store.staging,
@@ -50,6 +51,8 @@ def open_depot(config: Config, *, clock: Clock = wall_clock, upgrade: bool = Fal
             policy=config.policy,
             wake=waker(run / WORKERS),
         )
+        depot.checkers = {Kind.RECORDS.value: record_checks.checker(depot)}
+        yield depot
 
 
 def waker(folder: Path) -> Callable[[str], None]:

@@ -162,6 +162,7 @@ SETTINGS: tuple[Setting, ...] = (
         "Unfinished uploads of a person.",
     ),
     Setting("limits.tasks_per_user", whole(1), _COUNT, _LIMITS.tasks_per_user, "Tasks of a person that wait or run."),
+    Setting("limits.record_line", size, _SIZE, _LIMITS.record_line, "One line of records, in bytes."),
     Setting(
         "policy.default_licence", text, "a licence's name", _POLICY.default_licence, "What new projects begin with."
     ),

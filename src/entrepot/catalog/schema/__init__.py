@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from entrepot.catalog.schema.content import content, extent, job, live, object_, past, revision, strand, upload, word
+from entrepot.catalog.schema.content import (
+    content,
+    derived,
+    extent,
+    job,
+    live,
+    object_,
+    past,
+    revision,
+    strand,
+    upload,
+    word,
+)
 from entrepot.catalog.schema.people import (
     idempotency,
     installation,
@@ -32,6 +44,7 @@ __all__ = [
     "collection",
     "content",
     "dataset",
+    "derived",
     "event",
     "extent",
     "idempotency",

@@ -190,6 +190,19 @@ extent = Table(
 )
 Index("ix_extent_object", extent.c.object, extent.c.off)
 
+#: What was made of a content and can be made again, such as an index of its lines. A derived content lives as long as
+#: its source does, and no entry ever names it.
+derived = Table(
+    "derived",
+    metadata,
+    Column("source", Id, ForeignKey("content.id"), primary_key=True),
+    Column("kind", PathText, primary_key=True),
+    Column("content", Id, ForeignKey("content.id"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("ix_derived_content", derived.c.content)
+
 upload = Table(
     "upload",
     metadata,

@@ -1,0 +1,149 @@
+"""Ingests of records: every line is judged, all of them are published or none, and the index comes with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from entrepot.catalog import derived
+from entrepot.catalog.entries import sweep_strands
+from entrepot.catalog.work import JobKind
+from entrepot.depot import collection, entries, ingests, record_checks, slots, tasks, trash, upkeep, uploads, versions
+from entrepot.depot.record_checks import LINES
+from entrepot.depot.slots import NewSlot
+from entrepot.depot.versions import NewVersion
+from entrepot.jobs.runner import Runner
+from entrepot.model.access import Actor
+from entrepot.model.errors import Invalid
+from entrepot.model.values import Kind, Numbering, Stage, State, TaskState, Version
+from tests.support.house import House
+
+
+@pytest.fixture
+def house(house: House) -> House:
+    house.depot.checkers = {Kind.RECORDS.value: record_checks.checker(house.depot)}
+    return house
+
+
+def work(house: House) -> None:
+    kinds = {ingests.JOB: JobKind(partial(ingests.run, house.depot), partial(ingests.abandoned, house.depot))}
+    runner = Runner(house.depot.catalog, kinds, queue="ingest", worker="test")
+    while runner.step():
+        pass
+
+
+def sent(house: House, who: Actor, *files: bytes, declared: object = None, name: str = "Batch") -> Version:
+    """A records version whose files came and whose check has not begun."""
+    new = NewVersion(name=name, kind=Kind.RECORDS, numbering=Numbering.NEXT, declared=declared)
+    names = [NewSlot(f"part{i}.ndjson") for i in range(len(files))]
+    version, made = slots.create(house.depot, who, None, new, names)
+    for slot, data in zip(made, files, strict=True):
+        filling = slots.fill(house.depot, who, slot.uid)
+        filling.write(data)
+        filling.finish()
+    ingests.start(house.depot, who, version.n)
+    return version
+
+
+def after(house: House, who: Actor, version: Version) -> Version:
+    work(house)
+    return versions.get(house.depot, who, version.n).version
+
+
+def lines(rows: Sequence[object]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def test_good_lines_are_published_and_counted(house: House) -> None:
+    ann = house.user("ann")
+    first, second = lines([{"i": i} for i in range(100)]), lines([{"j": 1}])
+    ready = after(house, ann, sent(house, ann, first, second))
+    assert (ready.state, ready.number, ready.revision, ready.item_count) == (State.READY, 1, 1, 101)
+    assert ready.data_type == "ndjson"
+    assert house.tree(ann, ready.n) == {"part0.ndjson": first, "part1.ndjson": second}
+    listed = list(entries.iterate(house.depot, ann, ready.n)[2])
+    assert {entry.media_type for entry in listed} == {"application/x-ndjson"}
+    with house.depot.catalog.read() as conn:
+        assert len(derived.find(conn, [entry.content for entry in listed], LINES)) == 2
+
+
+def test_bad_lines_publish_nothing_and_are_named(house: House) -> None:
+    ann = house.user("ann")
+    version = sent(house, ann, lines([{"i": 1}]), b'{"a":1}\n{"a":1,"a":2}\nnull\n')
+    failed = after(house, ann, version)
+    assert (failed.state, failed.stage, failed.number, failed.revision) == (State.FAILED, Stage.CONTENT, None, 0)
+    report = failed.report
+    assert report is not None
+    assert report["message"] == (
+        'Line 2 of part1.ndjson has the key "a" twice in one object. '
+        "2 of 4 lines are bad; the first 2 are in the report."
+    )
+    assert [(bad["part"], bad["line"], bad["offset"], bad["reason"]) for bad in report["errors"]] == [
+        ("part1.ndjson", 2, 8, "duplicate_key"),
+        ("part1.ndjson", 3, 22, "not_an_object"),
+    ]
+    task = tasks.list_tasks(house.depot, ann, version=version.n).rows[0]
+    assert (task.state, task.error and task.error["detail"]) == (TaskState.FAILED, report["message"])
+
+
+def test_a_declared_schema_is_enforced_and_a_wrong_one_refused_at_once(house: House) -> None:
+    ann = house.user("ann")
+    version = sent(
+        house, ann, lines([{"kind": "Image", "url": "https://a/b"}, {"kind": "Film"}]), declared={"lines": "image"}
+    )
+    report = after(house, ann, version).report
+    assert report is not None
+    assert (report["bad_lines"], report["errors"][0]["line"], report["errors"][0]["reason"]) == (1, 2, "schema")
+    with pytest.raises(Invalid, match="no kind of line"):
+        sent(house, ann, b"", declared={"lines": "film"})
+
+
+def test_the_same_bytes_again_use_the_index_that_is_there(house: House) -> None:
+    ann = house.user("ann")
+    data = lines([{"i": 1}])
+    contents = set()
+    for name in ("One", "Two"):
+        ready = after(house, ann, sent(house, ann, data, name=name))
+        (entry,) = entries.iterate(house.depot, ann, ready.n)[2]
+        with house.depot.catalog.read() as conn:
+            contents |= set(derived.find(conn, [entry.content], LINES).items())
+    assert len(contents) == 1
+
+
+def test_an_index_goes_with_its_content(house: House) -> None:
+    ann = house.user("ann")
+    ready = after(house, ann, sent(house, ann, lines([{"i": i} for i in range(1000)])))
+    (entry,) = entries.iterate(house.depot, ann, ready.n)[2]
+    grace = house.depot.policy.collection_grace + timedelta(hours=1)
+    house.clock.move(days=2)
+    upkeep.tend_slots(house.depot)
+    for _ in range(3):
+        house.clock.move(seconds=grace.total_seconds())
+        collection.collect(house.depot, lambda _: None)
+    with house.depot.catalog.read() as conn:
+        assert derived.find(conn, [entry.content], LINES)
+    trash.trash(house.depot, ann, ready.n)
+    trash.purge(house.depot, house.admin, ready.n)
+    sweep_strands(house.depot.catalog)
+    house.clock.move(days=8)
+    uploads.sweep(house.depot)
+    for _ in range(5):
+        house.clock.move(seconds=grace.total_seconds())
+        collection.collect(house.depot, lambda _: None)
+    with house.depot.catalog.read() as conn:
+        assert not derived.find(conn, [entry.content], LINES)
+    assert list(house.depot.store.keys()) == []
+
+
+def test_an_index_that_is_missing_is_made_again(house: House) -> None:
+    ann = house.user("ann")
+    ready = after(house, ann, sent(house, ann, lines([{"i": 1}])))
+    (entry,) = entries.iterate(house.depot, ann, ready.n)[2]
+    with house.depot.catalog.read() as conn:
+        before = derived.find(conn, [entry.content], LINES)
+    house.depot.catalog.write(lambda conn: derived.drop(conn, entry.content, LINES))
+    assert record_checks.build_index(house.depot, entry.content) == before[entry.content]
