@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from entrepot._version import __version__
 
 if TYPE_CHECKING:
+    from entrepot import webhooks as webhooks
     from entrepot.client.client import Client as Client
     from entrepot.client.progress import Progress as Progress
     from entrepot.model.errors import AlreadyRunning as AlreadyRunning
@@ -94,12 +95,17 @@ __all__ = [
     "Unsupported",
     "WrongState",
     "__version__",
+    "webhooks",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'entrepot' has no attribute {name!r}")
+    if name == "webhooks":
+        import entrepot.webhooks as submodule
+
+        return submodule
     if name == "Client":
         from entrepot.client import client as home
     elif name == "Progress":

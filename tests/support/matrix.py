@@ -33,6 +33,7 @@ import pytest
 from entrepot.catalog.database import Catalog
 from entrepot.catalog.schema import metadata
 from entrepot.depot import (
+    batches,
     copies,
     credentials,
     ingests,
@@ -45,6 +46,7 @@ from entrepot.depot import (
     uploads,
     users,
     versions,
+    webhooks,
 )
 from entrepot.depot.credentials import Bearer
 from entrepot.depot.ingests import Verdict
@@ -52,12 +54,15 @@ from entrepot.depot.relationships import NewRelationship
 from entrepot.depot.slots import NewSlot
 from entrepot.depot.uploads import NewUpload
 from entrepot.depot.versions import NewVersion
+from entrepot.depot.webhooks import NewWebhook
 from entrepot.model.access import ANONYMOUS, Actor
 from entrepot.model.errors import EntrepotError, Forbidden, Hidden, Unauthenticated
 from entrepot.model.values import Kind, Project, Role, Scope, Task, Version, Visibility
+from entrepot.model.webhooks import Batch, Delivery, Webhook
 from entrepot.store.memory import MemoryStore
 from tests.support.catalogs import CHEAP_PASSWORDS, Clock, memory_folder, new_catalog_url
 from tests.support.house import House
+from tests.support.receivers import Receiver
 
 WHO = ("anonymous", "stranger", "reader", "executor", "machine", "writer", "keeper", "staff")
 HOW = ("password", "read", "write", "admin", "limited")
@@ -210,6 +215,7 @@ def new_cast(kind: str, folder: Path, server: Callable[[], Any]) -> Iterator[Cas
         catalog = Catalog.open(url, clock=clock)
         store = MemoryStore()
         house = House(catalog, store, store.staging, clock, policy=CHEAP_PASSWORDS)
+        house.depot.courier = Receiver()
         house.depot.checkers = {Kind.TABLE.value: lambda *_: Verdict(True, {})}
         yield assemble(house)
         catalog.close()
@@ -312,3 +318,20 @@ def own_upload(cast: Cast, actor: Actor) -> UUID:
     """An upload of the actor's, begun with all their rights."""
     whole = cast.actors[cast.who(actor), "password"]
     return uploads.begin(cast.depot, whole, NewUpload(length=0)).uid
+
+
+def hook(cast: Cast, _visibility: Visibility) -> Webhook:
+    # Of no event, so that what the others do makes no deliveries.
+    new = NewWebhook(cast.fresh("webhook"), "https://example.org/", events=())
+    return webhooks.create(cast.depot, cast.owner, cast.project.n, new).webhook
+
+
+def tested_hook(cast: Cast, visibility: Visibility) -> tuple[Webhook, Delivery]:
+    """A webhook and something on its way to it."""
+    made = hook(cast, visibility)
+    return made, webhooks.test(cast.depot, cast.owner, made.n)
+
+
+def sending(cast: Cast, visibility: Visibility) -> Batch:
+    """A batch job that waits."""
+    return batches.start(cast.depot, cast.owner, cast.version(visibility).n, hook(cast, visibility).n)

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from entrepot.depot import (
+    batches,
     browse,
     collection,
     copies,
+    deliveries,
     entries,
     exports,
     history,
@@ -31,6 +33,7 @@ from entrepot.depot import (
     unpacking,
     uploads,
     versions,
+    webhooks,
 )
 from entrepot.depot.entries import Describe, Remove
 from entrepot.depot.projects import ProjectChanges
@@ -39,6 +42,7 @@ from entrepot.depot.relationships import NewRelationship
 from entrepot.depot.slots import NewSlot
 from entrepot.depot.uploads import NewUpload
 from entrepot.depot.versions import NewVersion, VersionChanges
+from entrepot.depot.webhooks import NewWebhook, WebhookChanges
 from entrepot.model import ids
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import EntrepotError, Forbidden, Hidden, Invalid, NotFound, Unauthenticated
@@ -61,12 +65,15 @@ from tests.support.matrix import (
     folder,
     frozen,
     full_table,
+    hook,
     in_trash,
     is_staff,
     project_in_trash,
     role_of,
     running,
+    sending,
     table,
+    tested_hook,
     verdict,
     visible,
     whole_project,
@@ -425,6 +432,58 @@ CASES: Mapping[str, Case] = {
     # tasks
     "tasks.get": Case(lambda c, a, t: tasks.get(c.depot, a, t.uid), task_seen, running, keeps=True),
     "tasks.cancel": Case(lambda c, a, t: tasks.cancel(c.depot, a, t.uid), task_cancelled, running),
+    # webhooks, and jobs that send a whole version to one
+    "webhooks.create": Case(
+        lambda c, a, _: webhooks.delete(
+            c.depot,
+            c.owner,
+            webhooks.create(
+                c.depot, a, c.project.n, NewWebhook(c.fresh("webhook"), "https://example.org/", ())
+            ).webhook.n,
+        ),
+        of_project(A),
+        keeps=True,
+    ),
+    "webhooks.list_webhooks": Case(
+        lambda c, a, _: webhooks.list_webhooks(c.depot, a, c.project.n), of_project(A), keeps=True
+    ),
+    "webhooks.get": Case(lambda c, a, h: webhooks.get(c.depot, a, h.uid), of_project(A), hook, keeps=True),
+    "webhooks.update": Case(
+        lambda c, a, h: webhooks.update(c.depot, a, h.n, WebhookChanges(name=c.fresh("renamed"))),
+        of_project(A),
+        hook,
+        keeps=True,
+    ),
+    "webhooks.update of the endpoint": Case(
+        lambda c, a, h: webhooks.update(c.depot, a, h.n, WebhookChanges(endpoint="https://example.com/")),
+        of_project(A),
+        hook,
+        keeps=True,
+    ),
+    "webhooks.delete": Case(lambda c, a, h: webhooks.delete(c.depot, a, h.uid), of_project(A), hook),
+    "webhooks.new_secret": Case(lambda c, a, h: webhooks.new_secret(c.depot, a, h.n), of_project(A), hook, keeps=True),
+    "webhooks.test": Case(lambda c, a, h: webhooks.test(c.depot, a, h.uid), of_project(A), hook, keeps=True),
+    "deliveries.list_deliveries": Case(
+        lambda c, a, h: deliveries.list_deliveries(c.depot, a, h.n), of_project(A), hook, keeps=True
+    ),
+    "deliveries.get": Case(
+        lambda c, a, it: deliveries.get(c.depot, a, it[0].uid, it[1].uid), of_project(A), tested_hook, keeps=True
+    ),
+    "deliveries.replay": Case(
+        lambda c, a, it: deliveries.replay(c.depot, a, it[0].n, it[1].uid), of_project(A), tested_hook, keeps=True
+    ),
+    "deliveries.replay_since": Case(
+        lambda c, a, h: deliveries.replay_since(c.depot, a, h.n, c.house.clock.at), of_project(A), hook, keeps=True
+    ),
+    "batches.start": Case(
+        lambda c, a, v: batches.start(c.depot, a, v.n, c.shown(hook, Visibility.PRIVATE).n),
+        lambda who, how, seen: verdict(CONTENT, who, how, seen) or verdict(W, who, how, None),
+        keeps=True,
+    ),
+    "batches.get": Case(lambda c, a, b: batches.get(c.depot, a, b.task.uid), task_seen, sending, keeps=True),
+    "batches.log": Case(lambda c, a, b: batches.log(c.depot, a, b.task.uid), task_seen, sending, keeps=True),
+    "batches.stop": Case(lambda c, a, b: batches.stop(c.depot, a, b.task.uid), task_cancelled, sending),
+    "batches.list_batches": Case(lambda c, a, _: batches.list_batches(c.depot, a), anybody(False), keeps=True),
     # one's own
     "uploads.begin": Case(lambda c, a, _: uploads.begin(c.depot, a, NewUpload()), anybody(True), keeps=True),
     "uploads.begin for a project": Case(

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, false, insert, or_, select
+from sqlalchemy import Connection, Row, Select, and_, false, insert, or_, select
 
+from entrepot.catalog import deliveries
 from entrepot.catalog.deeds import Deed, note
 from entrepot.catalog.schema import event, token, user
 from entrepot.catalog.versions import Sight, member_projects
@@ -32,7 +33,7 @@ def append(
     after: Mapping[str, Any] | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> int:
-    """Write one event in the transaction of the fact it tells of; returns its number."""
+    """Write one event, and its way to whoever waits for it, in the transaction of the fact; returns its number."""
     note(conn, Deed(verb, project, version, revision, subject))
     row = conn.execute(
         insert(event)
@@ -54,7 +55,19 @@ def append(
         )
         .returning(event.c.id)
     )
-    return int(row.scalar_one())
+    n = int(row.scalar_one())
+    deliveries.fan_out(
+        conn,
+        n,
+        verb,
+        at,
+        project=project,
+        dataset_n=dataset,
+        version_n=version,
+        subject=subject,
+        before=before,
+    )
+    return n
 
 
 def _select() -> Select[Any]:
@@ -108,27 +121,34 @@ def page(
     ):
         if value is not None:
             query = query.where(column == value)
-    return [
-        Event(
-            n=row.id,
-            at=row.at,
-            verb=row.verb,
-            actor=row.actor,
-            actor_name=row.actor_name,
-            door=row.door,
-            node=row.node,
-            token_uid=row.token_uid,
-            project=row.project,
-            dataset=row.dataset,
-            version=row.version,
-            revision=row.revision,
-            subject=row.subject,
-            before=row.before,
-            after=row.after,
-            detail=row.detail,
-        )
-        for row in conn.execute(query)
-    ]
+    return [_value(row) for row in conn.execute(query)]
+
+
+def find(conn: Connection, n: int) -> Event | None:
+    """One event by its number."""
+    row = conn.execute(_select().where(event.c.id == n)).first()
+    return None if row is None else _value(row)
+
+
+def _value(row: Row[Any]) -> Event:
+    return Event(
+        n=row.id,
+        at=row.at,
+        verb=row.verb,
+        actor=row.actor,
+        actor_name=row.actor_name,
+        door=row.door,
+        node=row.node,
+        token_uid=row.token_uid,
+        project=row.project,
+        dataset=row.dataset,
+        version=row.version,
+        revision=row.revision,
+        subject=row.subject,
+        before=row.before,
+        after=row.after,
+        detail=row.detail,
+    )
 
 
 def stamps(conn: Connection, numbers: Sequence[int]) -> dict[int, tuple[datetime, str | None]]:

@@ -122,6 +122,7 @@ def enqueue_once(
     dedupe: str,
     now: datetime,
     payload: Mapping[str, Any] | None = None,
+    due: datetime | None = None,
     max_attempts: int = 5,
 ) -> bool:
     """A hidden job, unless one with this `dedupe` was ever enqueued and not forgotten since.
@@ -137,7 +138,7 @@ def enqueue_once(
             kind=kind,
             payload=dict(payload or {}),
             state="ready",
-            due=now,
+            due=due or now,
             dedupe=dedupe,
             max_attempts=max_attempts,
             shown=False,
@@ -242,13 +243,16 @@ def finish(
     return conn.execute(update(job).where(_mine(run)).values(**values)).rowcount == 1
 
 
-def put_back(conn: Connection, run: Claimed, *, due: datetime, error: Mapping[str, Any], spent: bool = True) -> bool:
+def put_back(
+    conn: Connection, run: Claimed, *, due: datetime, error: Mapping[str, Any] | None, spent: bool = True
+) -> bool:
     """Back to the queue, after something that may pass. False when the run lost the job.
 
     Args:
         spent: Whether this attempt counts; one that a shutdown cut short does not.
     """
-    values: dict[str, Any] = {"state": "ready", "due": due, "lease": None, "worker": None, "error": dict(error)}
+    values: dict[str, Any] = {"state": "ready", "due": due, "lease": None, "worker": None}
+    values["error"] = None if error is None else dict(error)
     if not spent:
         values["attempt"] = job.c.attempt - 1
     return conn.execute(update(job).where(_mine(run)).values(**values)).rowcount == 1

@@ -46,6 +46,8 @@ def page(
     sight: Sight,
     *,
     version_n: int | None = None,
+    project_n: int | None = None,
+    kind: str | None = None,
     states: tuple[TaskState, ...] = (),
     before: int | None,
     limit: int,
@@ -59,6 +61,10 @@ def page(
         query = query.where(job.c.project.in_(sight.projects))
     if version_n is not None:
         query = query.where(job.c.version == version_n)
+    if project_n is not None:
+        query = query.where(job.c.project == project_n)
+    if kind is not None:
+        query = query.where(job.c.kind == kind)
     if states:
         query = query.where(job.c.state.in_([state.value for state in states]))
     if before is not None:

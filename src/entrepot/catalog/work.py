@@ -21,11 +21,28 @@ class Cancelled(Exception):
     """The job was asked to stop, or lost its lease. Handlers let it pass after letting go of what they hold."""
 
 
+class Later(Exception):
+    """The job cannot go on now. It goes back to the queue until then, and this attempt does not count.
+
+    Args:
+        wait: From now on.
+    """
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__(f"not before {wait} have passed")
+        self.wait = wait
+
+
 class Work(Protocol):
     """One run of one job."""
 
     @property
     def payload(self) -> Mapping[str, Any]: ...
+
+    @property
+    def mark(self) -> tuple[int, int]:
+        """The job's number and this run's fence: no other run has the same."""
+        ...
 
     def progress(self, done: int, total: int | None = None, message: str = "") -> None:
         """Tell how far it is; cheap enough to call for every block.

@@ -11,12 +11,13 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
 
+from entrepot.catalog import deliveries as delivery_rows
 from entrepot.catalog import queue
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.entries import sweep_strands
 from entrepot.catalog.tasks import Stopped
 from entrepot.catalog.work import UPKEEP, JobKind, Periodic, Work
-from entrepot.depot import checking, collection, idempotency, ingests, sessions, upkeep, uploads
+from entrepot.depot import checking, collection, delivering, idempotency, ingests, sending, sessions, upkeep, uploads
 from entrepot.depot.context import Depot
 from entrepot.depot.events import task_ended
 from entrepot.model.values import TaskState
@@ -27,8 +28,11 @@ COLLECTION = "collection"
 #: Reading what is stored, slowly and for ever.
 SCRUB = "scrub"
 
-#: The queues there are; a worker runs one job of each at a time.
-QUEUES = (ingests.QUEUE, UPKEEP, COLLECTION, SCRUB)
+#: The queues there are; a worker runs one job of each at a time, but for those in `RUNNERS`.
+QUEUES = (ingests.QUEUE, UPKEEP, COLLECTION, SCRUB, delivery_rows.QUEUE, sending.QUEUE)
+
+#: Of which queues a worker runs more than one job at a time: those that wait for others most of the time.
+RUNNERS: Mapping[str, int] = {delivery_rows.QUEUE: 4, sending.QUEUE: 4}
 
 #: Things that one step of a periodic job does at most, and steps of one run; the rest waits for the next slot.
 _BATCH, _STEPS = 500, 200
@@ -49,6 +53,7 @@ _STEPS_OF: Mapping[str, _Step] = {
     "upkeep.sessions": sessions.sweep,
     "upkeep.answers": idempotency.sweep,
     "upkeep.tasks": upkeep.forget_tasks,
+    "upkeep.webhooks": delivering.tend,
 }
 
 PERIODIC = (
@@ -60,6 +65,7 @@ PERIODIC = (
     Periodic("upkeep.sessions", timedelta(minutes=30)),
     Periodic("upkeep.answers", timedelta(minutes=30)),
     Periodic("upkeep.tasks", timedelta(minutes=30)),
+    Periodic("upkeep.webhooks", timedelta(seconds=30)),
     Periodic("collect.entries", timedelta(minutes=5), COLLECTION),
     Periodic("collect.bytes", timedelta(hours=1), COLLECTION),
     Periodic("scrub.bytes", timedelta(minutes=10), SCRUB),
@@ -76,6 +82,8 @@ def kinds(depot: Depot) -> dict[str, JobKind]:
     found["collect.bytes"] = JobKind(partial(_collect_bytes, depot))
     found["scrub.bytes"] = JobKind(partial(_scrub, depot))
     found[ingests.JOB] = JobKind(partial(ingests.run, depot), partial(ingests.abandoned, depot), partial(_ended, depot))
+    found[delivery_rows.JOB] = JobKind(partial(delivering.deliver, depot))
+    found[sending.JOB] = JobKind(partial(sending.run, depot), None, partial(_ended, depot))
     return found
 
 

@@ -15,6 +15,7 @@ from entrepot.store.base import ObjectStore, Staging, boot_id
 if TYPE_CHECKING:
     from entrepot.catalog.database import Catalog
     from entrepot.depot.ingests import Checker
+    from entrepot.depot.outgoing import Courier
 
 Clock = Callable[[], datetime]
 
@@ -40,6 +41,7 @@ class Limits:
     open_uploads_per_user: int = 10_000
     tasks_per_user: int = 1_000
     record_line: int = 4 << 20
+    webhooks_per_project: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,9 @@ class Policy:
     scrub_every: timedelta = timedelta(days=30)
     scrub_bytes: int = 4 << 30
     trash_retention: timedelta | None = None
+    webhook_timeout: timedelta = timedelta(seconds=10)
+    webhook_retention: timedelta = timedelta(days=30)
+    webhook_disable_after: int | None = 100
     login_failures: int = 10
     login_window: timedelta = timedelta(minutes=5)
     token_lifetime: timedelta = timedelta(days=90)
@@ -89,6 +94,10 @@ class Depot:
     boot: Callable[[], str] = boot_id
     #: By kind: who judges an ingest. The composition root fills it, so that no checker's library is imported here.
     checkers: Mapping[str, Checker] = field(default_factory=dict)
+    #: Who carries what is sent to webhooks; None where nothing leaves the house.
+    courier: Courier | None = None
+    #: The address by which clients reach this server, for links in what is sent; None leaves them without a host.
+    public_url: str | None = None
 
     def now(self) -> datetime:
         return self.clock()

@@ -99,17 +99,7 @@ def cancel(depot: Depot, actor: Actor, key: UUID | int) -> Task:
     """
 
     def work(conn: Connection) -> Task:
-        task = seen(conn, actor, key)
-        name = f"task {ids.encode(Noun.TASK, task.uid)}"
-        stands = _standing(conn, actor, task)
-        if _is_starter(actor, task):
-            # Whoever began it may stop it, whatever they may do in the project by now; not by a token that only reads.
-            stands = Standing(Role.WRITE, stands.project)
-        require(actor, Action.CANCEL_TASK, stands, name, visible=True)
-        if task.version is not None:
-            version_rows.hold(conn, task.version)
-        if task.state in (TaskState.DONE, TaskState.FAILED):
-            raise WrongState(f"Task {ids.encode(Noun.TASK, task.uid)} has ended already: {task.state}.")
+        task = stoppable(conn, actor, key)
         now = depot.now()
         ended = rows.ask_to_stop(conn, task.n, now)
         if ended is not None:
@@ -121,3 +111,23 @@ def cancel(depot: Depot, actor: Actor, key: UUID | int) -> Task:
         return after
 
     return depot.catalog.write(work)
+
+
+def stoppable(conn: Connection, actor: Actor, key: UUID | int) -> Task:
+    """A task that has not ended, for whoever may stop it, with what it works on held.
+
+    Raises:
+        WrongState: It has ended otherwise.
+    """
+    task = seen(conn, actor, key)
+    name = f"task {ids.encode(Noun.TASK, task.uid)}"
+    stands = _standing(conn, actor, task)
+    if _is_starter(actor, task):
+        # Whoever began it may stop it, whatever they may do in the project by now; not by a token that only reads.
+        stands = Standing(Role.WRITE, stands.project)
+    require(actor, Action.CANCEL_TASK, stands, name, visible=True)
+    if task.version is not None:
+        version_rows.hold(conn, task.version)
+    if task.state in (TaskState.DONE, TaskState.FAILED):
+        raise WrongState(f"Task {ids.encode(Noun.TASK, task.uid)} has ended already: {task.state}.")
+    return task

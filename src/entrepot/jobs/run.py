@@ -61,6 +61,10 @@ class Run:
     def payload(self) -> Mapping[str, Any]:
         return self._claimed.payload
 
+    @property
+    def mark(self) -> tuple[int, int]:
+        return self._claimed.n, self._claimed.fence
+
     def progress(self, done: int, total: int | None = None, message: str = "") -> None:
         self._progress = {"done": done, "total": total, "message": message}
         if self._stop.is_set():
@@ -109,7 +113,7 @@ class Run:
         if self._kind.ended is not None:
             self._kind.ended(conn, self._claimed.n, state)
 
-    def put_back(self, *, wait: timedelta, error: Mapping[str, Any], spent: bool) -> bool:
+    def put_back(self, *, wait: timedelta, error: Mapping[str, Any] | None, spent: bool) -> bool:
         """Give the job back to the queue. False when another run has it already."""
         due = self._catalog.now() + wait
         return self._catalog.write(lambda conn: queue.put_back(conn, self._claimed, due=due, error=error, spent=spent))

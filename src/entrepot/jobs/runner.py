@@ -19,7 +19,7 @@ from entrepot.catalog import queue
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.database import Catalog
 from entrepot.catalog.queue import Claimed
-from entrepot.catalog.work import Cancelled, JobKind
+from entrepot.catalog.work import Cancelled, JobKind, Later
 from entrepot.jobs.run import LEASE, LOOK_EVERY_S, LostJob, Run
 from entrepot.model.errors import EntrepotError
 from entrepot.model.values import TaskState
@@ -110,6 +110,9 @@ class Runner:
                     run.finish(_no_facts)
         except Cancelled:
             self._stopped(run, kind)
+        except Later as later:
+            if not run.put_back(wait=later.wait, error=None, spent=False):
+                log.warning("job belongs to another worker by now", job=run.claimed.n)
         except Exception as error:
             # Any error of a handler is the job's, not the worker's.
             self._failed(run, kind, error)

@@ -3,7 +3,8 @@
     this thread     presence, periodic jobs, jobs of dead workers ──► sleep until nudged or half a second ──► ring
     one per queue   claim, run, finish ──► nothing due: sleep until rung
 
-A queue's jobs run one after the other here; a long ingest holds up other ingests of this worker, never its upkeep.
+A queue's jobs run one after the other here; a long ingest holds up other ingests of this worker, never its upkeep. A
+queue that is named more than once has so many threads: for jobs that mostly wait for somebody else.
 More at once means more workers, on this machine or, beside PostgreSQL, on others.
 """
 

@@ -43,6 +43,8 @@ class Action(StrEnum):
     REINSTATE_PROJECT = "reinstate_project"
     PURGE_PROJECT = "purge_project"
     CONFIGURE_PROJECT = "configure_project"
+    MANAGE_WEBHOOKS = "manage_webhooks"
+    START_BATCHES = "start_batches"
     VIEW_TEAM = "view_team"
     ADMINISTER_TEAM = "administer_team"
     SEE_TASK = "see_task"
@@ -104,6 +106,9 @@ RULES: Mapping[Action, Rule] = {
     Action.REINSTATE_PROJECT: _ADMIN,
     Action.PURGE_PROJECT: _ADMIN,
     Action.CONFIGURE_PROJECT: _ADMIN,
+    Action.MANAGE_WEBHOOKS: _ADMIN,
+    # To a webhook that an admin of the project set up, with content that the starter may read.
+    Action.START_BATCHES: _WRITE,
     Action.VIEW_TEAM: _READ,
     Action.ADMINISTER_TEAM: _ADMIN,
     Action.SEE_TASK: _READ,

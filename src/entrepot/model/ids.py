@@ -79,6 +79,7 @@ class Noun(StrEnum):
     TEAM = "team"
     TOKEN = "token"  # noqa: S105
     WEBHOOK = "webhook"
+    DELIVERY = "delivery"
     LICENCE = "licence"
     NODE = "node"
     WORKSPACE = "workspace"
@@ -97,6 +98,7 @@ PREFIXES: dict[Noun, str] = {
     Noun.TEAM: "team",
     Noun.TOKEN: "tok",
     Noun.WEBHOOK: "webhook",
+    Noun.DELIVERY: "dlv",
     Noun.LICENCE: "lic",
     Noun.NODE: "node",
     Noun.WORKSPACE: "ws",

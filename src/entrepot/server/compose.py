@@ -12,6 +12,7 @@ from pathlib import Path
 from entrepot.catalog.database import Catalog
 from entrepot.depot import bootstrap, record_checks
 from entrepot.depot.context import Clock, Depot, wall_clock
+from entrepot.http.courier import NetworkCourier
 from entrepot.jobs.nudge import nudge
 from entrepot.model.values import Kind
 from entrepot.server import datadir
@@ -50,6 +51,8 @@ def open_depot(config: Config, *, clock: Clock = wall_clock, upgrade: bool = Fal
             limits=config.limits,
             policy=config.policy,
             wake=waker(run / WORKERS),
+            courier=NetworkCourier(config.webhook_rules(), timeout_s=config.policy.webhook_timeout.total_seconds()),
+            public_url=config.public_url,
         )
         depot.checkers = {Kind.RECORDS.value: record_checks.checker(depot)}
         yield depot

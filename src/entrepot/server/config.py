@@ -9,6 +9,7 @@ is refused in the file: a typing error would otherwise leave a limit at its defa
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from entrepot.depot.context import Limits, Policy
+from entrepot.model.endpoints import AddressRules
 from entrepot.model.errors import Invalid, NotFound
 from entrepot.server.settings import (
     Setting,
@@ -64,6 +66,31 @@ def _networks(given: Any) -> tuple[str, ...]:
             ipaddress.ip_network(network)
         except ValueError:
             raise ValueError(f"names {network!r}, which is no address or network") from None
+    return found
+
+
+def _destinations(given: Any) -> tuple[str, ...]:
+    found: tuple[str, ...] = words()(given)
+    for one in found:
+        if not _is_network(one) and re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", one) is None:
+            raise ValueError(f"names {one!r}, which is no address, network or host name in lower case")
+    return found
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _ports(given: Any) -> tuple[str, ...]:
+    found: tuple[str, ...] = words()([given] if isinstance(given, str) and "," not in given else given)
+    for one in found:
+        match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", one)
+        if match is None or not 0 < int(match[1]) <= int(match[2] or match[1]) < 65536:
+            raise ValueError(f"names {one!r}, which is no port or range of ports")
     return found
 
 
@@ -121,6 +148,20 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "Signs links and short-lived tokens. None is a key made in the data folder; several machines need one key.",
     ),
+    Setting(
+        "webhook_allow",
+        _destinations,
+        "addresses, networks or host names with commas between them",
+        (),
+        "Where webhooks may lead although it is not a public address; a name may then lead anywhere.",
+    ),
+    Setting(
+        "webhook_ports",
+        _ports,
+        "ports or ranges such as 8000-8099 with commas between them",
+        ("80", "443", "8080", "8443"),
+        "The ports that webhooks may lead to.",
+    ),
     Setting("doors", words(DOORS), "names with commas between them", DOORS, "The doors that are open."),
     Setting("workers", whole(1, 64), _COUNT, 1, "Processes that answer requests."),
     Setting("threads", whole(4, 1000), _COUNT, 40, "Threads for the depot in each of them."),
@@ -163,6 +204,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("limits.tasks_per_user", whole(1), _COUNT, _LIMITS.tasks_per_user, "Tasks of a person that wait or run."),
     Setting("limits.record_line", size, _SIZE, _LIMITS.record_line, "One line of records, in bytes."),
+    Setting("limits.webhooks_per_project", whole(1), _COUNT, _LIMITS.webhooks_per_project, "Webhooks of one project."),
     Setting(
         "policy.default_licence", text, "a licence's name", _POLICY.default_licence, "What new projects begin with."
     ),
@@ -249,6 +291,27 @@ SETTINGS: tuple[Setting, ...] = (
         "How long the trash is kept; none keeps it for ever.",
     ),
     Setting(
+        "policy.webhook_timeout",
+        duration,
+        _TIME,
+        _POLICY.webhook_timeout,
+        "How long one attempt to send to a webhook may take.",
+    ),
+    Setting(
+        "policy.webhook_retention",
+        duration,
+        _TIME,
+        _POLICY.webhook_retention,
+        "How long deliveries that ended are shown and can be replayed.",
+    ),
+    Setting(
+        "policy.webhook_disable_after",
+        optional(whole(1)),
+        _COUNT + ", or none",
+        _POLICY.webhook_disable_after,
+        "A webhook of which so many deliveries in a row were given up is switched off.",
+    ),
+    Setting(
         "policy.login_failures",
         whole(1),
         _COUNT,
@@ -296,6 +359,8 @@ class Config:
     access_log: bool
     json_body: int
     json_depth: int
+    webhook_allow: tuple[str, ...] = ()
+    webhook_ports: tuple[str, ...] = ("80", "443", "8080", "8443")
     #: Signs links and short-lived tokens; None takes the key in the data folder.
     secret_key: bytes | None = field(default=None, repr=False)
     limits: Limits = field(default_factory=Limits)
@@ -304,6 +369,15 @@ class Config:
     def names_of_this_host(self) -> tuple[str, ...]:
         """Host names that requests may name: those allowed by the operator, and the machine's own."""
         return (*self.allowed_hosts, socket.gethostname(), self.host)
+
+    def webhook_rules(self) -> AddressRules:
+        """Where webhooks may lead."""
+        pairs = [one.partition("-") for one in self.webhook_ports]
+        return AddressRules(
+            networks=tuple(ipaddress.ip_network(one) for one in self.webhook_allow if _is_network(one)),
+            hosts=frozenset(one for one in self.webhook_allow if not _is_network(one)),
+            ports=tuple((int(first), int(last or first)) for first, _, last in pairs),
+        )
 
     @property
     def catalog(self) -> str | Path:
@@ -354,6 +428,8 @@ def load(
                 "allowed_hosts",
                 "trusted_proxies",
                 "secret_key",
+                "webhook_allow",
+                "webhook_ports",
                 "doors",
                 "workers",
                 "threads",

@@ -59,7 +59,7 @@ def run(
         worker = Worker(
             depot.catalog,
             background.kinds(depot),
-            queues=chosen,
+            queues=[queue for queue in chosen for _ in range(background.RUNNERS.get(queue, 1))],
             name=_name(),
             folder=config.data / datadir.RUN / compose.WORKERS,
             new_uid=depot.new_uid,

@@ -81,6 +81,8 @@ def test_the_rules_of_the_product_are_those_of_the_table() -> None:
         Action.REINSTATE_PROJECT: A,
         Action.PURGE_PROJECT: A,
         Action.CONFIGURE_PROJECT: A,
+        Action.MANAGE_WEBHOOKS: A,
+        Action.START_BATCHES: W,
         Action.SEE_TASK: MEMBER,
         Action.CANCEL_TASK: W,
         Action.LINK_SOURCE: W,

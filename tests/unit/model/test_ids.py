@@ -116,6 +116,7 @@ def test_the_forms_are_these() -> None:
         Noun.TEAM: f"team_{HEX}",
         Noun.TOKEN: f"tok_{HEX}",
         Noun.WEBHOOK: f"webhook_{HEX}",
+        Noun.DELIVERY: f"dlv_{HEX}",
         Noun.LICENCE: f"lic_{HEX}",
         Noun.NODE: f"node_{HEX}",
         Noun.WORKSPACE: f"ws_{HEX}",

@@ -28,8 +28,11 @@ from entrepot.catalog.schema.people import (
     user,
 )
 from entrepot.catalog.schema.records import (
+    batch,
+    batch_log,
     collection,
     dataset,
+    delivery,
     event,
     ingest,
     old_slug,
@@ -37,13 +40,17 @@ from entrepot.catalog.schema.records import (
     relationship,
     version,
     version_tag,
+    webhook,
 )
 from entrepot.catalog.schema.types import metadata
 
 __all__ = [
+    "batch",
+    "batch_log",
     "collection",
     "content",
     "dataset",
+    "delivery",
     "derived",
     "event",
     "extent",
@@ -71,5 +78,6 @@ __all__ = [
     "user",
     "version",
     "version_tag",
+    "webhook",
     "word",
 ]

@@ -241,3 +241,110 @@ Index("ix_event_project", event.c.project, event.c.id)
 Index("ix_event_dataset", event.c.dataset, event.c.id)
 Index("ix_event_version", event.c.version, event.c.id)
 Index("ix_event_actor", event.c.actor, event.c.id)
+
+#: Where a project's events are sent. The secret is sealed with a key that is not in the database.
+webhook = Table(
+    "webhook",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("uid", Uid, nullable=False, unique=True),
+    Column("project", Id, ForeignKey("project.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    # Patterns with spaces between them; empty for a mere destination of jobs.
+    Column("events", Text, nullable=False),
+    Column("max_retries", Integer, nullable=False),
+    Column("max_backoff_ms", BigInteger, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("disabled_reason", Text),
+    Column("given_up", Integer, nullable=False, default=0),
+    # Which run of which job sends for it. It counts only while that job runs.
+    Column("holder", Id),
+    Column("holder_fence", Integer),
+    Column("creator", Id, ForeignKey("user.id")),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("ix_webhook_project", webhook.c.project, webhook.c.id)
+
+#: One event on its way to one webhook, made in the transaction of the event. In a lane they go one after the other, in
+#: order of the events, so that one that is replayed takes its place again.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("uid", Uid, nullable=False, unique=True),
+    Column("webhook", Id, ForeignKey("webhook.id", ondelete="CASCADE"), nullable=False),
+    # Null for a test.
+    Column("event", Id),
+    Column("verb", Text, nullable=False),
+    # The dataset's number, 0 for what is about none, below 0 for tests.
+    Column("lane", BigInteger, nullable=False),
+    # Known when it happened: what was purged since cannot be asked for them.
+    Column("version_uid", Uid),
+    Column("dataset_uid", Uid),
+    # waiting, delivered, failed
+    Column("state", Text, nullable=False),
+    Column("due", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("replays", Integer, nullable=False, default=0),
+    Column("status", Integer),
+    Column("error", Text),
+    Column("excerpt", Text),
+    Column("took_ms", BigInteger),
+    Column("created_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    sqlite_autoincrement=True,
+)
+_delivery_waits = delivery.c.state == "waiting"
+Index(
+    "ix_delivery_waiting",
+    delivery.c.webhook,
+    delivery.c.lane,
+    delivery.c.event,
+    delivery.c.id,
+    sqlite_where=_delivery_waits,
+    postgresql_where=_delivery_waits,
+)
+Index("ix_delivery_webhook", delivery.c.webhook, delivery.c.id)
+Index("ix_delivery_ended_at", delivery.c.ended_at)
+
+#: A job that sends every item of a version to a webhook; how far it is, so that another worker goes on from there.
+batch = Table(
+    "batch",
+    metadata,
+    Column("job", Id, ForeignKey("job.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("webhook", Id, ForeignKey("webhook.id", ondelete="SET NULL")),
+    Column("webhook_uid", Uid, nullable=False),
+    Column("version_uid", Uid, nullable=False),
+    Column("revision", Integer, nullable=False),
+    # The next item: which file by position, where in it, and its number.
+    Column("file", BigInteger, nullable=False, default=0),
+    Column("at_byte", BigInteger, nullable=False, default=0),
+    Column("item", BigInteger, nullable=False, default=0),
+    # Attempts at the next item so far.
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("delivered", BigInteger, nullable=False, default=0),
+    Column("failed", BigInteger, nullable=False, default=0),
+    Column("total", BigInteger),
+    # Lines of its log so far.
+    Column("logged", Integer, nullable=False, default=0),
+    Column("stop_at", Instant),
+)
+Index("ix_batch_webhook", batch.c.webhook)
+
+batch_log = Table(
+    "batch_log",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("job", Id, ForeignKey("job.id", ondelete="CASCADE"), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("item", BigInteger),
+    sqlite_autoincrement=True,
+)
+Index("ix_batch_log_job", batch_log.c.job, batch_log.c.id)
