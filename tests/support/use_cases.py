@@ -15,6 +15,7 @@ from entrepot.depot import (
     batches,
     browse,
     collection,
+    consignments,
     copies,
     deliveries,
     entries,
@@ -22,6 +23,7 @@ from entrepot.depot import (
     history,
     ingests,
     judging,
+    leafing,
     objects,
     projects,
     putting,
@@ -35,6 +37,7 @@ from entrepot.depot import (
     versions,
     webhooks,
 )
+from entrepot.depot.consignments import NewConsigned
 from entrepot.depot.entries import Describe, Remove
 from entrepot.depot.projects import ProjectChanges
 from entrepot.depot.putting import NewFile
@@ -140,6 +143,11 @@ def as_invalid(row: Row) -> Judge:
 def as_missing(row: Row) -> Judge:
     """A look-up by a name: hidden is missing, class and all."""
     return lambda who, how, seen: None if allowed(row, who, how, seen) else NotFound
+
+
+def consigning(who: str, how: str, seen: Visibility) -> Verdict_:
+    """Bytes are announced: by whoever is logged in with a token that writes, and may make things in the project."""
+    return anybody(True)(who, how, seen) or creating(who, how, seen)
 
 
 def staff_alone(who: str, how: str, _seen: Visibility) -> Verdict_:
@@ -335,6 +343,12 @@ CASES: Mapping[str, Case] = {
     "slots.renew": Case(lambda c, a, it: slots.renew(c.depot, a, it[0].n), EDIT, table, keeps=True),
     "slots.fill": Case(fill_slot, EDIT, table),
     "ingests.start": Case(lambda c, a, it: ingests.start(c.depot, a, it[0].n), EDIT, full_table),
+    "leafing.leaf_entries": Case(lambda c, a, v: leafing.leaf_entries(c.depot, a, v.n), CONTENT, keeps=True),
+    "consignments.begin": Case(
+        lambda c, a, _: consignments.begin(c.depot, a, c.project.n, "Consigned", [NewConsigned("a.bin", 1)]),
+        consigning,
+        keeps=True,
+    ),
     # copying and merging
     "copies.copy": Case(lambda c, a, v: copies.copy(c.depot, a, v.n), COPY_INSIDE, keeps=True),
     "copies.copy away": Case(

@@ -91,6 +91,12 @@ def insert_upload(conn: Connection, **values: Any) -> UploadRow:
     return found
 
 
+def insert_uploads(conn: Connection, values: Sequence[Mapping[str, Any]]) -> None:
+    """Several at once, in this order; all with the same columns."""
+    if values:
+        conn.execute(insert(upload), [dict(one) for one in values])
+
+
 def find(conn: Connection, *, uid: UUID | None = None, n: int | None = None) -> UploadRow | None:
     query = _select().where(upload.c.uid == uid if uid is not None else upload.c.id == n)
     row = conn.execute(query).first()
@@ -117,6 +123,14 @@ def change(conn: Connection, n: int, values: Mapping[str, Any], *, state: str | 
     if state is not None:
         statement = statement.where(upload.c.state == state)
     return conn.execute(statement.values(**values)).rowcount == 1
+
+
+def end_many(conn: Connection, numbers: Sequence[int], values: Mapping[str, Any], *, whole: bool = False) -> None:
+    """Write columns of those of them that are still open, or with `whole` also of finished ones."""
+    states = ("open", "finished") if whole else ("open",)
+    for start in range(0, len(numbers), 1000):
+        mine = upload.c.id.in_(numbers[start : start + 1000])
+        conn.execute(update(upload).where(mine, upload.c.state.in_(states)).values(**values))
 
 
 def of_version(conn: Connection, version_n: int, purpose: str | None = None) -> list[UploadRow]:
@@ -166,10 +180,11 @@ def waiting_twin(
 def of_owner(conn: Connection, owner: int, *, before: int | None, limit: int) -> list[UploadRow]:
     """What somebody may still use, newest first.
 
-    Bodies of single requests under way are nobody's business, and slots are shown with their version.
+    Bodies of single requests under way are nobody's business; slots are shown with their version, and what belongs to
+    a consignment with that.
     """
     mine = upload.c.owner == owner
-    query = _select().where(mine, upload.c.state != "aborted", upload.c.purpose.not_in(("attempt", "slot")))
+    query = _select().where(mine, upload.c.state != "aborted", upload.c.purpose.in_(("content", "part")))
     if before is not None:
         query = query.where(upload.c.id < before)
     return [_value(row) for row in conn.execute(query.order_by(upload.c.id.desc()).limit(limit))]

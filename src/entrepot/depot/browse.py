@@ -93,12 +93,13 @@ def leaf_versions(
     with depot.catalog.read() as conn:
         numbers = _filter(conn, actor, wanted)
 
-        def fetch(after: int | None, limit: int, *, newest_first: bool) -> list[Found]:
+        def fetch(after: int | None, limit: int, *, onward: bool) -> list[Found]:
             if numbers is None:
                 return []
-            return rows.page(conn, sight, numbers, after=after, limit=limit, newest_first=newest_first)
+            return rows.page(conn, sight, numbers, after=after, limit=limit, newest_first=onward)
 
-        return paging.leaf(depot, f"versions:{wanted!r}:leaf", cursor, limit, fetch, lambda one: one.version.n)
+        question = f"versions:{wanted!r}:leaf"
+        return paging.leaf(depot, question, cursor, limit, fetch, lambda one: one.version.n, falling=True)
 
 
 def _filter(conn: Connection, actor: Actor, wanted: Wanted) -> Filter | None:

@@ -320,7 +320,8 @@ def entry_of(row: EntryRow, stamps: Mapping[int, tuple[datetime, str | None]] | 
     )
 
 
-def _stamped(conn: Connection, listed: Sequence[EntryRow]) -> list[Entry]:
+def stamped(conn: Connection, listed: Sequence[EntryRow]) -> list[Entry]:
+    """The rows as people see them, with when and by whom each was added."""
     stamps = event_rows.stamps(conn, [row.added for row in listed])
     return [entry_of(row, stamps) for row in listed]
 
@@ -364,7 +365,7 @@ def list_entries(
     with depot.catalog.read() as conn:
         asked, after = (revision, None) if last is None else last
         found, wanted = pin(conn, actor, key, asked, action=Action.READ_CONTENT)
-        shown = _stamped(conn, rows.page(conn, found.version.n, wanted, after=after, limit=size + 1, prefix=below))
+        shown = stamped(conn, rows.page(conn, found.version.n, wanted, after=after, limit=size + 1, prefix=below))
     return found.version, wanted, paging.page(shown, size, question, lambda entry: (wanted, entry.path))
 
 
@@ -387,7 +388,7 @@ def list_folder(
         asked, after = (revision, None) if last is None else last
         found, wanted = pin(conn, actor, key, asked, action=Action.READ_CONTENT)
         listed = rows.folder(conn, found.version.n, wanted, place, after=after, limit=size + 1)
-        files = iter(_stamped(conn, [item.entry for item in listed if item.entry is not None]))
+        files = iter(stamped(conn, [item.entry for item in listed if item.entry is not None]))
     items = [FolderItem(item.name, item.is_folder, next(files) if item.entry is not None else None) for item in listed]
     return found.version, wanted, paging.page(items, size, question, lambda item: (wanted, item.name))
 
@@ -400,7 +401,7 @@ def get(depot: Depot, actor: Actor, key: Key, path: str, *, revision: int | None
     """
     with depot.catalog.read() as conn:
         found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
-        return found.version, wanted, _stamped(conn, [entry_at(conn, found.version, wanted, path)])[0]
+        return found.version, wanted, stamped(conn, [entry_at(conn, found.version, wanted, path)])[0]
 
 
 def open_entry(

@@ -7,13 +7,14 @@ team, deactivating the node that was acted for or purging the version ends every
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from entrepot.depot import credentials, entries, exports, lookup, slots
+from entrepot.depot import consignments, credentials, entries, exports, lookup, slots
+from entrepot.depot.consignments import Arrival
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import Opened
 from entrepot.depot.exports import Export, Format
@@ -80,6 +81,12 @@ def sign_slot(depot: Depot, actor: Actor, slot: Slot) -> Link:
     return _sign(depot, actor, "PUT", slots.put_link(slot), None, left)
 
 
+def sign_consigned(depot: Depot, actor: Actor, uids: Sequence[UUID]) -> list[Link]:
+    """Links that fill files of a consignment, or pieces of one, in this order; thousands at once."""
+    issuer = credentials.issuer_of(depot, actor)
+    return [_signed(depot, issuer, "PUT", consignments.put_link(uid), None, None) for uid in uids]
+
+
 def _sign(
     depot: Depot,
     actor: Actor,
@@ -88,10 +95,20 @@ def _sign(
     name: str | None,
     expires_in: timedelta | None,
 ) -> Link:
+    return _signed(depot, credentials.issuer_of(depot, actor), method, target, name, expires_in)
+
+
+def _signed(
+    depot: Depot,
+    issuer: Mapping[str, Any],
+    method: Literal["GET", "PUT"],
+    target: Mapping[str, Any],
+    name: str | None,
+    expires_in: timedelta | None,
+) -> Link:
     most = depot.policy.signed_url_lifetime
     lifetime = most if expires_in is None else min(expires_in, most)
     expires = (depot.now() + max(lifetime, timedelta(seconds=1))).replace(microsecond=0)
-    issuer = credentials.issuer_of(depot, actor)
     grant = Grant(method=method, target=target, issuer=issuer, expires_at=expires)
     return Link(signing.sign(depot.secret, grant, name), method, expires)
 
@@ -126,10 +143,13 @@ def open_link(depot: Depot, path: str, *, door: str = "objects") -> Opened | Exp
         raise Gone("What this link led to was purged.") from missing
 
 
-def fill_link(depot: Depot, path: str, *, door: str = "objects") -> Filling:
+def fill_link(depot: Depot, path: str, *, door: str = "objects") -> Filling | Arrival:
     """Begin the PUT that a link allows."""
     grant, actor = _use(depot, path, "PUT", door)
+    target = grant.target
     try:
-        return slots.fill(depot, actor, UUID(grant.target["s"]))
+        if "c" in target:
+            return consignments.fill(depot, actor, UUID(target["c"]))
+        return slots.fill(depot, actor, UUID(target["s"]))
     except (Hidden, Unauthenticated, Forbidden) as refused:
         raise BadSignature("Whoever made this link may no longer write here. Ask for a new one.") from refused

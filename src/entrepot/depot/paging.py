@@ -70,18 +70,31 @@ def numbered(
 
 
 class Fetch(Protocol[T_co]):
-    """Rows beyond a number: newest first and below it, or oldest first and above it; None is from the end."""
+    """Rows beyond a number, the nearest first: further on in the list, or back; None is from its beginning."""
 
-    def __call__(self, after: int | None, limit: int, *, newest_first: bool) -> Sequence[T_co]: ...
+    def __call__(self, after: int | None, limit: int, *, onward: bool) -> Sequence[T_co]: ...
+
+
+_ON, _BACK = "on", "back"
 
 
 def leaf(
-    depot: Depot, question: str, cursor: str | None, limit: int, fetch: Fetch[T], number: Callable[[T], int]
+    depot: Depot,
+    question: str,
+    cursor: str | None,
+    limit: int,
+    fetch: Fetch[T],
+    number: Callable[[T], int],
+    *,
+    falling: bool,
 ) -> Leaf[T]:
-    """One page, newest first, of a list whose key never changes, with the ways to both sides.
+    """One page of a list in the order of a number that never changes, with the ways to both sides.
 
     A cursor stands at a row and not at a count of rows, so going on and back again shows the same rows, whatever was
-    made meanwhile; what is newer than the first page lies before it.
+    made meanwhile; what comes to lie before the first page is found by going back from there.
+
+    Args:
+        falling: The list begins with the greatest number.
 
     Raises:
         Invalid, BadCursor
@@ -89,28 +102,24 @@ def leaf(
     wanted = size(depot, limit)
     seen = after(cursor, question, str, int)
     mark = cursors.fingerprint(question)
+    step = -1 if falling else 1
 
     def beside(way: str, row: int) -> str:
         return cursors.encode((way, row), mark)
 
-    if seen is None or seen[0] == _OLDER:
-        below = None if seen is None else seen[1]
-        found = fetch(below, wanted + 1, newest_first=True)
-        shown = tuple(found[:wanted])
-        older = beside(_OLDER, number(shown[-1])) if len(found) > wanted else None
-        newer = None
-        if seen is not None:
-            first = number(shown[0]) if shown else seen[1] - 1
-            newer = beside(_NEWER, first) if fetch(first, 1, newest_first=False) else None
-        return Leaf(shown, newer, older)
-    found = fetch(seen[1], wanted + 1, newest_first=False)
-    shown = tuple(reversed(found[:wanted]))
-    last = number(shown[-1]) if shown else seen[1] + 1
-    return Leaf(
-        shown,
-        beside(_NEWER, number(shown[0])) if len(found) > wanted else None,
-        beside(_OLDER, last) if fetch(last, 1, newest_first=True) else None,
-    )
-
-
-_NEWER, _OLDER = "newer", "older"
+    if seen is not None and seen[0] == _BACK:
+        found = fetch(seen[1], wanted + 1, onward=False)
+        shown = tuple(reversed(found[:wanted]))
+        last = number(shown[-1]) if shown else seen[1] - step
+        return Leaf(
+            shown,
+            beside(_BACK, number(shown[0])) if len(found) > wanted else None,
+            beside(_ON, last) if fetch(last, 1, onward=True) else None,
+        )
+    found = fetch(None if seen is None else seen[1], wanted + 1, onward=True)
+    shown = tuple(found[:wanted])
+    previous = None
+    if seen is not None:
+        first = number(shown[0]) if shown else seen[1] + step
+        previous = beside(_BACK, first) if fetch(first, 1, onward=False) else None
+    return Leaf(shown, previous, beside(_ON, number(shown[-1])) if len(found) > wanted else None)

@@ -57,6 +57,9 @@ from entrepot.store.base import Block, Stage
 #: A true sync, and the offset it reached written down, this often while bytes arrive.
 _MARK = 64 << 20
 
+#: What has a way in of its own.
+_ELSEWHERE = frozenset({"slot", "consignment", "consigned", "split", "piece"})
+
 #: Expired uploads that the sweep reads at once.
 _SWEEP_PAGE = 200
 
@@ -127,19 +130,22 @@ def insert(
     conn: Connection, depot: Depot, actor: Actor, *, now: datetime, lifetime: timedelta, **values: Any
 ) -> UploadRow:
     """A fresh, open upload of the actor in the caller's transaction."""
-    return rows.insert_upload(
-        conn,
-        uid=depot.new_uid(),
-        owner=actor.user,
-        token=actor.token,
-        state=OPEN,
-        key=depot.new_key(),
-        boot_id=depot.boot(),
-        created_at=now,
-        touched_at=now,
-        expires_at=now + lifetime,
-        **values,
-    )
+    return rows.insert_upload(conn, **fresh(depot, actor, now, lifetime), **values)
+
+
+def fresh(depot: Depot, actor: Actor, now: datetime, lifetime: timedelta) -> dict[str, Any]:
+    """The columns of an open upload into which nothing came yet."""
+    return {
+        "uid": depot.new_uid(),
+        "owner": actor.user,
+        "token": actor.token,
+        "state": OPEN,
+        "key": depot.new_key(),
+        "boot_id": depot.boot(),
+        "created_at": now,
+        "touched_at": now,
+        "expires_at": now + lifetime,
+    }
 
 
 def check_announced(depot: Depot, length: int | None, sha256: bytes | None, crc32c: int | None) -> None:
@@ -202,8 +208,8 @@ def _look(depot: Depot, actor: Actor, uid: UUID) -> UploadRow:
 
 def _own(conn: Connection, actor: Actor, uid: UUID) -> UploadRow:
     row = rows.find(conn, uid=uid)
-    # A slot is filled by its own way in, which asks whether the version still takes files.
-    if row is None or actor.user is None or row.owner != actor.user or row.purpose == "slot":
+    # Slots and consignments are filled by their own way in, which asks whether the version still takes files.
+    if row is None or actor.user is None or row.owner != actor.user or row.purpose in _ELSEWHERE:
         raise NotFound(f"There is no upload {ids.encode(Noun.UPLOAD, uid)}, or it is not yours.")
     return row
 

@@ -14,8 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrepot.depot import objects
+from entrepot.depot.consignments import Arrival, Consigned
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import Opened
+from entrepot.depot.slots import Filling, Slot
 from entrepot.http.body import pump
 from entrepot.http.conditional import sha256_etag
 from entrepot.http.doors import ErrorBoundary, send_answer
@@ -80,12 +82,16 @@ class _Objects:
             if said is not None and is_multipart(said):
                 receive = (await unwrap_file(receive, said)).receive
             await pump(receive, filling.write, executor=self._executor)
-            slot = await in_thread(self._executor, filling.finish)
+            sha256 = (await _finished(self._executor, filling)).sha256
         except BaseException:
             await in_thread(self._executor, filling.close)
             raise
-        headers = {} if slot.sha256 is None else {"etag": sha256_etag(slot.sha256)}
+        headers = {} if sha256 is None else {"etag": sha256_etag(sha256)}
         await send_answer(send, Answer(200, headers=headers))
+
+
+async def _finished(executor: Executor, filling: Filling | Arrival) -> Slot | Consigned:
+    return await in_thread(executor, filling.finish)
 
 
 def _link(scope: Scope) -> str:

@@ -409,11 +409,11 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Leaf(Generic[T]):
-    """One page of a list that is leafed through in both directions, newest first.
+    """One page of a list that is leafed through in both directions.
 
-    `newer` and `older` lead to the pages beside it and are None where there is none.
+    `previous` and `next` lead to the pages beside it and are None where there is none.
     """
 
     rows: tuple[T, ...]
-    newer: str | None = None
-    older: str | None = None
+    previous: str | None = None
+    next: str | None = None

@@ -97,14 +97,14 @@ def pages(ask: Callable[[str | None], Any]) -> list[Any]:
 def leaves(ask: Callable[[str | None], Any]) -> list[Any]:
     """All rows, forward and back again; nothing is found on one way that was not there on the other."""
     leaf = ask(None)
-    assert leaf.newer is None
+    assert leaf.previous is None
     rows = list(leaf.rows)
-    while leaf.older is not None:
-        leaf = ask(leaf.older)
+    while leaf.next is not None:
+        leaf = ask(leaf.next)
         rows += leaf.rows
     back = list(leaf.rows)
-    while leaf.newer is not None:
-        leaf = ask(leaf.newer)
+    while leaf.previous is not None:
+        leaf = ask(leaf.previous)
         back = [*leaf.rows, *back]
     assert back == rows
     return rows

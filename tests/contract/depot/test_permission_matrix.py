@@ -153,6 +153,11 @@ ELSEWHERE: Mapping[str, str] = {
     "judging.project_exists": "tells everybody whether there is such a number, where numbers are counted through",
     "objects.sign_listed": "asks nobody; the judge is asked when the link is used: with the links",
     "objects.sign_slot": "likewise",
+    "objects.sign_consigned": "likewise",
+    **dict.fromkeys(
+        [f"consignments.{name}" for name in ("get", "get_split", "cancel", "split", "join", "abort_split", "fill")],
+        "a consignment is its owner's alone: with consignments",
+    ),
     "uploads.get": "an upload is its owner's alone: with what must not leak",
     "uploads.declare_length": "likewise",
     "uploads.finish": "likewise",

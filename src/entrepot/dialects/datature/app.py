@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrepot.dialects.datature import errors
 from entrepot.dialects.datature.context import DOOR, Asked, Context
-from entrepot.dialects.datature.routes import datasets, workspaces
+from entrepot.dialects.datature.routes import assets, datasets, sessions, workspaces
 from entrepot.http.doors import ErrorBoundary
 from entrepot.model.errors import Malformed
 
@@ -31,6 +31,17 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
     "/projects/{project}": {"GET": workspaces.get_project},
     "/projects/{project}/batch/datasets": {"GET": datasets.list_, "POST": datasets.create},
     "/projects/{project}/batch/datasets/{id}": {"GET": datasets.get, "DELETE": datasets.delete},
+    "/projects/{project}/assets": {"GET": assets.list_},
+    "/projects/{project}/assets/{id…}": {"GET": assets.get, "PATCH": assets.update, "DELETE": assets.delete},
+    "/projects/{project}/assetgroups": {"GET": assets.list_groups},
+    "/projects/{project}/assetuploadsessions": {"POST": sessions.create},
+    "/projects/{project}/assetuploadsessions/{id}:cancel": {"POST": sessions.cancel},
+    "/projects/{project}/assetuploadsessions/{id}/multipart": {"POST": sessions.split},
+    "/projects/{project}/multipartassetuploads/{id}": {"DELETE": sessions.abort},
+    "/projects/{project}/multipartassetuploads/{id}/complete": {"POST": sessions.complete},
+    "/projects/{project}/multipartassetuploads/{id}/parts/{number}": {"PUT": sessions.piece_address},
+    "/projects/{project}/multipartassetuploads/{id}/parts/{number}/complete": {"POST": sessions.complete_piece},
+    "/projects/{project}/operations/{id}": {"GET": sessions.operation},
 }
 
 

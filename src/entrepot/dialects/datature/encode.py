@@ -6,18 +6,42 @@ milliseconds (`1.0` is refused), and nothing may be null that is not shown as su
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
+from entrepot.depot.consignments import Consigned
 from entrepot.depot.objects import Link
 from entrepot.depot.slots import Slot
+from entrepot.dialects.datature.assets_of import Asset
 from entrepot.model import ids
 from entrepot.model.digests import crc32c_base64
+from entrepot.model.errors import NotFound
 from entrepot.model.ids import Noun
 from entrepot.model.values import Kind, Leaf, Project, Stage, State, Version
 
-__all__ = ["NEVER", "SOURCE", "dataset", "message", "millis", "overview", "page", "project", "upload_headers"]
+__all__ = [
+    "NEVER",
+    "SOURCE",
+    "announced",
+    "asset",
+    "dataset",
+    "message",
+    "millis",
+    "operation",
+    "operation_id",
+    "overview",
+    "page",
+    "parse_operation_id",
+    "parse_session_id",
+    "parse_split_id",
+    "project",
+    "session_id",
+    "split_id",
+    "upload_headers",
+]
 
 #: The end of what has none: 2100-01-01. Far enough for every reader, near enough for every calendar.
 NEVER: Final = 4_102_444_800_000
@@ -170,8 +194,7 @@ def dataset(
 
 
 def page(leaf: Leaf[Any], data: Sequence[Any]) -> dict[str, Any]:
-    """One page: `nextPage` leads to what is older."""
-    return {"nextPage": leaf.older, "prevPage": leaf.newer, "data": list(data)}
+    return {"nextPage": leaf.next, "prevPage": leaf.previous, "data": list(data)}
 
 
 def project(
@@ -189,4 +212,98 @@ def project(
         "groups": list(groups),
         # Exports of annotations ask for this first and cannot do without it.
         "statistic": {"tagsCount": [], "totalAssets": assets, "annotatedAssets": 0, "totalAnnotations": 0},
+    }
+
+
+# Assets and their uploads. Their ids are of this door alone: sessions last a week, and no other door shows them.
+
+_SESSION, _SPLIT, _OPERATION = "assetuploadsession_", "multipartassetupload_", "op_"
+
+
+def session_id(uid: UUID) -> str:
+    return f"{_SESSION}{uid.hex}"
+
+
+def split_id(uid: UUID) -> str:
+    return f"{_SPLIT}{uid.hex}"
+
+
+def operation_id(uid: UUID) -> str:
+    return f"{_OPERATION}{uid.hex}"
+
+
+def parse_session_id(text: str) -> UUID:
+    return _parse(_SESSION, text)
+
+
+def parse_split_id(text: str) -> UUID:
+    return _parse(_SPLIT, text)
+
+
+def parse_operation_id(text: str) -> UUID:
+    return _parse(_OPERATION, text)
+
+
+def _parse(prefix: str, text: str) -> UUID:
+    match = re.fullmatch(rf"{prefix}([0-9a-f]{{32}})", text)
+    if match is None:
+        raise NotFound(f"There is nothing with the id {text[:60]!r}; ids here look like {prefix}<32 hex digits>.")
+    return UUID(hex=match[1])
+
+
+def asset(version: Version, asset: Asset, url: str) -> dict[str, Any]:
+    """One entry. Its picture is not looked at, so how large that is stays 0."""
+    entry = asset.entry
+    return {
+        "id": ids.datature_asset(version.uid, entry.position),
+        "object": "asset",
+        "projectId": project_id(version),
+        "filename": asset.filename,
+        "status": asset.status,
+        "createDate": millis(entry.added_at or version.created_at),
+        "url": url,
+        "metadata": {
+            "fileSize": entry.size,
+            "mimeType": entry.media_type or "application/octet-stream",
+            "height": 0,
+            "width": 0,
+            "groups": asset.groups,
+        },
+        "statistic": {"tagsCount": [], "totalAnnotations": 0},
+    }
+
+
+def announced(file: Consigned, crc32c: int) -> dict[str, Any]:
+    """What was said of a file; the checksum as it was written."""
+    return {
+        "filename": file.path.rpartition("/")[2],
+        "mime": file.media_type or "application/octet-stream",
+        "size": file.length,
+        "crc32c": crc32c,
+    }
+
+
+def operation(
+    uid: UUID,
+    kind: str,
+    overview: str,
+    said: str,
+    unit: str,
+    counts: Mapping[str, int],
+    created_at: datetime,
+    updated_at: datetime,
+) -> dict[str, Any]:
+    """Long work. All five counts are always there."""
+    every = dict.fromkeys(("Queued", "Running", "Finished", "Cancelled", "Errored"), 0)
+    return {
+        "id": operation_id(uid),
+        "object": "operation",
+        "kind": kind,
+        "status": {
+            "overview": overview,
+            "message": said,
+            "progress": {"unit": unit, "withStatus": {**every, **counts}},
+        },
+        "createDate": millis(created_at),
+        "updateDate": millis(updated_at),
     }
