@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,11 +17,10 @@ import pytest
 from entrepot.catalog.work import JobKind
 from entrepot.depot import background, ingests, members, projects, teams, tokens
 from entrepot.depot.context import Depot
-from entrepot.depot.ingests import Part, Verdict
 from entrepot.jobs.runner import Runner
 from entrepot.model import ids
 from entrepot.model.ids import Noun
-from entrepot.model.values import Kind, Role, Scope, Version
+from entrepot.model.values import Role, Scope
 from entrepot.store.hashing import Hasher
 from tests.support.identity import ADMIN_PASSWORD
 from tests.support.site import Site, open_site
@@ -142,25 +140,9 @@ class Lab:
             pass
 
 
-def json_lines(_version: Version, parts: Sequence[Part], _progress: Callable[[int, int], None]) -> Verdict:
-    """A checker of records that is easy to follow: every line is a JSON object."""
-    bad: list[dict[str, Any]] = []
-    lines = [line for part in parts for line in part.reader.read_at(0, part.size).splitlines()]
-    for number, line in enumerate(lines, 1):
-        try:
-            fine = isinstance(json.loads(line), dict)
-        except ValueError:
-            fine = False
-        if not fine:
-            bad.append({"line": number, "reason": "It is not a JSON object."})
-    message = f"{len(bad)} of {len(lines)} lines are bad." if bad else f"{len(lines)} items."
-    return Verdict(not bad, {"message": message, "errors": bad}, item_count=len(lines))
-
-
 def open_lab(folder: Path, stack: ExitStack, **settings: Any) -> Lab:
     site = open_site(folder, stack, **settings)
     depot, world = site.depot, site.world
-    depot.checkers = {Kind.RECORDS.value: json_lines, **depot.checkers}
     staff = world.login("admin", ADMIN_PASSWORD)
     team = teams.create(depot, staff, "lab").n
     people: dict[str, Person] = {}
