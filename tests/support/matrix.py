@@ -24,6 +24,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -32,6 +33,7 @@ import pytest
 
 from entrepot.catalog.database import Catalog
 from entrepot.catalog.schema import metadata
+from entrepot.catalog.work import JobKind
 from entrepot.depot import (
     batches,
     copies,
@@ -39,6 +41,7 @@ from entrepot.depot import (
     ingests,
     nodes,
     projects,
+    record_checks,
     relationships,
     slots,
     tokens,
@@ -55,6 +58,7 @@ from entrepot.depot.slots import NewSlot
 from entrepot.depot.uploads import NewUpload
 from entrepot.depot.versions import NewVersion
 from entrepot.depot.webhooks import NewWebhook
+from entrepot.jobs.runner import Runner
 from entrepot.model.access import ANONYMOUS, Actor
 from entrepot.model.errors import EntrepotError, Forbidden, Hidden, Unauthenticated
 from entrepot.model.values import Kind, Project, Role, Scope, Task, Version, Visibility
@@ -216,7 +220,10 @@ def new_cast(kind: str, folder: Path, server: Callable[[], Any]) -> Iterator[Cas
         store = MemoryStore()
         house = House(catalog, store, store.staging, clock, policy=CHEAP_PASSWORDS)
         house.depot.courier = Receiver()
-        house.depot.checkers = {Kind.TABLE.value: lambda *_: Verdict(True, {})}
+        house.depot.checkers = {
+            Kind.TABLE.value: lambda *_: Verdict(True, {}),
+            Kind.RECORDS.value: record_checks.checker(house.depot),
+        }
         yield assemble(house)
         catalog.close()
 
@@ -287,6 +294,18 @@ def full_table(cast: Cast, visibility: Visibility) -> tuple[Version, slots.Slot]
     filling = slots.fill(cast.depot, cast.owner, slot.uid)
     filling.write(b"1\n")
     return version, filling.finish()
+
+
+def records(cast: Cast, visibility: Visibility) -> Version:
+    """Two items that were checked."""
+    new = NewVersion(cast.fresh("records"), kind=Kind.RECORDS, visibility=visibility)
+    version, made = slots.create(cast.depot, cast.owner, cast.project.n, new, [NewSlot("a.ndjson", starts=True)])
+    filling = slots.fill(cast.depot, cast.owner, made[0].uid)
+    filling.write(b'{"id":1}\n{"id":2}\n')
+    filling.finish()
+    kinds = {ingests.JOB: JobKind(partial(ingests.run, cast.depot))}
+    Runner(cast.depot.catalog, kinds, queue=ingests.QUEUE, worker="matrix").step()
+    return version
 
 
 def running(cast: Cast, visibility: Visibility) -> Task:

@@ -37,6 +37,7 @@ from entrepot.depot import (
     versions,
     webhooks,
 )
+from entrepot.depot import records as records_
 from entrepot.depot.consignments import NewConsigned
 from entrepot.depot.entries import Describe, Remove
 from entrepot.depot.projects import ProjectChanges
@@ -72,6 +73,7 @@ from tests.support.matrix import (
     in_trash,
     is_staff,
     project_in_trash,
+    records,
     role_of,
     running,
     sending,
@@ -297,6 +299,20 @@ CASES: Mapping[str, Case] = {
     "exports.export": Case(lambda c, a, v: drop(exports.export(c.depot, a, v.n).read()), CONTENT, keeps=True),
     "objects.sign_entry": Case(lambda c, a, v: objects.sign_entry(c.depot, a, v.n, "a.txt"), CONTENT, keeps=True),
     "objects.sign_export": Case(lambda c, a, v: objects.sign_export(c.depot, a, v.n), CONTENT, keeps=True),
+    # reading items
+    "records.open_items": Case(
+        lambda c, a, v: records_.open_items(c.depot, a, v.n).close(), CONTENT, records, keeps=True
+    ),
+    "records.get": Case(lambda c, a, v: records_.get(c.depot, a, v.n, 1), CONTENT, records, keeps=True),
+    "records.list_items": Case(lambda c, a, v: records_.list_items(c.depot, a, v.n), CONTENT, records, keeps=True),
+    "records.filter_items": Case(
+        lambda c, a, v: records_.filter_items(c.depot, a, v.n, "id > 1"), CONTENT, records, keeps=True
+    ),
+    "records.sample": Case(lambda c, a, v: records_.sample(c.depot, a, v.n), CONTENT, records, keeps=True),
+    "records.statistics": Case(lambda c, a, v: records_.statistics(c.depot, a, v.n), CONTENT, records, keeps=True),
+    "records.diff": Case(
+        lambda c, a, v: records_.diff(c.depot, a, v.n, "id", base_version=v.n), CONTENT, records, keeps=True
+    ),
     # making and editing
     "versions.create": Case(
         lambda c, a, _: versions.create(c.depot, a, c.project.n, NewVersion(c.fresh("new"))), creating, keeps=True

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
 
 import pytest
 
 from entrepot.catalog import derived
 from entrepot.catalog.entries import sweep_strands
-from entrepot.catalog.work import JobKind
-from entrepot.depot import collection, entries, ingests, record_checks, slots, tasks, trash, upkeep, uploads, versions
+from entrepot.depot import collection, entries, record_checks, tasks, trash, upkeep, uploads, versions
 from entrepot.depot.record_checks import LINES
-from entrepot.depot.slots import NewSlot
-from entrepot.depot.versions import NewVersion
-from entrepot.jobs.runner import Runner
 from entrepot.model.access import Actor
 from entrepot.model.errors import Invalid
-from entrepot.model.values import Kind, Numbering, Stage, State, TaskState, Version
+from entrepot.model.values import Kind, Stage, State, TaskState, Version
 from tests.support.house import House
+from tests.support.records import lines, sent, work
 
 
 @pytest.fixture
@@ -29,33 +23,9 @@ def house(house: House) -> House:
     return house
 
 
-def work(house: House) -> None:
-    kinds = {ingests.JOB: JobKind(partial(ingests.run, house.depot), partial(ingests.abandoned, house.depot))}
-    runner = Runner(house.depot.catalog, kinds, queue="ingest", worker="test")
-    while runner.step():
-        pass
-
-
-def sent(house: House, who: Actor, *files: bytes, declared: object = None, name: str = "Batch") -> Version:
-    """A records version whose files came and whose check has not begun."""
-    new = NewVersion(name=name, kind=Kind.RECORDS, numbering=Numbering.NEXT, declared=declared)
-    names = [NewSlot(f"part{i}.ndjson") for i in range(len(files))]
-    version, made = slots.create(house.depot, who, None, new, names)
-    for slot, data in zip(made, files, strict=True):
-        filling = slots.fill(house.depot, who, slot.uid)
-        filling.write(data)
-        filling.finish()
-    ingests.start(house.depot, who, version.n)
-    return version
-
-
 def after(house: House, who: Actor, version: Version) -> Version:
     work(house)
     return versions.get(house.depot, who, version.n).version
-
-
-def lines(rows: Sequence[object]) -> bytes:
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
 def test_good_lines_are_published_and_counted(house: House) -> None:
