@@ -1,7 +1,8 @@
 """Entrepot: one home for data files, typed tables and record sets.
 
-`import entrepot` gives the client: `entrepot.Client`, and the errors it raises, which are the server's too. They are
-loaded when they are first named, so that the command line starts fast.
+`import entrepot` gives the client: `entrepot.Client`, the errors it raises, which are the server's too, and
+`entrepot.DaemonClient` with its results. They are loaded when they are first named, so that the command line starts
+fast.
 """
 
 from __future__ import annotations
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
     from entrepot import webhooks as webhooks
     from entrepot.client.client import Client as Client
     from entrepot.client.progress import Progress as Progress
+    from entrepot.daemon.client import DaemonClient as DaemonClient
+    from entrepot.daemon.errors import DaemonError as DaemonError
+    from entrepot.daemon.errors import DaemonTimeoutError as DaemonTimeoutError
+    from entrepot.daemon.results import AssetMetadata as AssetMetadata
+    from entrepot.daemon.results import AuthStatus as AuthStatus
+    from entrepot.daemon.results import DownloadedFile as DownloadedFile
+    from entrepot.daemon.results import DownloadResult as DownloadResult
+    from entrepot.daemon.results import ProgressEvent as ProgressEvent
+    from entrepot.daemon.results import Project as Project
+    from entrepot.daemon.results import Relationship as Relationship
+    from entrepot.daemon.results import UploadResult as UploadResult
     from entrepot.model.errors import AlreadyRunning as AlreadyRunning
     from entrepot.model.errors import BadCredentials as BadCredentials
     from entrepot.model.errors import BadCursor as BadCursor
@@ -55,6 +67,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlreadyRunning",
+    "AssetMetadata",
+    "AuthStatus",
     "BadCredentials",
     "BadCursor",
     "BadSignature",
@@ -62,8 +76,13 @@ __all__ = [
     "Client",
     "Conflict",
     "Corrupt",
+    "DaemonClient",
+    "DaemonError",
+    "DaemonTimeoutError",
     "DigestMismatch",
     "DiskFull",
+    "DownloadResult",
+    "DownloadedFile",
     "EntrepotError",
     "EntryNotFound",
     "Expired",
@@ -83,8 +102,11 @@ __all__ = [
     "PathTaken",
     "PreconditionFailed",
     "Progress",
+    "ProgressEvent",
+    "Project",
     "QuotaExceeded",
     "RateLimited",
+    "Relationship",
     "ShuttingDown",
     "SourceChanged",
     "StaleRevision",
@@ -93,10 +115,24 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Unsupported",
+    "UploadResult",
     "WrongState",
     "__version__",
     "webhooks",
 ]
+
+_RESULTS = frozenset(
+    {
+        "AssetMetadata",
+        "AuthStatus",
+        "DownloadResult",
+        "DownloadedFile",
+        "ProgressEvent",
+        "Project",
+        "Relationship",
+        "UploadResult",
+    }
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -110,6 +146,12 @@ def __getattr__(name: str) -> Any:
         from entrepot.client import client as home
     elif name == "Progress":
         from entrepot.client import progress as home  # type: ignore[no-redef]
+    elif name == "DaemonClient":
+        from entrepot.daemon import client as home  # type: ignore[no-redef]
+    elif name in ("DaemonError", "DaemonTimeoutError"):
+        from entrepot.daemon import errors as home  # type: ignore[no-redef]
+    elif name in _RESULTS:
+        from entrepot.daemon import results as home  # type: ignore[no-redef]
     else:
         from entrepot.model import errors as home  # type: ignore[no-redef]
     found = getattr(home, name)

@@ -72,6 +72,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "node": ("node", "Worker nodes"),
         "task": ("task", "Long work: list, wait, cancel"),
     },
+    "Local transfers": {
+        "daemon": ("daemon", "Transfers that survive everything: run and watch the local daemon"),
+    },
     "Credentials": {
         "login": ("auth", "Store a token for a server"),
         "logout": ("auth", "Forget it, and end it at the server"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,13 @@ def part_of(target: Path, sha256: str) -> Path:
     return target.with_name(name + mark)
 
 
-def fetch(transport: Transport, wanted: Wanted, target: Path, *, tally: Tally, stop: Stop) -> None:
+def fetch(
+    transport: Transport, wanted: Wanted, target: Path, *, tally: Tally, stop: Stop, durable: bool = False
+) -> None:
     """Bring one entry to `target`, going on where an earlier attempt stopped.
+
+    Args:
+        durable: Have the bytes on the disk before the name changes hands, for who writes down that they are here.
 
     Raises:
         DigestMismatch: Twice in a row other bytes arrived than the server's own listing says.
@@ -74,10 +80,17 @@ def fetch(transport: Transport, wanted: Wanted, target: Path, *, tally: Tally, s
                 part.unlink(missing_ok=True)
                 if attempt:
                     raise
+        if durable:
+            _sync(part)
         part.replace(target)
     except OSError as error:
         raise Invalid(f"{str(target)!r} cannot be written: {error.strerror or error}.") from error
     tally.add(files=1, file_name=wanted.path)
+
+
+def _sync(place: Path) -> None:
+    with place.open("r+b") as file:
+        os.fsync(file.fileno())
 
 
 def fetch_bytes(transport: Transport, wanted: Wanted) -> bytes:

@@ -18,11 +18,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from entrepot.client.places import state_folder
 
-__all__ = ["Journal", "Remembered"]
+__all__ = ["Journal", "Remembered", "UploadLog"]
 
 #: Longer than any server keeps an upload that nobody touches, unless its operator said otherwise.
 _KEEP_S = 30 * 24 * 3600
@@ -34,6 +34,16 @@ class Remembered:
 
     upload: str
     finished: bool
+
+
+class UploadLog(Protocol):
+    """Where a sender looks up and notes which uploads were begun."""
+
+    def find(self, server: str, sha256: bytes) -> Remembered | None: ...
+
+    def note(self, server: str, sha256: bytes, upload: str, *, finished: bool) -> None: ...
+
+    def forget(self, server: str, digests: Iterable[bytes]) -> None: ...
 
 
 class Journal:

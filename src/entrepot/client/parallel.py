@@ -24,6 +24,9 @@ class Stop:
     def set(self) -> None:
         self._event.set()
 
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
     def check(self) -> None:
         """
         Raises:

@@ -50,12 +50,14 @@ class PullOptions:
         keep: Leave files that an earlier pull put here and the revision does not have any more.
         verify: Read every file again, also those that look unchanged.
         windows_names: Give names that Windows could store too; by default only on Windows.
+        durable: Have each file on the disk before it gets its name.
     """
 
     force: bool = False
     keep: bool = False
     verify: bool = False
     windows_names: bool | None = None
+    durable: bool = False
     parallel: int = PARALLEL * 2
 
 
@@ -104,20 +106,26 @@ def pull(
     stats: StatCache,
     cache: ContentCache | None = None,
     on_progress: OnProgress | None = None,
+    tally: Tally | None = None,
+    stop: Stop | None = None,
 ) -> Pulled:
     """Make the folder `into` hold what `thing` names: a version, a folder of it, or one file.
+
+    Args:
+        tally: Instead of `on_progress`, the counters themselves.
+        stop: Ends it between two blocks, for another attempt to go on there.
 
     Raises:
         NotFound, EntryNotFound: There is no such version or path.
         Conflict: Files here were edited; `errors` names them all. Nothing was written.
         DigestMismatch: Bytes arrived that are not those of the listing.
     """
-    tally = Tally(on_progress)
+    tally = tally or Tally(on_progress)
     tally.begin("list")
     pin = pins.pin(transport, thing)
     wish = _Wish(pin.version, pin.revision, pin.record.dataset, *_listed(transport, pin, tally))
     done = Pulled(pin.reference, pin.version, pin.revision, into, prefix=wish.prefix)
-    return _Pull(transport, into, options or PullOptions(), stats, cache, tally).run(wish, done)
+    return _Pull(transport, into, options or PullOptions(), stats, cache, tally, stop).run(wish, done)
 
 
 def pull_locked(
@@ -207,6 +215,7 @@ class _Pull:
         stats: StatCache,
         cache: ContentCache | None,
         tally: Tally,
+        stop: Stop | None = None,
     ) -> None:
         self._transport = transport
         self._folder = Folder(into)
@@ -214,7 +223,7 @@ class _Pull:
         self._stats = stats
         self._cache = cache
         self._tally = tally
-        self._stop = Stop()
+        self._stop = stop or Stop()
 
     def run(self, wish: _Wish, done: Pulled) -> Pulled:
         self._folder.root.mkdir(parents=True, exist_ok=True)
@@ -295,7 +304,14 @@ class _Pull:
             wanted = Wanted(wish.version, wish.revision, entry.path, entry.size, entry.sha256)
             target = targets[entry.path]
             if not self._from_cache(wanted, target):
-                fetch(self._transport, wanted, target, tally=self._tally, stop=self._stop)
+                fetch(
+                    self._transport,
+                    wanted,
+                    target,
+                    tally=self._tally,
+                    stop=self._stop,
+                    durable=self._options.durable,
+                )
 
         ordered = sorted(missing, key=lambda entry: entry.size, reverse=True)
         each(work, ordered, workers=max(1, min(self._options.parallel, len(ordered))), stop=self._stop)

@@ -14,7 +14,7 @@ run again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,6 +74,7 @@ class PushOptions:
         name: Of the dataset, if it is made by this push; otherwise its slug is its name.
         follow_links: Take what symbolic links lead to.
         dry_run: Work everything out and change nothing.
+        only: Which files of a folder are meant; all others are as if they were not there.
     """
 
     message: str = ""
@@ -83,6 +84,7 @@ class PushOptions:
     follow_links: bool = False
     dry_run: bool = False
     parallel: int = PARALLEL
+    only: Callable[[LocalFile], bool] | None = None
 
 
 @dataclass(slots=True)
@@ -134,8 +136,14 @@ def push(
     journal: Journal,
     stats: StatCache,
     on_progress: OnProgress | None = None,
+    tally: Tally | None = None,
+    stop: Stop | None = None,
 ) -> Pushed:
     """Make the version that `target` names hold what `source` holds: a folder's files, or one file.
+
+    Args:
+        tally: Instead of `on_progress`, the counters themselves.
+        stop: Ends it between two blocks.
 
     Raises:
         InvalidName: Files that cannot be stored; `errors` names them all. Nothing was sent.
@@ -144,7 +152,7 @@ def push(
         KindMismatch: The version is a table or records, ready or not. Nothing was sent.
         WrongState: The dataset has nothing but a version that waits for its first content. Nothing was sent.
     """
-    work = _Push(transport, options or PushOptions(), journal, stats, Tally(on_progress))
+    work = _Push(transport, options or PushOptions(), journal, stats, tally or Tally(on_progress), stop)
     for attempt in range(ATTEMPTS):
         try:
             return work.run(source, target)
@@ -157,17 +165,24 @@ def push(
 
 class _Push:
     def __init__(
-        self, transport: Transport, options: PushOptions, journal: Journal, stats: StatCache, tally: Tally
+        self,
+        transport: Transport,
+        options: PushOptions,
+        journal: Journal,
+        stats: StatCache,
+        tally: Tally,
+        stop: Stop | None = None,
     ) -> None:
         self._transport = transport
         self._options = options
         self._journal = journal
         self._stats = stats
         self._tally = tally
-        self._stop = Stop()
+        self._given_stop = stop
+        self._stop = stop or Stop()
 
     def run(self, source: Path, thing: Thing) -> Pushed:
-        self._stop = Stop()
+        self._stop = self._given_stop or Stop()
         target = self._target(thing)
         tree = self._look(source, target)
         digests = self._hash(tree)
@@ -241,6 +256,8 @@ class _Push:
         if source.is_file():
             return _single(source, target)
         tree = scan(source, follow_links=self._options.follow_links, on_file=lambda _: self._tally.add(files=1))
+        if self._options.only is not None:
+            tree.files = {path: file for path, file in tree.files.items() if self._options.only(file)}
         tree.require_storable()
         if target.prefix is not None:
             tree.files = {

@@ -16,7 +16,7 @@ from typing import IO, Protocol
 
 import httpx2
 
-from entrepot.client.journal import Journal, Remembered
+from entrepot.client.journal import Remembered, UploadLog
 from entrepot.client.parallel import Stop, each
 from entrepot.client.progress import Tally
 from entrepot.client.transport import API, Transport, segment
@@ -102,14 +102,14 @@ class Sender:
 
     Args:
         project: Id or slug of the project the bytes will lie in, so that a full one refuses them before they are sent.
-        chunk: Bytes a request of a large upload.
+        chunk: Bytes a request of a large upload; smaller than the 8 MiB of one request, it parts those too.
         patience_s: How long the server may be away.
     """
 
     def __init__(
         self,
         transport: Transport,
-        journal: Journal,
+        journal: UploadLog,
         *,
         project: str | None = None,
         chunk: int = CHUNK,
@@ -122,6 +122,7 @@ class Sender:
         self._journal = journal
         self._project = project
         self._chunk = chunk
+        self._whole = min(ONE_SHOT, chunk)
         self._parallel = parallel
         self._tally = tally or Tally(None)
         self._stop = stop or Stop()
@@ -151,7 +152,7 @@ class Sender:
                 return upload
         for attempt in range(2):
             try:
-                upload = self._one_shot(source) if source.size <= ONE_SHOT else self._by_tus(source, None, 0)
+                upload = self._one_shot(source) if source.size <= self._whole else self._by_tus(source, None, 0)
             except DigestMismatch:
                 # The local bytes were hashed, and reading them again would have noticed a change: the way is at fault.
                 self._tally.add(-source.size)
@@ -169,7 +170,7 @@ class Sender:
             if state.state == "finished" and state.sha256 == sha256_text(source.sha256):
                 self._tally.add(skipped=source.size, files=1, file_name=source.name)
                 return remembered.upload
-            if state.state == "open" and state.length == source.size and source.size > ONE_SHOT:
+            if state.state == "open" and state.length == source.size and source.size > self._whole:
                 self._tally.add(skipped=state.offset)
                 upload = self._by_tus(source, remembered.upload, state.offset)
                 self._tally.add(files=1, file_name=source.name)

@@ -97,14 +97,16 @@ class Transport:
         *,
         params: Params | None = None,
         keyed: bool = True,
+        key: str | None = None,
         patience_s: float = PATIENCE_S,
     ) -> T:
         """A call that makes or does something. Its Idempotency-Key is its own, so it is repeated when in doubt.
 
         Args:
             keyed: False for calls that show a password, of which the server keeps no record, and for mere questions.
+            key: One that a journal holds, so that another process repeats this very call; by default a new one.
         """
-        headers = {"Idempotency-Key": uuid.uuid4().hex} if keyed else {}
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex} if keyed else {}
         response = self.send(
             "POST", path, params=params, body=body, headers=headers, repeatable=keyed, patience_s=patience_s
         )

@@ -13,7 +13,7 @@ from entrepot.cli.main import COMMANDS, command, run
 
 NAMES = [name for section in COMMANDS.values() for name in section]
 #: They write bytes, or run until they are ended: there is no value to print.
-WITHOUT_JSON = {"cat", "serve", "worker", "demo"}
+WITHOUT_JSON = {"cat", "serve", "worker", "demo", "daemon run"}
 
 
 def leaves(name: str, found: Any) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,260 @@
+"""Carrying out an upload: one file or one folder becomes a version with one revision, exactly once.
+
+    owner       which project is meant, and whether one may write there
+    look, hash  what is sent, in the state in which it is sent
+    send        through the SDK's sender: restartable, each content noted in the journal as soon as it has a name
+    settle      the changes are written into the journal; from here on the source does not matter any more
+    make        the version, under a key that is the transfer's own: a repeat is the same version
+    commit      likewise
+
+A death between any two of these is gone over by the next attempt: it finds what was noted and repeats the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from pathlib import Path
+from typing import Any
+
+from entrepot.client.client import Client
+from entrepot.client.parallel import Stop, each
+from entrepot.client.statcache import StatCache, stat_of
+from entrepot.client.transfer import FileSource, Sender, Source
+from entrepot.client.transport import segment
+from entrepot.client.tree import LocalFile, LocalTree, digest_file, scan
+from entrepot.daemon.counter import Counter
+from entrepot.daemon.engine import DEFAULT_CHUNK
+from entrepot.daemon.journal import Journal, Transfer
+from entrepot.daemon.shapes import content_id
+from entrepot.model import names
+from entrepot.model.digests import parse_sha256, sha256_text
+from entrepot.model.errors import (
+    CarriedOut,
+    DigestMismatch,
+    Forbidden,
+    Gone,
+    Invalid,
+    NotFound,
+    SourceChanged,
+    Unauthenticated,
+)
+from entrepot.wire.messages.entries import Add, Change, Committed, Known, KnownRequest, NewCommit
+from entrepot.wire.messages.versions import NewVersion, Version, VersionWithSlots
+
+__all__ = ["project_of", "record_of", "upload", "withdraw"]
+
+#: The engine waits between attempts; a request itself waits no longer for a server that is away.
+PATIENCE_S = 5.0
+_ASK = 1000
+
+
+def upload(journal: Journal, client: Client, transfer: Transfer, counter: Counter, stop: Stop) -> dict[str, Any]:
+    """
+    Returns:
+        `asset_id`, `content_id`, `size` and `files` of what was made.
+
+    Raises:
+        SourceChanged: It did not hold still.
+        Stopped: Somebody wants it to end.
+    """
+    return _Upload(journal, client, transfer, counter, stop).run()
+
+
+def project_of(client: Client, owner_type: str, owner_id: str) -> str:
+    """The id of the project that an owner means, if the caller may write there.
+
+    Raises:
+        NotFound: There is no such project.
+        Forbidden: One may not write there, or it is somebody else's personal one.
+    """
+    if owner_type == "project":
+        project = client.projects.get(owner_id)
+        if project.role is not None and project.role not in ("write", "admin"):
+            raise Forbidden(f"You may not write to project {project.name}. Ask its owner for the role write.")
+        return project.id
+    me = client.whoami().user
+    if me is None:
+        raise Unauthenticated("The server does not know who you are.")
+    if owner_id not in (me.id, me.name, me.email):
+        raise Forbidden(f"Only you yourself ({me.name}) can own what you upload as a user, not {owner_id!r}.")
+    for one in client.projects.list():
+        if one.personal and one.team == f"~{me.name}":
+            return one.id
+    raise NotFound(f"{me.name} has no personal project that this token may use. Name a project instead.")
+
+
+def withdraw(client: Client, transfer: Transfer) -> None:
+    """Put the empty version of an upload that will not end well into the trash: its title means what it meant."""
+    version = transfer.facts.get("version")
+    if transfer.kind == "upload" and version is not None and not transfer.facts.get("committed"):
+        with contextlib.suppress(NotFound, Gone):
+            record = client.versions.get(version)
+            if record.revision == 0 and record.trash is None:
+                client.versions.trash(version, f"its upload ({transfer.id}) was {transfer.state}")
+
+
+class _Upload:
+    def __init__(self, journal: Journal, client: Client, transfer: Transfer, counter: Counter, stop: Stop) -> None:
+        self._journal = journal
+        self._client = client
+        self._transport = client.transport
+        self._transfer = transfer
+        self._counter = counter
+        self._stop = stop
+        self._log = journal.uploads(transfer.id)
+
+    def run(self) -> dict[str, Any]:
+        facts = self._transfer.facts
+        if "project" not in facts:
+            wish = self._transfer.params
+            project = project_of(self._client, wish["owner_type"], wish["owner_id"])
+            facts = self._learn(project=project, let_in=True)
+        if facts.get("changes") is None:
+            facts = self._send(facts["project"])
+        else:
+            self._counter.expect(facts["size"], len(facts["changes"]))
+        version = facts.get("version") or self._make(facts["project"])
+        self._stop.check()
+        return self._commit(version)
+
+    def _learn(self, **facts: Any) -> dict[str, Any]:
+        self._transfer = self._journal.learn(self._transfer, **facts)
+        return self._transfer.facts
+
+    # --- the bytes ----------------------------------------------------------------------------------------------------
+
+    def _send(self, project: str) -> dict[str, Any]:
+        source = Path(self._transfer.params["path"])
+        tree = self._look(source)
+        self._counter.expect(tree.size, len(tree.files))
+        with StatCache() as stats:
+            digests = self._hash(tree, stats)
+            try:
+                uploads = self._sent(tree, digests, project)
+            except DigestMismatch:
+                # Changed under an unchanged size and time, or damaged on the way: read it again before another attempt.
+                stats.forget(file.place for file in tree.files.values())
+                raise
+        changes: list[dict[str, Any]] = []
+        for path, digest in digests.items():
+            known = uploads.get(parse_sha256(digest))
+            changes.append({"path": path, "sha256": digest} if known is None else {"path": path, "upload": known})
+        return self._learn(changes=changes, size=tree.size)
+
+    def _look(self, source: Path) -> LocalTree:
+        if not source.is_dir():
+            try:
+                state = source.stat()
+            except OSError as error:
+                raise NotFound(
+                    f"The file {str(source)!r} cannot be found any more: {error.strerror or error}."
+                ) from error
+            if not source.is_file():
+                raise Invalid(f"{str(source)!r} is neither a file nor a folder.")
+            path = names.entry_path(source.name)
+            return LocalTree(files={path: LocalFile(path, source, stat_of(state))})
+        tree = scan(source)
+        tree.require_storable()
+        return tree
+
+    def _hash(self, tree: LocalTree, stats: StatCache) -> dict[str, str]:
+        """Digests by path, in the order of the paths."""
+        self._counter.begin("hash")
+        found: dict[str, str] = {}
+        lock = threading.Lock()
+
+        def work(file: LocalFile) -> None:
+            digest = sha256_text(digest_file(file, stats, self._counter.add))
+            with lock:
+                found[file.path] = digest
+
+        each(work, tree.files.values(), workers=min(2, max(1, len(tree.files))), stop=self._stop)
+        return {path: found[path] for path in tree.files}
+
+    def _sent(self, tree: LocalTree, digests: dict[str, str], project: str) -> dict[bytes, str]:
+        """Upload ids by SHA-256 of all that the server did not have."""
+        wanted: dict[str, Source] = {}
+        for path, digest in digests.items():
+            wanted.setdefault(digest, FileSource(tree.files[path], parse_sha256(digest)))
+        if len(tree.files) > 1:
+            asked = list(wanted)
+            for start in range(0, len(asked), _ASK):
+                question = KnownRequest(sha256=asked[start : start + _ASK])
+                for known in self._transport.post("/contents/known", Known, question, keyed=False).known:
+                    wanted.pop(known, None)
+        size = sum(source.size for source in wanted.values())
+        self._counter.begin("upload", bytes_total=size, files_total=len(wanted))
+        sender = Sender(
+            self._transport,
+            self._log,
+            project=project,
+            chunk=self._transfer.params.get("chunk") or DEFAULT_CHUNK,
+            tally=self._counter,
+            stop=self._stop,
+            patience_s=PATIENCE_S,
+        )
+        return sender.send_all(list(wanted.values())) if wanted else {}
+
+    # --- the facts ----------------------------------------------------------------------------------------------------
+
+    def _make(self, project: str) -> str:
+        wish = self._transfer.params
+        fields: dict[str, Any] = {
+            name: wish[name] for name in ("description", "alias", "tags", "collection") if wish.get(name) is not None
+        }
+        if wish.get("metadata") is not None:
+            fields["custom"] = wish["metadata"]
+        new = NewVersion(name=wish["title"], project=project, numbering="next", **fields)
+        try:
+            made = self._transport.post("/versions", VersionWithSlots, new, key=f"{self._transfer.id}-version").id
+        except CarriedOut as told:
+            made = str(told.details["version"])
+        self._learn(version=made)
+        return made
+
+    def _commit(self, version: str) -> dict[str, Any]:
+        facts = self._transfer.facts
+        changes: list[Change] = [Add(op="add", **change) for change in facts["changes"]]
+        attempt = facts.get("commits", 0)
+        revision = 0
+        if changes:
+            body = NewCommit(changes=changes, message=self._transfer.params.get("message") or "")
+            try:
+                done = self._transport.post(
+                    f"/versions/{segment(version)}/commits",
+                    Committed,
+                    body,
+                    key=f"{self._transfer.id}-commit-{attempt}",
+                    patience_s=120.0,
+                )
+                revision = done.revision.number
+            except CarriedOut as told:
+                revision = int(told.details["revision"])
+            except (NotFound, Gone) as lost:
+                if self._client.versions.get(version).trash is not None or attempt:
+                    raise
+                # Its uploads ran out while the daemon was away: send them again.
+                self._journal.forget_all_uploads(self._transfer.id)
+                self._learn(changes=None, commits=attempt + 1)
+                raise SourceChanged(f"The server has forgotten what was sent: {lost.message}") from lost
+        self._learn(committed=True)
+        return {
+            "asset_id": version,
+            "content_id": content_id(version, revision),
+            "size": facts["size"],
+            "files": len(changes),
+        }
+
+
+def record_of(client: Client, asset_id: str) -> Version:
+    """The record of an asset: ready, and not in the trash.
+
+    Raises:
+        NotFound: There is none, as far as the caller may know.
+    """
+    found = client.versions.get(asset_id)
+    if found.number is None or found.trash is not None:
+        why = "is in the trash" if found.trash is not None else "was never ready"
+        raise NotFound(f"There is no asset {asset_id}: it {why}.")
+    return found
