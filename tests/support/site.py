@@ -9,7 +9,7 @@ Paths without `/api/` in front are those of the native API.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -29,6 +29,7 @@ from entrepot.server.config import Config
 from entrepot.server.house import House, assemble
 from tests.support.catalogs import Clock, new_catalog_url
 from tests.support.identity import ADMIN_PASSWORD, World
+from tests.support.postgres import PostgresServer
 
 API = "/api/v1"
 CHEAP = {
@@ -130,10 +131,13 @@ class Site:
         return self._people[name]
 
 
-def open_site(folder: Path, stack: ExitStack, **settings: Any) -> Site:
+def open_site(
+    folder: Path, stack: ExitStack, *, postgres: Callable[[], PostgresServer] | None = None, **settings: Any
+) -> Site:
     """A server in a folder, until the stack is closed.
 
     Args:
+        postgres: Where to have the catalogue instead of in a file.
         settings: By name, with two underscores for the dot.
     """
 
@@ -141,9 +145,11 @@ def open_site(folder: Path, stack: ExitStack, **settings: Any) -> Site:
         raise AssertionError("not asked for")
 
     clock = Clock()
-    url = stack.enter_context(new_catalog_url("sqlite", folder, no_postgres, started=True))
+    kind = "sqlite" if postgres is None else "postgresql"
+    url = stack.enter_context(new_catalog_url(kind, folder, postgres or no_postgres, started=True))
+    database = f"sqlite:///{url}" if postgres is None else str(url)
     given = {name.replace("__", "."): value for name, value in settings.items()}
-    config = server_config.load({**CHEAP, "database": f"sqlite:///{url}", **given}, data=folder)
+    config = server_config.load({**CHEAP, "database": database, **given}, data=folder)
     depot = stack.enter_context(open_depot(config, clock=clock))
     bootstrap.bootstrap(depot, admin_password=ADMIN_PASSWORD)
     executor = ThreadPoolExecutor(config.threads)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ import pytest
 from entrepot.depot import members, nodes, teams, tokens
 from entrepot.model.values import Role, Scope
 from tests.support.identity import ADMIN_PASSWORD
+from tests.support.postgres import PostgresServer
 from tests.support.site import Site, open_site
 
 #: Who there is: staff, a member of each level, somebody who is no member.
@@ -92,8 +93,8 @@ class Lab:
         return f"dataset {self._names}"
 
 
-def open_lab(folder: Path, stack: ExitStack) -> Lab:
-    site = open_site(folder, stack)
+def open_lab(folder: Path, stack: ExitStack, *, postgres: Callable[[], PostgresServer] | None = None) -> Lab:
+    site = open_site(folder, stack, postgres=postgres)
     depot, world = site.depot, site.world
     staff = world.login("admin", ADMIN_PASSWORD)
     team = teams.create(depot, staff, "lab").n

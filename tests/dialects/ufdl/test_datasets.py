@@ -148,7 +148,7 @@ def test_a_record_is_replaced_or_changed_in_part(lab: Lab) -> None:
     lacking = lab.writer("PUT", f"/datasets/{pk}", {"name": "n"})
     assert lacking.status_code == 400
     assert set(lacking.json()) == {"project", "licence", "tags"}
-    assert set(lab.reader("PUT", f"/datasets/{pk}", {}).json()) == {"detail"}, "permission goes before the body"
+    assert lab.reader("PUT", f"/datasets/{pk}", {}).status_code == 403, "permission goes before the body"
 
 
 def test_a_taken_name_is_refused_on_change_too(lab: Lab) -> None:

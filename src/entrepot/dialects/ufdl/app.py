@@ -19,7 +19,8 @@ from entrepot.dialects.ufdl.context import DOOR, JSON, PREFIX, Asked, Context, d
 from entrepot.dialects.ufdl.routes import auth, datasets, files, licences, people, projects
 from entrepot.http.doors import ErrorBoundary, send_answer
 from entrepot.http.errors import Answer
-from entrepot.model.errors import Malformed
+from entrepot.http.middleware import shown_path
+from entrepot.model.errors import Malformed, NotFound
 
 __all__ = ["KINDS", "ROUTES", "Context", "create_app"]
 
@@ -163,10 +164,8 @@ class _Routes:
                 return
             other |= set(calls)
         if other:
-            raise HTTPException(
-                405, f'Method "{scope["method"][:20]}" not allowed.', {"allow": ", ".join(sorted(other))}
-            )
-        raise HTTPException(404)
+            raise HTTPException(405, headers={"allow": ", ".join(sorted(other))})
+        raise NotFound(f"This server has nothing at {shown_path(scope)}.", details={"reason": "address"})
 
 
 def _require_utf8(scope: Scope) -> None:

@@ -1,7 +1,8 @@
 """What becomes of each error at this door: a status by a total table, and `{"detail": …}` or lists by field.
 
-Nothing reads these bodies but people; the Python client attaches their text to its exception. So where the original has
-words of its own that its users know they stand here, and else ours, which say which thing and what to do.
+Nothing reads these bodies but people; the Python client attaches their text to its exception. Where the original has
+words of its own that its users know, they stand here, with ours beside them as `reason`; elsewhere ours stand alone.
+Ours say which thing it is about and what to do.
 """
 
 from __future__ import annotations
@@ -38,6 +39,17 @@ TABLE: Final = ErrorTable(
 
 _DENIED: Final = "You do not have permission to perform this action."
 _NOBODY: Final = "Authentication credentials were not provided."
+
+#: What a thing is called in the original's words for one that is not there, by the first segment of its address.
+_NOUNS: Final[Mapping[str, str]] = {
+    "datasets": "Dataset",
+    "projects": "Project",
+    "teams": "Team",
+    "users": "User",
+    "licences": "Licence",
+    "licenses": "Licence",
+    "nodes": "Node",
+}
 
 #: What the gate for strings calls a value, and what it is called on this wire.
 _FIELDS: Final[Mapping[str, str]] = {
@@ -84,6 +96,12 @@ def _body(failure: Failure) -> dict[str, Any]:
         named = _FIELDS.get(str(error.details.get("field")))
         if named is not None:
             return {named: [error.message]}
+    if failure.status == 403:
+        # A key more harms no client, and people need to know what they lack.
+        return {"detail": _DENIED, "reason": error.message}
+    noun = _NOUNS.get(failure.path.removeprefix("/v1/").partition("/")[0])
+    if failure.status == 404 and noun is not None and error.details.get("reason") != "address":
+        return {"detail": f"No {noun} matches the given query.", "reason": error.message}
     if error.errors:
         return {"detail": error.message, "errors": error.errors}
     return {"detail": error.message}

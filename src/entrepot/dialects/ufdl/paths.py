@@ -56,7 +56,7 @@ def bad_members() -> Iterator[None]:
         yield
     except PathTaken as error:
         name = str(error.errors[0]["path"]) if error.errors else ""
-        raise PathTaken(f"Bad name {_said(name)}: {error.message}", errors=error.errors) from error
+        raise PathTaken(f"Bad name {_said(name)}: {_why_taken(name, error)}", errors=error.errors) from error
     except InvalidName as error:
         name = str(error.errors[0]["path"]) if error.errors else ""
         raise InvalidName(f"Bad name {_said(name)}: {error.message}", errors=error.errors) from error
@@ -64,7 +64,7 @@ def bad_members() -> Iterator[None]:
 
 def _why_taken(name: str, error: PathTaken) -> str:
     for one in error.errors:
-        if one.get("path") != name:
+        if one.get("path") != name or "below" in str(one.get("detail")):
             return "Directory prefix is already a filename"
         if "folder" in str(one.get("detail")):
             return "Filename is already a directory prefix"
