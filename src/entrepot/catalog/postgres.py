@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -104,6 +105,9 @@ class PostgresBackend:
             return self.reader.connect().execution_options(isolation_level="AUTOCOMMIT")
 
         return Listener(connect, channel, failures.translate)
+
+    def copy_to(self, path: Path) -> bool:  # noqa: ARG002 - there are no files of ours to copy
+        return False
 
     def wal_size(self) -> int:
         return 0

@@ -15,8 +15,8 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from entrepot.catalog.listening import Listener
 from entrepot.catalog.transaction import Hook, begin_hooks, guard, roll_back, take_hooks
 from entrepot.model.errors import EntrepotError, Unavailable
 
-__all__ = ["SqliteBackend"]
+__all__ = ["SqliteBackend", "fold"]
 
 _log = logging.getLogger("entrepot.catalog")
 
@@ -73,6 +73,15 @@ class SqliteBackend:
     def listener(self, channel: str) -> Listener | None:  # noqa: ARG002 - SQLite tells nobody of a commit
         return None
 
+    def copy_to(self, path: Path) -> bool:
+        """Copy the pages of one moment to a new file. Writers go on meanwhile, their pages are left out."""
+        with failing_in_words(), closing(sqlite3.connect(self._path, timeout=BUSY_MS / 1000)) as source:
+            with closing(sqlite3.connect(path)) as target:
+                # In one step: between steps a commit of another process would make it begin anew.
+                source.backup(target)
+            fold(path)
+        return True
+
     def wal_size(self) -> int:
         try:
             return self._path.with_name(self._path.name + "-wal").stat().st_size
@@ -95,6 +104,21 @@ _WRITER_PRAGMAS = (
     # Not temp_store=MEMORY: the journal behind a savepoint is then a list that every statement walks from its beginning
     # (seen: 5.7 s for 10 000 rows into a table of 50 000, 0.4 s without).
 )
+
+
+def fold(path: Path) -> None:
+    """Make a database that nobody has open a single file, which can also be read where nothing can be written."""
+    with failing_in_words(), closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE").close()
+
+
+@contextmanager
+def failing_in_words() -> Iterator[None]:
+    """What the driver raises, as one of our errors."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise (failures.translate(error) or error) from error
 
 
 def _engine(url: URL, begin: str, pragmas: tuple[str, ...], options: dict[str, Any]) -> Engine:

@@ -164,7 +164,7 @@ class _Run:
     def _check(self, one: Due) -> None:
         with self._depot.catalog.read() as conn:
             extents = content_rows.extents(conn, one.n)
-        reason = _wrong(self._depot.store, extents, one.digests)
+        reason = difference(self._depot.store, extents, one.digests)
         self._contents += 1
         self._bytes += one.digests.size
         self._unmarked += one.digests.size
@@ -192,7 +192,7 @@ class _Run:
 
     def _mend(self, one: Due, extents: Sequence[Extent], second: ObjectStore) -> bool:
         """Take the bytes from the second store, if they are right there."""
-        if _wrong(second, extents, one.digests) is not None:
+        if difference(second, extents, one.digests) is not None:
             return False
         depot = self._depot
         row = depot.catalog.write(partial(_insert_upload, depot=depot, due=one))
@@ -243,8 +243,8 @@ def _blocks(store: ObjectStore, extents: Sequence[Extent]) -> Iterator[bytes]:
                 yield reader.read_at(offset, min(READ_SIZE, end - offset))
 
 
-def _wrong(store: ObjectStore, extents: Sequence[Extent], expected: Digests) -> str | None:
-    """What is wrong with the stored bytes; None if nothing is.
+def difference(store: ObjectStore, extents: Sequence[Extent], expected: Digests) -> str | None:
+    """What is wrong with the bytes that a store has of a content; None if nothing is.
 
     A store that cannot be reached proves nothing: its error passes through.
     """

@@ -22,6 +22,8 @@ from entrepot.server.config import Config
 if TYPE_CHECKING:
     from entrepot.depot.checking import Checked
     from entrepot.depot.collection import Collected
+    from entrepot.server.backup_folder import Backup, Done, Step
+    from entrepot.server.backups import Restored
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,46 @@ def verify(
             None if step is None else lambda n, size: step(n, size, there.contents, there.n_bytes),
             repair_from=second,
         )
+
+
+def back_up(settings: Config, folder: Path, *, keep: int | None = None, step: Step | None = None) -> Done:
+    """Copy facts and bytes to a folder, beside a running server or without one; see `server.backup_folder`.
+
+    Args:
+        keep: How many backups stay in the folder; None keeps all.
+        step: Told objects and bytes so far, and objects and bytes that there are.
+
+    Raises:
+        NotFound: Nothing was ever started on this data folder.
+        AlreadyRunning: Somebody else writes to the folder of backups.
+    """
+    from entrepot.server import backups
+
+    _require_started(settings)
+    return backups.back_up(settings, folder, keep=keep, step=step)
+
+
+def list_backups(folder: Path) -> list[Backup]:
+    """The backups of a folder, the oldest first.
+
+    Raises:
+        NotFound: There never was one.
+    """
+    from entrepot.server import backups
+
+    return backups.list_backups(folder)
+
+
+def restore_backup(settings: Config, folder: Path, *, at: str | None = None, step: Step | None = None) -> Restored:
+    """Put a backup back into an empty data folder and an empty catalogue; see `server.backups`.
+
+    Raises:
+        NotFound: There is no such backup.
+        Conflict: Something is there already.
+    """
+    from entrepot.server import backups
+
+    return backups.restore(settings, folder, at=at, step=step)
 
 
 def create_token(

@@ -6,6 +6,7 @@ DIR/
   objects/          bytes, see the store
   staging/          uploads that still grow
   secret.key        signs links and short-lived tokens; whoever has it can make them
+  restoring.json    there while a backup is being put back: nobody may use the folder before that is done
   serve.lock        held by the server that runs; names its process
   run/              what the running processes share: lock files, sockets, metrics
 """
@@ -21,16 +22,24 @@ from typing import Self
 
 from entrepot.model.errors import AlreadyRunning, Corrupt, Unavailable
 
-LOCK, SECRET, RUN = "serve.lock", "secret.key", "run"
+LOCK, SECRET, RUN, RESTORING = "serve.lock", "secret.key", "run", "restoring.json"
 _SECRET_BYTES = 32
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, *, restoring: bool = False) -> None:
     """Make the folder and what belongs into it, for its owner alone.
 
+    Args:
+        restoring: The caller is the one who puts a backup back.
+
     Raises:
-        Unavailable: It cannot be made or written.
+        Unavailable: It cannot be made or written, or a backup was not wholly put back into it.
     """
+    if not restoring and (folder / RESTORING).exists():
+        raise Unavailable(
+            f"A backup is being put back into {folder}, or was only in part. "
+            "Run `entrepot restore-backup` again: it goes on where it was."
+        )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / RUN).mkdir(mode=0o700, exist_ok=True)

@@ -69,6 +69,9 @@ class _FaultyBackend:
     def listener(self, channel: str) -> Any:
         return self._inner.listener(channel)
 
+    def copy_to(self, path: Path) -> bool:
+        return bool(self._inner.copy_to(path))
+
     def wal_size(self) -> int:
         return int(self._inner.wal_size())
 
