@@ -71,6 +71,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "licence": ("licence", "Licences"),
         "node": ("node", "Worker nodes"),
         "task": ("task", "Long work: list, wait, cancel"),
+        "webhook": ("webhook", "Have a project's events sent somewhere"),
+        "batch": ("batch", "Send every item of a version to a webhook"),
     },
     "Local transfers": {
         "daemon": ("daemon", "Transfers that survive everything: run and watch the local daemon"),

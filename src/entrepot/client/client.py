@@ -15,6 +15,7 @@ from entrepot.client.resources.links import Events, Relationships, Search, Tasks
 from entrepot.client.resources.people import Nodes, Teams, Tokens, Users
 from entrepot.client.resources.projects import Collections, Licences, Projects
 from entrepot.client.resources.versions import Datasets, Versions
+from entrepot.client.resources.webhooks import Batches, Webhooks
 from entrepot.client.transport import Transport
 from entrepot.model.values import Scope
 from entrepot.wire.messages.resolve import Resolved
@@ -166,6 +167,14 @@ class Client:
     @cached_property
     def events(self) -> Events:
         return Events(self)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        return Webhooks(self)
+
+    @cached_property
+    def batches(self) -> Batches:
+        return Batches(self)
 
     @cached_property
     def search(self) -> Search:

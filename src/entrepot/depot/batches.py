@@ -21,9 +21,9 @@ from entrepot.depot.events import task_ended
 from entrepot.depot.sending import JOB, QUEUE
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
-from entrepot.model.errors import NotFound, TooLarge, WrongState
+from entrepot.model.errors import KindMismatch, NotFound, TooLarge, WrongState
 from entrepot.model.ids import Noun
-from entrepot.model.values import Page, Task
+from entrepot.model.values import Kind, Page, Task
 from entrepot.model.webhooks import Batch, Level, LogLine, Webhook
 
 MAX_NAME = 255
@@ -52,6 +52,7 @@ def start(
 
     Raises:
         WrongState: The version has no content yet, or the webhook is switched off.
+        KindMismatch: It is a table.
         TooLarge: The caller has too many tasks that wait or run.
     """
     label = names.label(name, MAX_NAME, "Job name", may_be_empty=True)
@@ -60,6 +61,8 @@ def start(
     def work(conn: Connection) -> Batch:
         found, wanted = pin(conn, actor, version, revision, action=Action.READ_CONTENT)
         source = lookup.editable(found)
+        if source.kind is Kind.TABLE:
+            raise KindMismatch(f"{source.name} is a table; its lines are no items. Convert it to records first.")
         hook = _destination(conn, actor, webhook)
         if source.number is None:
             raise WrongState(f"{source.name} has no content yet ({source.state}). Send it when it is ready.")

@@ -38,6 +38,7 @@ from entrepot.model.errors import EntrepotError
 from entrepot.model.ids import Noun
 from entrepot.model.values import TaskState, Version
 from entrepot.model.webhooks import ITEM, Level, Webhook
+from entrepot.records.reference import is_blank
 
 JOB = "batch"
 QUEUE = "batches"
@@ -121,7 +122,7 @@ class _Sending:
                 self._place = replace(self._place, file=position, at_byte=0)
             with open_content(self._depot, content) as reader:
                 for end, line in lines(reader, self._place.at_byte):
-                    if line is None or line.strip():
+                    if line is None or not is_blank(line.removesuffix(b"\n")):
                         self._next = end
                         yield line
                     else:

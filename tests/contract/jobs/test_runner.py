@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, select
 from entrepot.catalog import queue, tasks
 from entrepot.catalog.database import Catalog
 from entrepot.catalog.schema import word
-from entrepot.catalog.work import Cancelled, JobKind, Work
+from entrepot.catalog.work import Cancelled, JobKind, Later, Work
 from entrepot.jobs.runner import FIRST_RETRY, LAST_RETRY, Runner, retry_after
 from entrepot.model.errors import Invalid, Unavailable
 from entrepot.model.values import TaskState
@@ -346,3 +346,24 @@ def test_a_handler_that_does_not_stop_loses_its_job(catalog: Catalog) -> None:
     lane.join()
     assert words(catalog) == []
     assert row(catalog, n).state == "ready"
+
+
+def test_a_job_that_goes_on_later_lies_in_the_queue_and_keeps_its_attempts(catalog: Catalog, clock: Clock) -> None:
+    begun = []
+
+    def run(work: Work) -> None:
+        begun.append(work.mark)
+        if len(begun) < 3:
+            raise Later(timedelta(seconds=5))
+
+    n = enqueue(catalog, max_attempts=1)
+    one = runner(catalog, run)
+    assert one.step()
+    assert not one.step(), "not yet"
+    waiting = row(catalog, n)
+    assert (waiting.state, waiting.attempt, waiting.error, waiting.lease) == ("ready", 0, None, None)
+    for _ in range(2):
+        clock.move(seconds=5)
+        assert one.step()
+    assert row(catalog, n).state == "done"
+    assert len(set(begun)) == 3, "every run has a mark of its own"

@@ -12,6 +12,7 @@ from entrepot.catalog import events
 from entrepot.catalog.schema import idempotency as kept
 from entrepot.depot.ingests import Verdict
 from entrepot.dialects.native.again import SHOWN
+from tests.support.receivers import Receiver
 from tests.support.site import Client, Site
 
 Request = tuple[Client, str, Any]
@@ -112,6 +113,38 @@ def _switch(path: str, *, before: str | None = None) -> Prepare:
     return prepare
 
 
+def _hook(site: Site, who: Client) -> str:
+    site.depot.courier = Receiver()
+    home = who.made("/projects", name="Work")["id"]
+    made: str = who.made(f"/projects/{home}/webhooks", name="hook", endpoint="https://example.org/")["id"]
+    return made
+
+
+def _new_hook(site: Site, who: Client) -> Request:
+    site.depot.courier = Receiver()
+    home = who.made("/projects", name="Work")["id"]
+    return who, f"/projects/{home}/webhooks", {"name": "hook", "endpoint": "https://example.org/"}
+
+
+def _at_hook(path: str, body: Any = None) -> Prepare:
+    return lambda site, who: (who, f"/webhooks/{_hook(site, who)}{path}", body)
+
+
+def _replay(site: Site, who: Client) -> Request:
+    hook = _hook(site, who)
+    delivery = who.made(f"/webhooks/{hook}/test")["id"]
+    return who, f"/webhooks/{hook}/deliveries/{delivery}/replay", None
+
+
+def _batch(site: Site, who: Client) -> Request:
+    return who, f"/versions/{_files(who)}/batches", {"webhook": _hook(site, who)}
+
+
+def _stop(site: Site, who: Client) -> Request:
+    _, path, body = _batch(site, who)
+    return who, f"/batches/{who.made(path, **body)['task']['id']}/stop", {}
+
+
 #: What can be shown afterwards is shown.
 ANSWERED: dict[str, Prepare] = {
     "/versions": lambda _site, who: (who, "/versions", {"name": "penguins", "numbering": "next"}),
@@ -126,6 +159,8 @@ ANSWERED: dict[str, Prepare] = {
     "/versions/{version}/unfreeze": _at("/versions/{v}/unfreeze", frozen=True),
     "/versions/{version}/ingest": _ingest,
     "/tasks/{task}/cancel": _cancel,
+    "/versions/{version}/batches": _batch,
+    "/batches/{task}/stop": _stop,
     "/relationships": _relationship,
     "/projects": lambda _site, who: (who, "/projects", {"name": "Work"}),
     "/projects/{project}/collections": _collection,
@@ -142,6 +177,12 @@ ANSWERED: dict[str, Prepare] = {
 #: Secrets that are told once, and what is not there any more.
 TOLD: dict[str, Prepare] = {
     "/tokens": lambda _site, who: (who, "/tokens", {"scope": "read"}),
+    "/projects/{project}/webhooks": _new_hook,
+    "/webhooks/{webhook}/test": _at_hook("/test"),
+    "/webhooks/{webhook}/deliveries/{delivery}/replay": _replay,
+    "/webhooks/{webhook}/replay": _at_hook(
+        "/replay", {"since": "2000-01-01T00:00:00Z", "states": ["waiting", "failed"]}
+    ),
     "/versions/{version}/purge": _at("/versions/{v}/purge", trashed=True),
     "/projects/{project}/purge": _project("/purge", trashed=True),
     "/teams/{team}/purge": _team("/purge"),

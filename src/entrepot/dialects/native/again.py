@@ -14,6 +14,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from entrepot.depot import (
+    batches,
     entries,
     licences,
     naming,
@@ -28,7 +29,7 @@ from entrepot.depot import (
 )
 from entrepot.depot.context import Depot
 from entrepot.depot.idempotency import Deed
-from entrepot.dialects.native import encode, written
+from entrepot.dialects.native import encode, encode_webhooks, written
 from entrepot.dialects.native.context import Message
 from entrepot.dialects.native.slot_links import shown_slots
 from entrepot.model import ids
@@ -45,6 +46,7 @@ from entrepot.wire.messages import tasks as task_messages
 from entrepot.wire.messages import teams as team_messages
 from entrepot.wire.messages import users as user_messages
 from entrepot.wire.messages import versions as version_messages
+from entrepot.wire.messages import webhooks as webhook_messages
 from entrepot.wire.messages.base import Answer
 
 Deeds = Sequence[Deed]
@@ -176,6 +178,10 @@ def _task(depot: Depot, actor: Actor, deeds: Deeds, _base_url: str) -> Answer:
     return encode.task(found, naming.of_tasks(depot, [found]))
 
 
+def _batch(depot: Depot, actor: Actor, deeds: Deeds, _base_url: str) -> Answer:
+    return encode_webhooks.batch(batches.get(depot, actor, ids.decode(Noun.TASK, _subject_of(deeds, Noun.TASK))))
+
+
 #: By the form of the answer: how to show what was done.
 SHOWN: Final[Mapping[Any, Show]] = {
     version_messages.Version: _version,
@@ -189,4 +195,5 @@ SHOWN: Final[Mapping[Any, Show]] = {
     licence_messages.Licence: _licence,
     relationship_messages.Relationship: _relationship,
     task_messages.Task: _task,
+    webhook_messages.Batch: _batch,
 }

@@ -17,6 +17,7 @@ from entrepot.dialects.native import errors, openapi
 from entrepot.dialects.native.byte_routes import ByteRoutes
 from entrepot.dialects.native.context import DOOR, Context
 from entrepot.dialects.native.routes import (
+    batches,
     entries,
     finding,
     history,
@@ -33,6 +34,7 @@ from entrepot.dialects.native.routes import (
     uploads,
     users,
     versions,
+    webhooks,
 )
 from entrepot.http.doors import ErrorBoundary
 from entrepot.model.errors import EntrepotError
@@ -54,6 +56,8 @@ _NOUNS = (
     tasks,
     relationships,
     finding,
+    webhooks,
+    batches,
 )
 
 
