@@ -61,6 +61,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "trash": ("record", "Put a version into the trash"),
         "reinstate": ("record", "Take a version out of the trash"),
         "purge": ("record", "Remove a version for good"),
+        "records": ("records", "Files of lines, each a JSON object: check, read, search"),
         "link": ("link", "Say what came from what, and follow it"),
     },
     "People and places": {

@@ -86,6 +86,9 @@ def set_(
     team: Annotated[str | None, typer.Option(help="Another owner.")] = None,
     licence: Annotated[str | None, typer.Option(help="Of datasets that name none.")] = None,
     allocation: Annotated[str | None, typer.Option(help="How much it may hold, as in 500G; '' for no limit.")] = None,
+    expire_after: Annotated[
+        str | None, typer.Option(help="Days after which new datasets go into the trash; '' for never.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Edit a project; what is not given stays.
@@ -94,6 +97,7 @@ def set_(
     Examples:
       entrepot project set lab --description "Everything with feathers"
       entrepot project set lab --allocation 2T
+      entrepot project set batches --expire-after 30
     """
     from entrepot.client.cache import parse_size
 
@@ -101,6 +105,8 @@ def set_(
     changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
     if allocation is not None:
         changes["allocation"] = parse_size(allocation) if allocation else None
+    if expire_after is not None:
+        changes["default_expiry_s"] = _seconds(expire_after) if expire_after else None
     if not changes:
         raise Invalid("Nothing to change was given. `entrepot project set --help` lists what can be.")
     with connected() as client:
@@ -109,6 +115,16 @@ def set_(
         output.emit(found)
     else:
         output.line(f"{found.slug}: changed.")
+
+
+def _seconds(days: str) -> int:
+    try:
+        found = round(float(days) * 86_400)
+    except (ValueError, OverflowError):
+        found = 0
+    if found < 1:
+        raise Invalid(f"--expire-after is a number of days such as 30 or 0.5, not {days!r}.")
+    return found
 
 
 @app.command()

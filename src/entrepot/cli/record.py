@@ -67,7 +67,7 @@ def set_(
     if alias is not None:
         changes["alias"] = alias or None
     if expires is not None:
-        changes["expires_at"] = _moment(expires) if expires else None
+        changes["expires_at"] = moment(expires) if expires else None
     if not changes and slug is None:
         raise Invalid("Nothing to change was given. `entrepot set --help` lists what can be.")
     with connected() as client:
@@ -89,7 +89,7 @@ def _object(text: str) -> dict[str, Any]:
     return found
 
 
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text).astimezone()
     except ValueError:

@@ -14,6 +14,7 @@ from entrepot.client.resources.data import Data
 from entrepot.client.resources.links import Events, Relationships, Search, Tasks
 from entrepot.client.resources.people import Nodes, Teams, Tokens, Users
 from entrepot.client.resources.projects import Collections, Licences, Projects
+from entrepot.client.resources.records import Records
 from entrepot.client.resources.versions import Datasets, Versions
 from entrepot.client.resources.webhooks import Batches, Webhooks
 from entrepot.client.transport import Transport
@@ -155,6 +156,10 @@ class Client:
     @cached_property
     def data(self) -> Data:
         return Data(self)
+
+    @cached_property
+    def records(self) -> Records:
+        return Records(self)
 
     @cached_property
     def tasks(self) -> Tasks:

@@ -245,6 +245,8 @@ NOBODYS: Mapping[str, frozenset[str]] = {
             "paging.leaf",
             "paging.numbered",
             "paging.size",
+            "record_checks.build_index",
+            "record_checks.checker",
             "uploads.check_announced",
             "users.new_user",
             "users.retrying_slugs",
