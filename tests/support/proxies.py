@@ -1,0 +1,100 @@
+"""A proxy between a client and a server that loses answers: the request arrives, what came of it is never told."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+__all__ = ["LosingProxy", "losing_proxy"]
+
+_BLOCK = 1 << 16
+
+
+class LosingProxy:
+    """Passes bytes on, both ways. `lose` makes it swallow the next answers to requests that begin so."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._target = (parts.hostname or "127.0.0.1", parts.port or 80)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._lock = threading.Lock()
+        self._begins = b""
+        self._left = 0
+        self.lost: list[bytes] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def lose(self, begins: bytes, times: int = 1) -> None:
+        """Cut the connection where an answer to such a request would begin.
+
+        Args:
+            begins: As `POST /projects/`.
+        """
+        with self._lock:
+            self._begins, self._left = begins, times
+
+    def _takes(self, block: bytes) -> bool:
+        with self._lock:
+            if not self._left or not block.startswith(self._begins):
+                return False
+            self._left -= 1
+            self.lost.append(block.partition(b"\r\n")[0])
+            return True
+
+    def serve(self) -> None:
+        """Until it is closed."""
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._pass, args=(client,), daemon=True).start()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _pass(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError), client:
+            server = socket.create_connection(self._target)
+            loses = threading.Event()
+            with server:
+                back = threading.Thread(target=self._answer, args=(server, client, loses), daemon=True)
+                back.start()
+                while block := client.recv(_BLOCK):
+                    if self._takes(block):
+                        loses.set()
+                    server.sendall(block)
+                with contextlib.suppress(OSError):
+                    server.shutdown(socket.SHUT_WR)
+                back.join()
+
+    @staticmethod
+    def _answer(server: socket.socket, client: socket.socket, loses: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while block := server.recv(_BLOCK):
+                if loses.is_set():
+                    break
+                client.sendall(block)
+        # Whoever waits for the rest of the answer is told that there is none.
+        with contextlib.suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def losing_proxy(url: str) -> Iterator[LosingProxy]:
+    """A proxy to the server at an address, until the block ends."""
+    proxy = LosingProxy(url)
+    thread = threading.Thread(target=proxy.serve, daemon=True)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+        thread.join()
