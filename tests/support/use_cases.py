@@ -513,6 +513,10 @@ CASES: Mapping[str, Case] = {
     "batches.get": Case(lambda c, a, b: batches.get(c.depot, a, b.task.uid), task_seen, sending, keeps=True),
     "batches.log": Case(lambda c, a, b: batches.log(c.depot, a, b.task.uid), task_seen, sending, keeps=True),
     "batches.stop": Case(lambda c, a, b: batches.stop(c.depot, a, b.task.uid), task_cancelled, sending),
+    "batches.forget": Case(lambda c, a, b: batches.forget(c.depot, a, b.task.uid), task_cancelled, sending),
+    "batches.leaf_batches": Case(
+        lambda c, a, _: batches.leaf_batches(c.depot, a, c.project.n), of_project(MEMBER), keeps=True
+    ),
     "batches.list_batches": Case(lambda c, a, _: batches.list_batches(c.depot, a), anybody(False), keeps=True),
     # one's own
     "uploads.begin": Case(lambda c, a, _: uploads.begin(c.depot, a, NewUpload()), anybody(True), keeps=True),

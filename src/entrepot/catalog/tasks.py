@@ -51,9 +51,14 @@ def page(
     states: tuple[TaskState, ...] = (),
     before: int | None,
     limit: int,
+    newest_first: bool = True,
 ) -> list[Task]:
-    """Newest first: what the caller started, and what works on versions in projects they belong to."""
-    query = select(job).where(job.c.shown).order_by(job.c.id.desc()).limit(limit)
+    """What the caller started, and what works on versions in projects they belong to.
+
+    Args:
+        before: The last number already seen; oldest first it is what comes after that one.
+    """
+    query = select(job).where(job.c.shown).order_by(job.c.id.desc() if newest_first else job.c.id).limit(limit)
     if not sight.everything:
         query = query.where(or_(job.c.starter == (sight.user or 0), job.c.project.in_(member_projects(sight))))
     if sight.projects is not None:
@@ -68,7 +73,7 @@ def page(
     if states:
         query = query.where(job.c.state.in_([state.value for state in states]))
     if before is not None:
-        query = query.where(job.c.id < before)
+        query = query.where(job.c.id < before if newest_first else job.c.id > before)
     return [_value(row) for row in conn.execute(query)]
 
 
@@ -152,6 +157,11 @@ def forget(conn: Connection, *, ended_before: datetime, hidden_before: datetime,
     latest = max(ended_before, hidden_before)
     old = select(job.c.id).where(job.c.ended_at < latest, over).order_by(job.c.ended_at).limit(limit)
     return conn.execute(delete(job).where(job.c.id.in_(old.scalar_subquery()))).rowcount
+
+
+def hide(conn: Connection, n: int) -> None:
+    """From here on it is nobody's task."""
+    conn.execute(update(job).where(job.c.id == n).values(shown=False))
 
 
 def of_version(conn: Connection, version_n: int, kind: str) -> Task | None:

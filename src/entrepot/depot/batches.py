@@ -23,7 +23,7 @@ from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import KindMismatch, NotFound, TooLarge, WrongState
 from entrepot.model.ids import Noun
-from entrepot.model.values import Kind, Page, Task
+from entrepot.model.values import Kind, Leaf, Page, Task, TaskState
 from entrepot.model.webhooks import Batch, Level, LogLine, Webhook
 
 MAX_NAME = 255
@@ -149,6 +149,45 @@ def list_batches(
         )
         listed = rows.of_tasks(conn, found)
     return paging.page(listed, size, question, lambda one: (one.task.n,))
+
+
+def leaf_batches(
+    depot: Depot, actor: Actor, project: lookup.Key | str, *, cursor: str | None = None, limit: int = 100
+) -> Leaf[Batch]:
+    """As `list_batches` of a project, to be leafed through in both directions."""
+    with depot.catalog.read() as conn:
+        n = lookup.project(conn, actor, project, Action.VIEW_PROJECT).project.n
+
+        def fetch(after: int | None, limit: int, *, onward: bool) -> list[Batch]:
+            sight = lookup.sight(actor)
+            page = task_rows.page(conn, sight, kind=JOB, project_n=n, before=after, limit=limit, newest_first=onward)
+            return rows.of_tasks(conn, page)
+
+        return paging.leaf(depot, f"batches:{n}:leaf", cursor, limit, fetch, lambda one: one.task.n, falling=True)
+
+
+def forget(depot: Depot, actor: Actor, key: UUID | int) -> Batch:
+    """Let nobody see a job any more; one that has not ended is asked to stop first. Whoever may stop it.
+
+    Raises:
+        WrongState: It is about to stop; forget it when it has.
+    """
+    now = depot.now()
+
+    def work(conn: Connection) -> Batch:
+        batch = _of(conn, tasks.stoppable(conn, actor, key, ended=True))
+        if batch.task.state not in tasks.ENDED:
+            ended = task_rows.ask_to_stop(conn, batch.task.n, now)
+            if ended is None:
+                return batch
+            task_ended(conn, ended.n, now)
+        task_rows.hide(conn, batch.task.n)
+        return batch
+
+    done = depot.catalog.write(work)
+    if done.task.state is TaskState.RUNNING:
+        raise WrongState(f"Job {done.name or done.task.n} was asked to stop. Delete it when it has ended.")
+    return done
 
 
 def stop(depot: Depot, actor: Actor, key: UUID | int, at: datetime | None = None) -> Batch:

@@ -113,8 +113,11 @@ def cancel(depot: Depot, actor: Actor, key: UUID | int) -> Task:
     return depot.catalog.write(work)
 
 
-def stoppable(conn: Connection, actor: Actor, key: UUID | int) -> Task:
+def stoppable(conn: Connection, actor: Actor, key: UUID | int, *, ended: bool = False) -> Task:
     """A task that has not ended, for whoever may stop it, with what it works on held.
+
+    Args:
+        ended: Also one that has.
 
     Raises:
         WrongState: It has ended otherwise.
@@ -128,6 +131,6 @@ def stoppable(conn: Connection, actor: Actor, key: UUID | int) -> Task:
     require(actor, Action.CANCEL_TASK, stands, name, visible=True)
     if task.version is not None:
         version_rows.hold(conn, task.version)
-    if task.state in (TaskState.DONE, TaskState.FAILED):
+    if task.state in (TaskState.DONE, TaskState.FAILED) and not ended:
         raise WrongState(f"Task {ids.encode(Noun.TASK, task.uid)} has ended already: {task.state}.")
     return task

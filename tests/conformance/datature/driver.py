@@ -1,8 +1,8 @@
 """The unmodified client, in its own environment, doing what it is told line by line on its standard input.
 
 Each line is {"project": …, "call": "batch.datasets.create", "arguments": […], "named": {…}, "key": …}; each answer one
-line of JSON: {"value": …} as the client decoded it, or {"error": class, "message": …, "detail": …} as it raised it. The client
-draws progress bars on the standard output, so the answers go to a descriptor of their own.
+line of JSON: {"value": …} as the client decoded it, or {"error": class, "message": …, "detail": …} as it raised it. The
+client draws progress bars on the standard output, so the answers go to a descriptor of their own.
 
 python driver.py URL KEY DESCRIPTOR
 """

@@ -5,7 +5,9 @@ It lives in one process for all tests, since importing it takes longer than most
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import http.server
 import json
 import os
 import signal
@@ -13,7 +15,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +34,47 @@ DRIVER = Path(__file__).with_name("driver.py")
 LINES = (
     b'{"kind": "Image", "url": "https://example.org/1.png"}\n{"kind": "Image", "url": "https://example.org/2.png"}\n'
 )
+#: The receiver of webhooks is on this machine.
+SETTINGS = ("webhook_allow=127.0.0.1", "webhook_ports=1-65535")
 NEVER = 4_102_444_800_000
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360000000000200"
     "01e221bc330000000049454e44ae426082"
 )
+
+
+@dataclass
+class Receiver:
+    """A server that webhooks may lead to, and what it was sent."""
+
+    url: str = ""
+    status: int = 200
+    bodies: list[bytes] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def receiving() -> Iterator[Receiver]:
+    found = Receiver()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            found.bodies.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(found.status)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        found.url = f"http://127.0.0.1:{server.server_port}/"
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield found
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 class Raised(Exception):
@@ -137,7 +175,7 @@ class Place:
         self.stack.close()
 
     def start(self) -> None:
-        self.server = self.stack.enter_context(running_server(self.data, port=self.port))
+        self.server = self.stack.enter_context(running_server(self.data, port=self.port, settings=SETTINGS))
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +184,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         pytest.skip("the environment of the Datature client is missing: scripts/client-env datature")
     data, port = tmp_path_factory.mktemp("server"), free_port()
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(running_server(data, port=port))
+        server = stack.enter_context(running_server(data, port=port, settings=SETTINGS))
         key = server.token()
         with server.client(key) as http:
             made = http.post("/api/v1/projects", json={"name": "birds"}).json()["id"]
@@ -446,3 +484,59 @@ def test_a_session_can_be_cancelled(client: Client, tmp_path: Path) -> None:
     operation = client("cancelled", pictures(tmp_path, 1)["boat0.png"])
     assert client("operations.get", operation)["status"]["overview"] == "Cancelled"
     assert client("assets.list")["data"] == []
+
+
+# Webhooks and jobs
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as found:
+        yield found
+
+
+def test_webhooks_are_made_changed_tested_and_deleted(client: Client, receiver: Receiver) -> None:
+    made = client("batch.webhooks.create", "hook", {"endpoint": receiver.url})
+    assert (made["name"], made["endpoint"]) == ("hook", receiver.url)
+    assert client("batch.webhooks.get", made["id"]) == made
+    assert client("batch.webhooks.list")["data"] == [made]
+    tested = client("batch.webhooks.test", made["id"])
+    assert (tested["status"], tested["responseCode"], tested["attemptCount"]) == ("Delivered", 200, 1)
+    assert len(receiver.bodies) == 1
+    changed = client("batch.webhooks.update", made["id"], {"endpoint": f"{receiver.url}other"})
+    assert changed["endpoint"] == f"{receiver.url}other"
+    secret = base64.b64encode(b"k" * 32).decode()
+    assert client("batch.webhooks.update_secret", made["id"], secret)["id"] == made["id"]
+    assert client("batch.webhooks.delete", made["id"]) == {"deleted": True, "id": made["id"]}
+    assert client("batch.webhooks.list")["data"] == []
+
+
+def test_a_job_sends_every_item_of_a_dataset(client: Client, receiver: Receiver, tmp_path: Path) -> None:
+    dataset = done(client, client("batch.datasets.create", "items", file(tmp_path)))
+    hook = client("batch.webhooks.create", "hook", {"endpoint": receiver.url})
+    options = {"dataset_id": dataset["id"], "webhook_id": hook["id"], "deployment_id": "deploy_1"}
+    made = client("batch.jobs.create", "run", options)
+    assert made["spec"]["datasetId"] == dataset["id"]
+    found = client("batch.jobs.wait_until_done", made["id"], interval=1, timeout=60)
+    assert (found["status"]["overview"], found["status"]["items"]["Delivered"]) == ("Reached", 2)
+    assert len(receiver.bodies) == 2
+    assert client("batch.jobs.list")["data"] == [found]
+    assert client("batch.jobs.get_logs", made["id"])["entries"]
+    with pytest.raises(Raised) as ended:
+        client("batch.jobs.cancel", made["id"])
+    assert ended.value.kind == "BadRequestError"
+    assert client("batch.jobs.delete", made["id"]) == {"deleted": True, "id": made["id"]}
+    assert client("batch.jobs.list")["data"] == []
+
+
+def test_a_job_that_is_cancelled_ends_the_wait(client: Client, receiver: Receiver, tmp_path: Path) -> None:
+    receiver.status = 500
+    dataset = done(client, client("batch.datasets.create", "items", file(tmp_path)))
+    hook = client("batch.webhooks.create", "hook", {"endpoint": receiver.url})
+    options = {"dataset_id": dataset["id"], "webhook_id": hook["id"], "deployment_id": "deploy_1"}
+    made = client("batch.jobs.create", "run", options)
+    assert client("batch.jobs.cancel", made["id"])["id"] == made["id"]
+    with pytest.raises(Raised) as cancelled:
+        client("batch.jobs.wait_until_done", made["id"], interval=1, timeout=60)
+    assert cancelled.value.kind == "BadRequestError"
+    assert client("batch.jobs.get", made["id"])["status"]["cancelledAt"]

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrepot.dialects.datature import errors
 from entrepot.dialects.datature.context import DOOR, Asked, Context
-from entrepot.dialects.datature.routes import assets, datasets, sessions, workspaces
+from entrepot.dialects.datature.routes import assets, datasets, jobs, sessions, webhooks, workspaces
 from entrepot.http.doors import ErrorBoundary
 from entrepot.model.errors import Malformed
 
@@ -31,6 +31,17 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
     "/projects/{project}": {"GET": workspaces.get_project},
     "/projects/{project}/batch/datasets": {"GET": datasets.list_, "POST": datasets.create},
     "/projects/{project}/batch/datasets/{id}": {"GET": datasets.get, "DELETE": datasets.delete},
+    "/projects/{project}/batch/webhooks": {"GET": webhooks.list_, "POST": webhooks.create},
+    "/projects/{project}/batch/webhooks/{id}": {
+        "GET": webhooks.get,
+        "PATCH": webhooks.update,
+        "DELETE": webhooks.delete,
+    },
+    "/projects/{project}/batch/webhooks/{id}/secret": {"PUT": webhooks.update_secret},
+    "/projects/{project}/batch/webhooks/{id}:test": {"POST": webhooks.test},
+    "/projects/{project}/batch/jobs": {"GET": jobs.list_, "POST": jobs.create},
+    "/projects/{project}/batch/jobs/{id}": {"GET": jobs.get, "PATCH": jobs.update, "DELETE": jobs.delete},
+    "/projects/{project}/batch/jobs/{id}/logs": {"GET": jobs.logs},
     "/projects/{project}/assets": {"GET": assets.list_},
     "/projects/{project}/assets/{id…}": {"GET": assets.get, "PATCH": assets.update, "DELETE": assets.delete},
     "/projects/{project}/assetgroups": {"GET": assets.list_groups},

@@ -28,12 +28,14 @@ __all__ = [
     "announced",
     "asset",
     "dataset",
+    "job_id",
     "message",
     "millis",
     "operation",
     "operation_id",
     "overview",
     "page",
+    "parse_job_id",
     "parse_operation_id",
     "parse_session_id",
     "parse_split_id",
@@ -217,7 +219,7 @@ def project(
 
 # Assets and their uploads. Their ids are of this door alone: sessions last a week, and no other door shows them.
 
-_SESSION, _SPLIT, _OPERATION = "assetuploadsession_", "multipartassetupload_", "op_"
+_SESSION, _SPLIT, _OPERATION, _JOB = "assetuploadsession_", "multipartassetupload_", "op_", "job_"
 
 
 def session_id(uid: UUID) -> str:
@@ -242,6 +244,14 @@ def parse_split_id(text: str) -> UUID:
 
 def parse_operation_id(text: str) -> UUID:
     return _parse(_OPERATION, text)
+
+
+def job_id(uid: UUID) -> str:
+    return f"{_JOB}{uid.hex}"
+
+
+def parse_job_id(text: str) -> UUID:
+    return _parse(_JOB, text)
 
 
 def _parse(prefix: str, text: str) -> UUID:
