@@ -19,6 +19,7 @@ import pytest
 
 from entrepot.cli import main
 from entrepot.client.client import Client
+from tests.support.daemon import Daemon, daemon_place
 
 PASSWORD = "correct-horse"
 START_S = 60
@@ -229,3 +230,37 @@ def read_tree(root: Path) -> dict[str, bytes]:
 def answer(done: subprocess.CompletedProcess[str]) -> Any:
     """The one JSON value that a command printed."""
     return json.loads(done.stdout)
+
+
+# --- the transfer daemon ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def daemon_surroundings(server: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the daemons of a module see: the server, the administrator's token, and a home of their own."""
+    home = tmp_path_factory.mktemp("home")
+    names = {f"XDG_{name}_HOME": str(home / name.lower()) for name in ("CONFIG", "CACHE", "DATA", "STATE")}
+    return {**names, "ENTREPOT_URL": server.url, "ENTREPOT_TOKEN": server.token}
+
+
+@pytest.fixture
+def surrounded(daemon_surroundings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in daemon_surroundings.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def shared_daemon(daemon_surroundings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """One daemon for the tests of a module that do not end it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in daemon_surroundings.items():
+            patch.setenv(name, value)
+        with daemon_place(tmp_path_factory.mktemp("shared")) as place:
+            yield place
+
+
+@pytest.fixture
+def own_daemon(tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon of one test alone."""
+    with daemon_place(tmp_path / "own") as place:
+        yield place

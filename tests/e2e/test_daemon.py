@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +18,19 @@ from tests.support.daemon import Daemon, daemon_place
 from tests.support.server import wait_until
 
 
-@pytest.fixture(scope="module")
-def surroundings(server: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What the daemons of this module see: the server, the administrator's token, and a home of their own."""
-    home = tmp_path_factory.mktemp("home")
-    names = {f"XDG_{name}_HOME": str(home / name.lower()) for name in ("CONFIG", "CACHE", "DATA", "STATE")}
-    return {**names, "ENTREPOT_URL": server.url, "ENTREPOT_TOKEN": server.token}
-
-
 @pytest.fixture(autouse=True)
-def _surrounded(surroundings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in surroundings.items():
-        monkeypatch.setenv(name, value)
+def _surrounded(surrounded: None) -> None:
+    """Every test here sees the server as its daemons do."""
 
 
 @pytest.fixture(scope="module")
-def shared(surroundings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """One daemon for the tests that do not end it."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in surroundings.items():
-            patch.setenv(name, value)
-        with daemon_place(tmp_path_factory.mktemp("shared")) as place:
-            yield place
+def shared(shared_daemon: Daemon) -> Daemon:
+    return shared_daemon
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[Daemon]:
-    """A daemon of this test alone."""
-    with daemon_place(tmp_path / "own") as place:
-        yield place
+def own(own_daemon: Daemon) -> Daemon:
+    return own_daemon
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ class CountingProxy:
         after: Called with the bytes so far (up, down) whenever some have passed; may kill somebody.
     """
 
-    def __init__(self, url: str, after: Callable[[int, int], None] | None = None) -> None:
+    def __init__(self, url: str, after: Callable[[int, int], None] | None = None, *, port: int = 0) -> None:
         parts = urlsplit(url)
         assert parts.hostname is not None
         assert parts.port is not None
@@ -32,7 +32,7 @@ class CountingProxy:
         self._heads: list[bytes] = []
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening = socket.create_server(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 

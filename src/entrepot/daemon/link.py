@@ -6,6 +6,7 @@ import contextlib
 import os
 import queue
 import socket
+import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -171,20 +172,26 @@ def _connect(path: Path, timeout_s: float) -> socket.socket:
         )
     made = socket.socket(socket.AF_UNIX)
     try:
-        made.settimeout(timeout_s)
+        # Waits its turn when many connect at once; with a time limit it would be refused instead.
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout_s))
         with places.short(path) as address:
             made.connect(address)
         uid = peer_uid(made)
         if uid is not None and uid != os.getuid():
             raise ConnectionRefusedError(f"The process that listens on {path} is another user's (uid {uid}).")
-        made.settimeout(None)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(0))
     except ConnectionError:
         made.close()
         raise
-    except TimeoutError as error:
+    except (TimeoutError, BlockingIOError) as error:
         made.close()
         raise DaemonTimeoutError(f"The daemon on {path} did not take the connection within {timeout_s:g} s.") from error
     except OSError as error:
         made.close()
         raise ConnectionRefusedError(f"Nobody listens on {path}: {error.strerror or error}.") from error
     return made
+
+
+def _timeval(seconds: float) -> bytes:
+    """`struct timeval`; nothing is for ever."""
+    return struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))

@@ -201,7 +201,7 @@ class _Daemon:
         finally:
             os.umask(before)
         beside.chmod(0o600)
-        listening.listen(128)
+        listening.listen(1024)
         if self._path.is_dir():
             raise Invalid(f"{str(self._path)!r} is a folder; name the file of a socket.")
         beside.replace(self._path)

@@ -1,0 +1,105 @@
+"""The journal: what was promised stays promised, an end is final, and damage costs the journal and nothing else."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrepot.daemon.journal import Journal, Transfer
+from entrepot.model.errors import Conflict, NotFound
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def accepted(journal: Journal, name: str, **more: Any) -> Transfer:
+    given: dict[str, Any] = {"client": "c", "server": "http://s", "file_name": name, "key": None, **more}
+    return journal.accept(f"tr_{name}", "upload", {"title": name}, **given)[0]
+
+
+def test_what_ran_when_it_died_is_queued_and_what_was_paused_stays_so(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    for name in ("ran", "paused", "waited", "done"):
+        accepted(journal, name)
+    journal.change("tr_ran", state="running")
+    journal.change("tr_paused", state="waiting", paused=1)
+    journal.change("tr_waited", state="waiting", retry_at=9e9)
+    journal.change("tr_done", state="done", result={"asset_id": "ver_1"})
+    journal.close()
+    again = Journal(tmp_path / "j")
+    assert again.recover() == 3
+    found = {one.id: (one.state, one.paused, one.retry_at) for one in again.transfers()}
+    assert found == {
+        "tr_ran": ("queued", False, None),
+        "tr_paused": ("waiting", True, None),
+        "tr_waited": ("queued", False, None),
+        "tr_done": ("done", False, None),
+    }
+
+
+def test_an_end_is_final(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    accepted(journal, "a")
+    journal.change("tr_a", state="cancelled")
+    assert journal.change("tr_a", state="running").state == "cancelled"
+    assert journal.change("tr_a", state="done", result={}).result is None
+
+
+def test_the_same_key_is_the_same_transfer_and_never_another(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    given: dict[str, Any] = {"client": "c", "server": "s", "file_name": "f", "key": "k"}
+    first, fresh = journal.accept("tr_1", "upload", {"title": "x", "tags": None}, **given)
+    again, repeated = journal.accept("tr_2", "upload", {"title": "x", "tags": None}, **given)
+    assert (fresh, repeated, again.id) == (True, False, first.id)
+    with pytest.raises(Conflict):
+        journal.accept("tr_3", "upload", {"title": "y", "tags": None}, **given)
+
+
+def test_what_ended_long_ago_is_forgotten_and_what_is_unfinished_never(tmp_path: Path) -> None:
+    clock = Clock()
+    journal = Journal(tmp_path / "j", clock)
+    accepted(journal, "old")
+    accepted(journal, "open")
+    journal.note_upload("tr_old", b"1" * 32, "up_1", finished=True)
+    journal.change("tr_old", state="done")
+    clock.now += 365 * 86_400
+    journal.recover()
+    with pytest.raises(NotFound):
+        journal.get("tr_old")
+    assert journal.get("tr_open").state == "queued"
+    assert journal.find_upload("tr_old", b"1" * 32) is None
+
+
+def test_two_transfers_of_one_content_have_uploads_of_their_own(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    one, two = journal.uploads("tr_1"), journal.uploads("tr_2")
+    one.note("s", b"x" * 32, "up_1", finished=False)
+    assert two.find("s", b"x" * 32) is None
+    found = one.find("s", b"x" * 32)
+    assert found is not None
+    assert (found.upload, found.finished) == ("up_1", False)
+    one.forget("s", [b"x" * 32])
+    assert one.find("s", b"x" * 32) is None
+
+
+def test_a_damaged_journal_is_put_aside_and_a_newer_one_refused(tmp_path: Path) -> None:
+    place = tmp_path / "j"
+    place.write_bytes(b"no database at all" * 100)
+    journal = Journal(place)
+    assert journal.damaged is not None
+    assert journal.damaged.read_bytes().startswith(b"no database")
+    assert journal.transfers() == []
+    journal.close()
+    connection = sqlite3.connect(place)
+    connection.execute("pragma user_version = 99")
+    connection.close()
+    with pytest.raises(Conflict, match="newer"):
+        Journal(place)

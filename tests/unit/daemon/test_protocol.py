@@ -1,0 +1,85 @@
+"""Lines of the socket: what is a message, and what is not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrepot.daemon import protocol
+from entrepot.daemon.params import Params
+from entrepot.daemon.protocol import Unreadable, decode
+from entrepot.model.errors import Invalid
+
+
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        (b"", protocol.UNREADABLE),
+        (b"{", protocol.UNREADABLE),
+        (b"\xff\xfe", protocol.UNREADABLE),
+        (b"[" * 100_000, protocol.UNREADABLE),
+        (b"1" * 5000, protocol.UNREADABLE),
+        (b'{"jsonrpc":"2.0","id":NaN,"method":"x"}', protocol.UNREADABLE),
+        (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', protocol.NO_REQUEST),
+        (b'"ping"', protocol.NO_REQUEST),
+        (b'{"id":1,"method":"ping"}', protocol.NO_REQUEST),
+        (b'{"jsonrpc":"2.0","id":true,"method":"ping"}', protocol.NO_REQUEST),
+        (b'{"jsonrpc":"2.0","id":{},"method":"ping"}', protocol.NO_REQUEST),
+        (b'{"jsonrpc":"2.0","id":1,"method":7}', protocol.NO_REQUEST),
+        (b'{"jsonrpc":"2.0","id":1}', protocol.NO_REQUEST),
+        (b'{"jsonrpc":"2.0","id":1,"method":"ping","params":[1]}', protocol.BAD_PARAMS),
+    ],
+)
+def test_what_is_no_message_is_told_by_json_rpcs_number(line: bytes, number: int) -> None:
+    with pytest.raises(Unreadable) as refused:
+        decode(line)
+    assert refused.value.number == number
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+@given(st.dictionaries(st.text(), _JSON, max_size=5))
+def test_what_is_sent_is_what_arrives_in_one_line(params: dict[str, Any]) -> None:
+    line = protocol.request(7, "upload", params)
+    assert line.count(b"\n") == 1
+    found = decode(line)
+    assert (found.id, found.method, found.params) == (7, "upload", params)
+
+
+@given(st.binary(max_size=300) | _JSON.map(lambda value: json.dumps(value).encode()))
+def test_no_line_breaks_the_reader(line: bytes) -> None:
+    with contextlib.suppress(Unreadable):
+        decode(line)
+
+
+def test_an_error_keeps_its_word_and_facts() -> None:
+    found = decode(protocol.failed(3, "no", data={"code": "not_found", "details": {"a": 1}}))
+    assert found.failure is not None
+    assert (found.id, found.failure.code, found.failure.message) == (3, "not_found", "no")
+    assert found.failure.data["details"] == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({}, "needs name"),
+        ({"name": 7}, "a text"),
+        ({"name": "x", "size": True}, "whole number"),
+        ({"name": "x", "size": 11}, "from 1 to 10"),
+        ({"name": "x", "tags": ["a", 1]}, "list of texts"),
+        ({"name": "x", "nmae": "x"}, "'nmae'"),
+    ],
+)
+def test_a_parameter_that_is_missing_wrong_or_unknown_is_named(given: dict[str, Any], word: str) -> None:
+    params = Params("make", given)
+    with pytest.raises(Invalid, match=word):
+        _ = params.text("name"), params.maybe_whole("size", 1, 10), params.maybe_texts("tags"), params.end()
