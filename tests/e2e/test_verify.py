@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -17,7 +18,7 @@ FILES = {"a.bin": bytes(range(256)) * 400, "b.bin": b"other bytes"}
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Running:
+def own_server(tmp_path: Path) -> Iterator[Running]:
     """One of its own: what is damaged here must not be in the way of other tests."""
     running = start_server(tmp_path / "server" / "data")
     yield running
@@ -33,7 +34,8 @@ def flip_a_bit(data: Path, content: bytes) -> Path:
     raise AssertionError("no object has these bytes")
 
 
-def test_a_flipped_bit_is_found_not_served_and_mended(server: Running, tmp_path: Path) -> None:
+def test_a_flipped_bit_is_found_not_served_and_mended(own_server: Running, tmp_path: Path) -> None:
+    server = own_server
     with Client(server.url, server.token) as client:
         client.projects.create("Lab", slug="lab")
         client.data.push(make_tree(tmp_path / "tree", FILES), "lab/data")
