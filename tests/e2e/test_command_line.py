@@ -290,3 +290,15 @@ def test_a_reader_that_goes_away_is_no_failure_of_ours(server: Running, cli: Cli
     process.wait(60)
     assert b"Traceback" not in shown
     assert b"Exception" not in shown
+
+
+def test_the_audit_has_everything_since_a_moment(cli: Cli, server: Running) -> None:
+    made = answer(cli("token", "create", "--scope", "read", "--name", "seen in the audit", "--json"))["id"]
+    told = answer(cli("audit", "--since", "1h", "--json"))
+    assert any(event["verb"] == "token.created" and event["subject"] == made for event in told)
+    assert [event["n"] for event in told] == sorted((event["n"] for event in told), reverse=True)
+    assert answer(cli("audit", "--since", "2999-01-01", "--json")) == []
+    assert {event["verb"] for event in answer(cli("audit", "--since", "1d", "--verb", "token.created", "--json"))} == {
+        "token.created"
+    }
+    assert "7d" in cli("audit", "--since", "tomorrow", code=1).stderr

@@ -1,8 +1,8 @@
-"""`entrepot diff`, `restore`, `log`: what was, and how it became what is."""
+"""`entrepot diff`, `restore`, `log`, `audit`: what was, and how it became what is."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -134,6 +134,51 @@ def log(
         moment = None if since is None else since.astimezone()
         found = client.events.list(version=thing, actor=actor, verb=verb, since=moment)
         output.lines(islice(found, limit), as_json, ["when", "who", "what", "door", "about"], _event_row)
+
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def _moment(text: str) -> datetime:
+    """A date, a time, or how long ago.
+
+    Raises:
+        Invalid: It is none of these.
+    """
+    if text[:-1].isdecimal() and text[-1] in _UNITS and len(text) < 8:
+        return datetime.now(UTC) - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise Invalid(f"--since {text!r} is no moment. Write 2026-01-31, 2026-01-31T12:00 or 7d.") from None
+
+
+@app.command()
+def audit(
+    since: Annotated[str, typer.Option(help="From when on: a date, a time, or how long ago, as 90m, 12h, 7d or 4w.")],
+    actor: Annotated[str | None, typer.Option(help="Only what this person did.")] = None,
+    verb: Annotated[str | None, typer.Option(help="Only events of this kind, such as token.created.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write out everything that happened since a moment, newest first: who, what, through which door and token.
+
+    Unlike log it ends only where it was told to. Staff get all of it, others what happened in their projects.
+
+    \b
+    Examples:
+      entrepot audit --since 7d
+      entrepot audit --since 2026-01-01 --actor ada --json
+    """
+    moment = _moment(since)
+    with connected() as client:
+        found = client.events.list(actor=actor, verb=verb, since=moment)
+        columns = ["when", "who", "what", "door", "token", "about"]
+        output.lines(found, as_json, columns, _audit_row)
+
+
+def _audit_row(event: Event) -> list[Any]:
+    *first, about = _event_row(event)
+    return [*first, event.token or "", about]
 
 
 def _event_row(event: Event) -> list[Any]:

@@ -45,6 +45,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "versions": ("show", "List the versions of a dataset and their revisions"),
         "diff": ("history", "Show what changed between two revisions"),
         "log": ("history", "Show who changed what, and when"),
+        "audit": ("history", "Write out everything that happened since a moment"),
         "resolve": ("show", "Say what an id or reference means, and its ids at every door"),
     },
     "Change": {
