@@ -49,6 +49,14 @@ def configure(name: str, value: Any) -> None:
     setattr(config, name, value)
 
 
+def page(source: str, folder: str) -> list[str]:
+    """The examples of the documentation, in a folder that has their files; what they print."""
+    said: list[str] = []
+    os.chdir(folder)
+    exec(compile(source, "datature.md", "exec"), {"print": lambda *what: said.append(" ".join(map(str, what)))})
+    return said
+
+
 OURS = {"upload": upload, "cancelled": cancelled}
 
 
@@ -61,6 +69,8 @@ def done(client: Client, asked: dict[str, Any]) -> Any:
     arguments, named = asked["arguments"], asked["named"]
     if asked["call"] == "configure":
         return configure(*arguments)
+    if asked["call"] == "page":
+        return page(*arguments)
     if asked["project"] is None:
         return getattr(client, asked["call"])(*arguments, **named)
     target: Any = client.get_project(asked["project"])

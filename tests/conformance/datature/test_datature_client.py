@@ -540,3 +540,18 @@ def test_a_job_that_is_cancelled_ends_the_wait(client: Client, receiver: Receive
         client("batch.jobs.wait_until_done", made["id"], interval=1, timeout=60)
     assert cancelled.value.kind == "BadRequestError"
     assert client("batch.jobs.get", made["id"])["status"]["cancelledAt"]
+
+
+# The documentation
+
+
+def test_the_examples_of_the_page(client: Client, place: Place, tmp_path: Path) -> None:
+    """All of them, one after another, as they stand but for the address, the key and the project."""
+    text = (ROOT / "docs/dialects/datature.md").read_text(encoding="utf-8")
+    source = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    ") or not line)
+    source = source.replace("http://data.example.org:8080", place.server.url)
+    source = source.replace("the secret key", place.key).replace("proj_…", client.project)
+    file(tmp_path, LINES, "my-dataset.ndjson")
+    file(tmp_path, PNG, "boat.png")
+    said = client.on_server("page", source, str(tmp_path))
+    assert said == ["Uploaded 2", "Uploaded dataset, 2 items.", str(len(PNG))]
