@@ -3,7 +3,8 @@
     python -m tests.support.held FOLDER serve --data DIR --port P …
     python -m tests.support.held FOLDER worker --data DIR [--managed]
 
-A check makes the file `begun-PID` in FOLDER and goes on when there is a file `go`. Everything else is the product's.
+A check makes the file `begun-PID` in FOLDER and goes on when there is a file `go`: that of tables does nothing else,
+that of records does so when half of the bytes are checked. Everything else is the product's.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from entrepot.depot import record_checks
 from entrepot.depot.context import Depot
-from entrepot.depot.ingests import Part, Verdict
+from entrepot.depot.ingests import Checker, Part, Verdict
 from entrepot.model.values import Kind, Version
 from entrepot.server import __main__ as program
 from entrepot.server import commands, compose
@@ -35,18 +37,33 @@ def command(folder: Path) -> Callable[..., list[str]]:
 
 
 def main(folder: Path, arguments: list[str]) -> int:
-    def hold(_version: Version, parts: Sequence[Part], progress: Callable[[int, int], None]) -> Verdict:
+    def wait(progress: Callable[[int, int], None], done: int, total: int) -> None:
         (folder / f"begun-{os.getpid()}").touch()
         pause = threading.Event()
         while not (folder / "go").exists():
-            progress(0, len(parts))
+            progress(done, total)
             pause.wait(0.01)
+
+    def hold(_version: Version, parts: Sequence[Part], progress: Callable[[int, int], None]) -> Verdict:
+        wait(progress, 0, len(parts))
         return Verdict(True, {"message": "good"})
+
+    def half(check: Checker) -> Checker:
+        def halting(version: Version, parts: Sequence[Part], progress: Callable[[int, int], None]) -> Verdict:
+            def told(done: int, total: int) -> None:
+                if done * 2 >= total:
+                    wait(progress, done, total)
+                progress(done, total)
+
+            return check(version, parts, told)
+
+        return halting
 
     @contextlib.contextmanager
     def with_checker(config: Config, **more: Any) -> Iterator[Depot]:
         with open_depot(config, **more) as depot:
-            depot.checkers = {KIND.value: hold}
+            checks = half(record_checks.checker(depot))
+            depot.checkers = {KIND.value: hold, Kind.RECORDS.value: checks}
             yield depot
 
     def serve(settings: Config) -> int:

@@ -158,7 +158,8 @@ class Check:
             if not cut:
                 # A line that is longer than a group stands by itself.
                 cut = tail.find(b"\n", start, end) + 1 or end
-            text = bytes(tail[start:cut])
+            with memoryview(tail) as view:
+                text = bytes(view[start:cut])
             self._group(text, self._offset)
             self._offset += len(text)
             start = cut
@@ -190,7 +191,9 @@ class Check:
         if not lines[-1]:
             lines.pop()
         items = self._fast.objects(lines, text)
-        if items is not None and max(map(len, lines)) <= self._max_line and self._all_fit(items):
+        # A group is longer than a line may be only if it is one line, or if lines may be very short.
+        short = len(text) <= self._max_line or max(map(len, lines)) <= self._max_line
+        if items is not None and short and self._all_fit(items):
             self._no_blanks()
             self._good(offset, lines)
             return

@@ -8,7 +8,10 @@ import pytest
 
 from entrepot.catalog import derived
 from entrepot.catalog.entries import sweep_strands
+from entrepot.catalog.work import Cancelled
 from entrepot.depot import collection, entries, record_checks, tasks, trash, upkeep, uploads, versions
+from entrepot.depot.contents import open_content
+from entrepot.depot.ingests import Part
 from entrepot.depot.record_checks import LINES
 from entrepot.model.access import Actor
 from entrepot.model.errors import Invalid
@@ -117,3 +120,41 @@ def test_an_index_that_is_missing_is_made_again(house: House) -> None:
         before = derived.find(conn, [entry.content], LINES)
     house.depot.catalog.write(lambda conn: derived.drop(conn, entry.content, LINES))
     assert record_checks.build_index(house.depot, entry.content) == before[entry.content]
+
+
+def test_a_check_that_is_stopped_in_the_middle_leaves_no_object(house: House) -> None:
+    ann = house.user("ann")
+    house.depot.checkers = {}
+    data = b'{"a":1}\n' * 400_000
+    upload = house.upload(ann, data)
+    assert upload.content is not None
+    version = house.version(ann, kind=Kind.RECORDS)
+    before = set(house.depot.store.keys())
+
+    def stopped(done: int, total: int) -> None:
+        assert total == len(data)
+        if done > total // 2:
+            raise Cancelled
+
+    with open_content(house.depot, upload.content) as reader, pytest.raises(Cancelled):
+        record_checks.checker(house.depot)(version, [Part("a", upload.content, reader.size, reader)], stopped)
+    assert set(house.depot.store.keys()) == before
+
+
+def test_an_index_whose_making_was_cut_is_swept_away(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bytes are durable, and then nobody names them."""
+    ann = house.user("ann")
+    version = sent(house, ann, lines([{"i": 1}]))
+
+    def dies(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record_checks, "_report", dies)
+        with pytest.raises(KeyboardInterrupt):
+            work(house)
+    assert len(list(house.depot.store.keys())) == 2
+    assert versions.get(house.depot, ann, version.n).version.revision == 0
+    house.clock.move(days=3)
+    collection.collect(house.depot, lambda _: None)
+    assert len(list(house.depot.store.keys())) == 1

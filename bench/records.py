@@ -1,0 +1,418 @@
+"""Records: how fast lines are checked, in how much memory, and how long item 10,000,000 takes.
+
+    python -m bench records [check] [access] [parsers] [--mib 1024] [--items 12000000] [--rounds 5] [--keep]
+
+Without a part named, `check` and `access` are run. Cases run in random order in each round, each in a process of its
+own, whose peak memory is shown; readers whose packages are missing are left out.
+
+check     NDJSON of three shapes, from the page cache: MB/s on the wall and of processor time, peak memory, × `json`
+    check               entrepot.records.check.Check with the index of lines, as the worker runs it
+    check, image lines  the same with a schema applied to every line
+    orjson, json        a loop of loads over the lines, which finds no key that is there twice (`json` is the reference)
+    json, pairs         json with the keys of every object looked at: what `check` must be as strict as
+    duckdb              SELECT count(*) FROM read_ndjson_objects; pandas: read_json(lines=True) in chunks
+access    a file of many short lines, published in a depot on disk: milliseconds for one item
+    item, cold          the catalogue, index and file out of the page cache, a new depot
+    item, warm          the same item again, and items drawn at random
+    reading to it       a plain loop of readline up to the item
+parsers   what the choice of parser rests on: MB/s of processor time of each, with and without finding repeated keys
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import importlib.util
+import json
+import os
+import platform
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+RESULTS = Path(__file__).parent / "results" / "records"
+BLOCK = 1 << 20
+REFERENCE = "json"
+TARGET = 10_000_000
+
+
+class Took(NamedTuple):
+    """Seconds on the wall and of the processor, and the process's peak memory in bytes."""
+
+    wall: float
+    processor: float
+    peak: int = 0
+
+
+# What is read
+
+
+def line(shape: str, i: int, chance: random.Random) -> dict[str, Any]:
+    """One item: `short` and `rich` by their length, `image` as batches for prediction have them."""
+    if shape == "short":
+        return {"i": i, "v": round(chance.random(), 6)}
+    if shape == "image":
+        return {"kind": "Image", "url": f"https://bucket.example.org/data/{i:08d}/img_{chance.getrandbits(32):08x}.png"}
+    return {
+        "id": i,
+        "name": f"Müller {i}",
+        "tags": ["a", "b", str(i)],
+        "pos": {"x": chance.random(), "y": chance.random(), "z": None},
+        "ok": True,
+        "text": "lorem ipsum dolor sit amet " * 5,
+    }
+
+
+def write(path: Path, shape: str, *, size: int | None = None, items: int | None = None) -> Path:
+    """A file of at least `size` bytes, or of so many items. A part of 4 MiB is repeated when only the size counts."""
+    chance, at, i = random.Random(7), 0, 0
+    part: list[bytes] = []
+    with path.open("wb") as file:
+        while (size is not None and at < size) or (items is not None and i < items):
+            if size is None or at < 4 * BLOCK:
+                text = json.dumps(line(shape, i, chance), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+                part.append(text)
+                at += file.write(text)
+                i += 1
+            else:
+                at += file.write(b"".join(part))
+    return path
+
+
+# Checking
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    with path.open("rb", buffering=BLOCK) as file:
+        yield from file
+
+
+def check(path: Path, declared: object = None) -> None:
+    from entrepot.records.check import Check
+    from entrepot.records.index import IndexWriter
+    from entrepot.records.rules import rule_of
+
+    writer = IndexWriter()
+    one = Check(rule=rule_of(declared), index=writer)
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(BLOCK):
+            one.feed(block)
+            writer.drain()
+    assert one.finish().good
+    writer.finish(path.stat().st_size)
+
+
+def loop(path: Path, loads: Callable[[bytes], Any]) -> None:
+    for text in lines_of(path):
+        loads(text)
+
+
+def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(found)
+    assert len(made) == len(found)
+    return made
+
+
+STRICT = json.JSONDecoder(object_pairs_hook=pairs)
+
+
+def strictly(text: bytes) -> Any:
+    return STRICT.decode(text.decode())
+
+
+def by_duckdb(path: Path) -> None:
+    duckdb = importlib.import_module("duckdb")
+    duckdb.execute("SET threads = 1").execute("SELECT count(json) FROM read_ndjson_objects(?)", [str(path)]).fetchall()
+
+
+def by_pandas(path: Path) -> None:
+    pandas = importlib.import_module("pandas")
+    with pandas.read_json(path, lines=True, chunksize=100_000) as chunks:
+        for _ in chunks:
+            pass
+
+
+CHECKS: dict[str, tuple[str | None, Callable[[Path], None]]] = {
+    "check": (None, check),
+    "check, image lines": ("jsonschema_rs", lambda path: check(path, {"lines": "image"})),
+    "orjson": ("orjson", lambda path: loop(path, importlib.import_module("orjson").loads)),
+    "json": (None, lambda path: loop(path, json.loads)),
+    "json, pairs": (None, lambda path: loop(path, strictly)),
+    "duckdb": ("duckdb", by_duckdb),
+    "pandas": ("pandas", by_pandas),
+}
+
+
+def installed(package: str | None) -> bool:
+    return package is None or importlib.util.find_spec(package) is not None
+
+
+def child(case: str, path: Path) -> Took:
+    """One case in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.records", "--case", case, "--file", str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    return Took(*json.loads(done.stdout.splitlines()[-1]))
+
+
+def in_child(case: str, path: Path) -> None:
+    """What `child` starts."""
+    run = CHECKS[case][1]
+    wall, processor = time.perf_counter(), time.process_time()
+    run(path)
+    took = (time.perf_counter() - wall, time.process_time() - processor)
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    peak = next(int(row.split()[1]) << 10 for row in status.splitlines() if row.startswith("VmHWM"))
+    print(json.dumps([*took, peak]))
+
+
+def measure_checks(folder: Path, mib: int, rounds: int) -> dict[str, dict[str, list[Took]]]:
+    found: dict[str, dict[str, list[Took]]] = {}
+    for shape in ("image", "short", "rich"):
+        path = write(folder / f"{shape}.ndjson", shape, size=mib << 20)
+        cases = [
+            name
+            for name, (package, _) in CHECKS.items()
+            if installed(package) and (shape == "image" or name != "check, image lines")
+        ]
+        times: dict[str, list[Took]] = {}
+        for _ in range(rounds):
+            for case in random.sample(cases, len(cases)):
+                times.setdefault(case, []).append(child(case, path))
+        found[shape] = {case: times[case] for case in cases}
+        path.unlink()
+    return found
+
+
+def check_table(times: dict[str, list[Took]], mib: int) -> str:
+    rows = [
+        f"| case | MB/s, median (range) | MB/s of processor time | peak MiB | × `{REFERENCE}` |",
+        "|---|---|---|---|---|",
+    ]
+    megabytes = mib * 1.048576
+    for case, took in times.items():
+        speeds = sorted(megabytes / one.wall for one in took)
+        processor = statistics.median(megabytes / one.processor for one in took)
+        ratio = statistics.median(a.wall / b.wall for a, b in zip(times[REFERENCE], took, strict=True))
+        speed = f"{statistics.median(speeds):,.0f} ({speeds[0]:,.0f} to {speeds[-1]:,.0f})"
+        peak = max(one.peak for one in took) >> 20
+        rows.append(f"| {case} | {speed} | {processor:,.0f} | {peak:,} | {ratio:.2f} |")
+    return "\n".join(rows)
+
+
+# Access
+
+
+def forget(folder: Path) -> None:
+    """Take the files of a folder out of the page cache."""
+    os.sync()
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def measure_access(folder: Path, items: int, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds; the file has `items` items, of which number `TARGET` (or the last) is asked for."""
+    from entrepot.catalog.work import JobKind
+    from entrepot.depot import bootstrap, ingests, records, slots
+    from entrepot.depot.credentials import as_operator
+    from entrepot.depot.slots import NewSlot
+    from entrepot.depot.versions import NewVersion
+    from entrepot.jobs.runner import Runner
+    from entrepot.model.values import Kind
+    from entrepot.server import commands, compose
+
+    target = min(TARGET, items - 1)
+    path = write(folder / "items.ndjson", "short", items=items)
+    config = commands.load_config({"data": str(folder / "data")}, (), environ={})
+    with compose.open_depot(config, upgrade=True) as depot:
+        bootstrap.bootstrap(depot, admin_password="of a bench")
+        who = as_operator(depot, "admin")
+        new = NewVersion(name="Items", kind=Kind.RECORDS)
+        version, (slot,) = slots.create(depot, who, None, new, [NewSlot("items.ndjson", starts=True)])
+        filling = slots.fill(depot, who, slot.uid)
+        with path.open("rb", buffering=0) as file:
+            while block := file.read(BLOCK):
+                filling.write(block)
+        filling.finish()
+        begun = time.perf_counter()
+        kinds = {ingests.JOB: JobKind(partial(ingests.run, depot), partial(ingests.abandoned, depot))}
+        Runner(depot.catalog, kinds, queue=ingests.QUEUE, worker="bench").step()
+        print(f"checked, indexed and published in {time.perf_counter() - begun:.1f} s", flush=True)
+    times: dict[str, list[float]] = {}
+
+    def timed(name: str, work: Callable[[], Any]) -> Any:
+        at = time.perf_counter()
+        answer = work()
+        times.setdefault(name, []).append((time.perf_counter() - at) * 1000)
+        return answer
+
+    for _ in range(rounds):
+        forget(folder)
+        with compose.open_depot(config) as depot:
+            who = as_operator(depot, "admin")
+            one = partial(records.get, depot, who, version.n)
+            page = timed("item, cold", partial(one, target))
+            assert json.loads(page.rows[0].text)["i"] == target
+            timed("item, warm", partial(one, target))
+            for n in random.Random(1).sample(range(items), 20):
+                timed("items at random, warm", partial(one, n))
+            many = partial(records.list_items, depot, who, version.n, first=target, limit=1000)
+            timed("page of 1,000 there, warm", many)
+        timed("reading to it, warm", partial(read_to, path, target))
+    return times
+
+
+def read_to(path: Path, n: int) -> bytes:
+    for i, text in enumerate(lines_of(path)):
+        if i == n:
+            return text
+    raise AssertionError(n)
+
+
+def access_table(times: dict[str, list[float]]) -> str:
+    rows = ["| case | ms, median (range) |", "|---|---|"]
+    for case, took in times.items():
+        rows.append(f"| {case} | {statistics.median(took):,.2f} ({min(took):,.2f} to {max(took):,.2f}) |")
+    return "\n".join(rows)
+
+
+# Parsers
+
+
+def parsers() -> dict[str, Callable[[list[bytes], bytes], Any]]:
+    """Each takes lines and the same as one text; those with `keys` find keys that are there twice."""
+
+    def every(loads: Callable[[bytes], Any]) -> Callable[[list[bytes], bytes], Any]:
+        return lambda lines, _: deque(map(loads, lines), maxlen=0)
+
+    def counted(loads: Callable[[bytes], Any], dumps: Callable[[Any], bytes]) -> Callable[[list[bytes], bytes], Any]:
+        def run(lines: list[bytes], text: bytes) -> None:
+            assert dumps(list(map(loads, lines))).count(b":") == text.count(b":")
+
+        return run
+
+    found = {"json, keys": every(strictly)}
+    with contextlib.suppress(ImportError):
+        core = importlib.import_module("pydantic_core")
+        found["pydantic-core"] = every(core.from_json)
+        found["pydantic-core, keys"] = counted(core.from_json, core.to_json)
+    with contextlib.suppress(ImportError):
+        orjson = importlib.import_module("orjson")
+        found["orjson"] = every(orjson.loads)
+        found["orjson, keys"] = counted(orjson.loads, orjson.dumps)
+    with contextlib.suppress(ImportError):
+        msgspec = importlib.import_module("msgspec")
+        decode, encode = msgspec.json.Decoder(dict).decode, msgspec.json.Encoder().encode
+        found["msgspec"] = every(decode)
+        found["msgspec, keys"] = counted(decode, encode)
+    with contextlib.suppress(ImportError):
+        simdjson = importlib.import_module("simdjson")
+        parse = simdjson.Parser().parse
+
+        def lazily(lines: list[bytes], _: bytes) -> None:
+            # The parser takes no second text while anybody holds what came of the first.
+            for text in lines:
+                parse(text)
+
+        found["pysimdjson, no value looked at"] = lazily
+    return found
+
+
+def measure_parsers(folder: Path, mib: int, rounds: int) -> str:
+    from entrepot.records.fast import GROUP
+
+    rows = {name: [name] for name in parsers()}
+    for shape in ("short", "image", "rich"):
+        data = write(folder / "parsed", shape, size=mib << 20).read_bytes()
+        groups, at = [], 0
+        while at < len(data):
+            end = data.rfind(b"\n", at, at + GROUP) + 1
+            groups.append((data[at:end].split(b"\n")[:-1], data[at:end]))
+            at = end
+        best: dict[str, float] = {}
+        for _ in range(rounds):
+            for name, parse in random.sample(list(parsers().items()), len(rows)):
+                begun = time.process_time()
+                for lines, text in groups:
+                    parse(lines, text)
+                best[name] = min(best.get(name, 1e9), time.process_time() - begun)
+        for name, took in best.items():
+            rows[name].append(f"{len(data) / took / 1e6:,.0f}")
+    table = [f"| {' | '.join(cells)} |" for cells in rows.values()]
+    return "\n".join(["| MB/s of processor time, best | short | image | rich |", "|---|---|---|---|", *table])
+
+
+def machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(command, cwd=RESULTS.parent, capture_output=True, text=True, check=False).stdout.strip()
+    fast = "with msgspec" if installed("msgspec") else "without msgspec: the reference judges alone"
+    return (
+        f"{os.cpu_count()} cores, {memory} GiB, Linux {platform.release()}, Python {platform.python_version()} {fast}, "
+        f"load {os.getloadavg()[0]:.1f} at the end, commit {commit or 'unknown'}, {datetime.now(UTC):%Y-%m-%d}"
+    )
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", help="check, access, parsers")
+    parser.add_argument("--mib", type=int, default=1024, help="size of each file that is checked (default 1024)")
+    parser.add_argument("--items", type=int, default=12_000_000, help="items of the file for access")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--folder", type=Path, default=None, help="where files are written; a temporary folder otherwise"
+    )
+    parser.add_argument("--keep", action="store_true", help="write the figures to bench/results/")
+    parser.add_argument("--case", choices=CHECKS, help=argparse.SUPPRESS)
+    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.case is not None:
+        in_child(options.case, options.file)
+        return 0
+    parts = options.parts or ["check", "access"]
+    folder = Path(tempfile.mkdtemp(prefix="bench-records-", dir=options.folder))
+    pages: list[str] = []
+    found: dict[str, Any] = {}
+    try:
+        if "parsers" in parts:
+            pages.append(f"## Parsers\n\n{measure_parsers(folder, min(options.mib, 16), options.rounds)}\n")
+            print(pages[-1], flush=True)
+        if "check" in parts:
+            found["check"] = measure_checks(folder, options.mib, options.rounds)
+            for shape, times in found["check"].items():
+                pages.append(f"## Check: {shape} lines\n\n{check_table(times, options.mib)}\n")
+                print(pages[-1], flush=True)
+        if "access" in parts:
+            found["access"] = measure_access(folder, options.items, options.rounds)
+            pages.append(f"## Access: {options.items:,} items\n\n{access_table(found['access'])}\n")
+            print(pages[-1], flush=True)
+    finally:
+        shutil.rmtree(folder)
+    print(machine())
+    if options.keep:
+        about = f"# records\n\n{options.mib} MiB a file, {options.rounds} rounds. {machine()}.\n\n"
+        RESULTS.with_suffix(".md").write_text(about + "\n".join(pages), encoding="utf-8")
+        kept = {"machine": machine(), "mib": options.mib, "items": options.items, **found}
+        RESULTS.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
