@@ -89,6 +89,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "serve": ("serve", "Run a server"),
         "worker": ("worker", "Do background work beside a server"),
         "verify": ("verify", "Read all stored bytes and compare them; mend what is damaged"),
+        "doctor": ("doctor", "Say what is wrong with a data folder, and how to mend it"),
         "backup": ("backup", "Copy everything to another folder while the server runs"),
         "restore-backup": ("backup", "Put a backup back into an empty folder"),
         "gc": ("gc", "Give back the bytes that nothing refers to"),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from entrepot.depot.collection import Collected
     from entrepot.server.backup_folder import Backup, Done, Step
     from entrepot.server.backups import Restored
+    from entrepot.server.doctor import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,13 @@ def back_up(settings: Config, folder: Path, *, keep: int | None = None, step: St
 
     _require_started(settings)
     return backups.back_up(settings, folder, keep=keep, step=step)
+
+
+def examine(settings: Config) -> list[Finding]:
+    """What is wrong with a data folder and what belongs to it, and how to mend it; changes nothing."""
+    from entrepot.server import doctor
+
+    return doctor.examine(settings)
 
 
 def list_backups(folder: Path) -> list[Backup]:

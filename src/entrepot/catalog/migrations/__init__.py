@@ -19,7 +19,7 @@ from sqlalchemy.schema import SchemaItem
 from entrepot.catalog.schema import metadata
 from entrepot.model.errors import Corrupt, Unsupported
 
-__all__ = ["config", "current", "include", "newest", "upgrade"]
+__all__ = ["config", "current", "include", "known", "newest", "upgrade"]
 
 
 def config() -> Config:
@@ -35,6 +35,11 @@ def newest() -> str:
     if head is None:
         raise AssertionError("the package has no migrations")
     return head
+
+
+def known() -> frozenset[str]:
+    """Every revision that this program can start from."""
+    return frozenset(step.revision for step in ScriptDirectory.from_config(config()).walk_revisions())
 
 
 def current(conn: Connection) -> str | None:
@@ -66,8 +71,7 @@ def upgrade(engine: Engine, dialect: str) -> None:
         conn.rollback()
         if at == script.get_current_head():
             return
-        known = {step.revision for step in script.walk_revisions()}
-        if at is not None and at not in known:
+        if at is not None and at not in known():
             raise Unsupported(
                 f"This catalogue was written by a newer Entrepot (schema {at}); this one knows it up to "
                 f"{script.get_current_head()}. Install the newer version, or restore a backup made before the upgrade."
