@@ -24,7 +24,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from entrepot.catalog import queue
 from entrepot.catalog import webhooks as hooks
 from entrepot.catalog.schema import dataset, delivery, event, version
-from entrepot.catalog.schema import webhook as webhook_table
 from entrepot.model import ids
 from entrepot.model.errors import NotFound
 from entrepot.model.ids import Noun
@@ -354,8 +353,3 @@ def forget(conn: Connection, *, ended_before: datetime, limit: int) -> int:
 def has_waiting(conn: Connection, hook: int) -> bool:
     query = select(delivery.c.id).where(delivery.c.webhook == hook, _IS_WAITING).limit(1)
     return conn.execute(query).first() is not None
-
-
-def hook_uid(conn: Connection, n: int) -> UUID | None:
-    found: UUID | None = conn.execute(select(webhook_table.c.uid).where(webhook_table.c.id == n)).scalar()
-    return found

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from entrepot.catalog import deliveries as delivery_rows
 from entrepot.catalog import queue
+from entrepot.catalog import webhooks as webhook_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.entries import sweep_strands
 from entrepot.catalog.tasks import Stopped
@@ -94,10 +95,14 @@ class Backlog:
     Args:
         jobs: How many, by queue and state (`ready`, `running`).
         waiting: How long the job that waits longest could have run.
+        deliveries: To webhooks, that wait for their first or next attempt.
+        webhooks_disabled: Webhooks that are switched off, by whomever.
     """
 
     jobs: Mapping[tuple[str, str], int]
     waiting: timedelta
+    deliveries: int = 0
+    webhooks_disabled: int = 0
 
 
 def backlog(depot: Depot) -> Backlog:
@@ -105,7 +110,8 @@ def backlog(depot: Depot) -> Backlog:
     now = depot.now()
     with depot.catalog.read() as conn:
         jobs, since = queue.depths(conn), queue.oldest_due(conn)
-    return Backlog(jobs, timedelta(0) if since is None else max(now - since, timedelta(0)))
+        deliveries, disabled = delivery_rows.waiting(conn), webhook_rows.disabled(conn)
+    return Backlog(jobs, timedelta(0) if since is None else max(now - since, timedelta(0)), deliveries, disabled)
 
 
 def abandon(conn: Connection, depot: Depot, ended: Stopped) -> None:

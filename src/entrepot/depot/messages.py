@@ -43,10 +43,19 @@ def write(kind: str, at: datetime, data: Mapping[str, Any]) -> bytes:
 
 def of_delivery(conn: Connection, depot: Depot, hook: Webhook, delivery: Delivery) -> bytes:
     """The body of a delivery. It is made anew for each attempt from what does not change."""
+    # Every field is there in every message, so that a receiver need not ask whether it is.
     data: dict[str, Any] = {
         "delivery": ids.encode(Noun.DELIVERY, delivery.uid),
         "webhook": ids.encode(Noun.WEBHOOK, hook.uid),
         "event": delivery.event,
+        "project": None,
+        "dataset": None,
+        "version": None,
+        "revision": None,
+        "subject": None,
+        "actor": None,
+        "door": None,
+        "detail": {},
     }
     home = project_rows.find(conn, user=None, n=hook.project)
     links: dict[str, str] = {}

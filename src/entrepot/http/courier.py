@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import socket
 import ssl
@@ -124,7 +125,9 @@ class NetworkCourier:
         except ssl.SSLError as error:
             raise _NoAnswer(f"No trusted connection to {endpoint.host}: {error.reason or 'TLS failed'}.") from None
         except (OSError, EOFError) as error:
-            why = getattr(error, "strerror", None) or "the connection was closed before an answer"
+            # Not its own words, which name the address that was connected to.
+            known = getattr(error, "errno", None)
+            why = os.strerror(known).lower() if known else "the connection was closed before an answer"
             raise _NoAnswer(f"{endpoint.host} did not answer: {why}.") from None
         finally:
             if writer is not None:

@@ -5,7 +5,7 @@ DIR/
   catalog.sqlite    facts, unless they are in PostgreSQL
   objects/          bytes, see the store
   staging/          uploads that still grow
-  secret.key        signs links and short-lived tokens; whoever has it can make them
+  secret.key        signs links and short-lived tokens, and seals the secrets of webhooks; whoever has it can make them
   restoring.json    there while a backup is being put back: nobody may use the folder before that is done
   serve.lock        held by the server that runs; names its process
   run/              what the running processes share: lock files, sockets, metrics

@@ -65,6 +65,18 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="mostrecent",
         )
+        self._deliveries = Gauge(
+            "entrepot_webhook_deliveries_waiting",
+            "Deliveries to webhooks that wait for their first or next attempt.",
+            registry=self._registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._disabled = Gauge(
+            "entrepot_webhooks_disabled",
+            "Webhooks that are switched off.",
+            registry=self._registry,
+            multiprocess_mode="mostrecent",
+        )
         self._workers = Gauge(
             "entrepot_workers",
             "Processes for background work that are alive on this machine.",
@@ -95,6 +107,8 @@ class Metrics:
         self._workers.set(self.workers())
         backlog = background.backlog(self._depot)
         self._waiting.set(backlog.waiting.total_seconds())
+        self._deliveries.set(backlog.deliveries)
+        self._disabled.set(backlog.webhooks_disabled)
         for queue in background.QUEUES:
             for state in ("ready", "running"):
                 self._jobs.labels(queue, state).set(backlog.jobs.get((queue, state), 0))

@@ -391,6 +391,7 @@ def test_a_test_is_sent_once_beside_everything_else(
     house.clock.move(hours=1)
     work_off(house.depot)
     assert receiver.kinds() == ["webhook.test"]
+    assert {name for name, value in receiver.got[0].data.items() if value is None} >= {"event", "version", "dataset"}
     ended = deliveries.get(house.depot, owner, made.webhook.uid, begun.uid)
     assert (ended.state, ended.status, ended.attempts) == (DeliveryState.FAILED, 500, 1)
     assert webhooks.get(house.depot, owner, made.webhook.n).given_up == 0
