@@ -40,6 +40,7 @@ from entrepot.depot import (
     credentials,
     ingests,
     nodes,
+    notes,
     projects,
     record_checks,
     relationships,
@@ -276,6 +277,11 @@ def assemble(house: House) -> Cast:
 
 def in_trash(cast: Cast, visibility: Visibility) -> Version:
     return trash.trash(cast.depot, cast.owner, cast.version(visibility).n)
+
+
+def noted(cast: Cast, visibility: Visibility) -> Version:
+    """A version with a note."""
+    return notes.add(cast.depot, cast.owner, cast.version(visibility).n, "The scale was off.")
 
 
 def frozen(cast: Cast, visibility: Visibility) -> Version:

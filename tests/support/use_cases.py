@@ -24,6 +24,7 @@ from entrepot.depot import (
     ingests,
     judging,
     leafing,
+    notes,
     objects,
     projects,
     putting,
@@ -72,6 +73,7 @@ from tests.support.matrix import (
     hook,
     in_trash,
     is_staff,
+    noted,
     project_in_trash,
     records,
     role_of,
@@ -282,6 +284,7 @@ CASES: Mapping[str, Case] = {
     "relationships.list_relationships": Case(
         lambda c, a, v: relationships.list_relationships(c.depot, a, v.n), RECORD, keeps=True
     ),
+    "notes.list_notes": Case(lambda c, a, v: notes.list_notes(c.depot, a, v.n), RECORD, keeps=True),
     "relationships.graph": Case(lambda c, a, v: relationships.graph(c.depot, a, v.n), RECORD, keeps=True),
     # reading content
     "entries.list_entries": Case(lambda c, a, v: entries.list_entries(c.depot, a, v.n), CONTENT, keeps=True),
@@ -337,6 +340,10 @@ CASES: Mapping[str, Case] = {
     ),
     "versions.set_slug": Case(
         lambda c, a, v: versions.set_slug(c.depot, a, v.n, c.fresh("slug").replace(" ", "-")), EDIT, keeps=True
+    ),
+    "notes.add": Case(lambda c, a, v: notes.add(c.depot, a, v.n, c.fresh("note")), EDIT),
+    "notes.remove": Case(
+        lambda c, a, v: notes.remove(c.depot, a, v.n, v.properties[notes.PROPERTY][0]["id"]), EDIT, noted
     ),
     "versions.freeze": Case(lambda c, a, v: versions.freeze(c.depot, a, v.n), W),
     "versions.unfreeze": Case(lambda c, a, v: versions.unfreeze(c.depot, a, v.n), A, frozen),

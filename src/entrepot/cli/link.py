@@ -134,6 +134,34 @@ def graph(
         output.note("There is more: the walk ended at the server's limit. Give --depth, or start from another version.")
 
 
+@app.command()
+def affected(thing: Reference, as_json: AsJson = False) -> None:
+    """List everything that depends on a version, at any distance: what to look at if it is bad.
+
+    With a revision, as in lab/penguins@3.17, only what was made of that one.
+
+    \b
+    Examples:
+      entrepot link affected lab/penguins@3
+      entrepot link affected lab/penguins@3.17 --json
+    """
+    with connected() as client:
+        found = client.relationships.affected(thing)
+    if as_json:
+        rows = [{"version": one.version, "distance": one.distance, "edge": one.edge} for one in found.rows]
+        output.emit({"start": found.start.reference, "affected": rows, "truncated": found.truncated})
+        return
+    output.table(
+        ["affected", "steps", "by", "of"],
+        (
+            [f"{one.version.project_slug}/{one.version.label}", one.distance, one.edge.verb, _end(one.edge.target)]
+            for one in found.rows
+        ),
+    )
+    if found.truncated:
+        output.note("There is more: the walk ended at the server's limit.")
+
+
 def _tree(graph: Graph, start: str, *, upward: bool) -> None:
     labels = {version.id: f"{version.project_slug}/{version.label}" for version in graph.versions}
     steps: dict[str, list[tuple[str, End | None, Relationship]]] = {}

@@ -64,6 +64,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "purge": ("record", "Remove a version for good"),
         "records": ("records", "Files of lines, each a JSON object: check, read, search"),
         "link": ("link", "Say what came from what, and follow it"),
+        "note": ("note", "Tell whoever depends on a version what they should know"),
     },
     "People and places": {
         "project": ("project", "Projects and their collections"),

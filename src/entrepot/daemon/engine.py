@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import random
 import threading
 import time
-import uuid
 from collections import Counter as Count
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -148,7 +148,7 @@ class Engine:
         Raises:
             Conflict: The key was used for something else.
         """
-        found, fresh = self.journal.accept(f"tr_{uuid.uuid4().hex}", kind, params, **facts)
+        found, fresh = self.journal.accept(f"tr_{os.urandom(16).hex()}", kind, params, **facts)
         if fresh:
             with self._changed:
                 self._waiting[found.id] = found
@@ -289,7 +289,8 @@ class Engine:
 
     def _begin(self, transfer: Transfer) -> None:
         stop = Stop()
-        running = self.journal.change(transfer.id, state="running", retry_at=None, attempts=transfer.attempts + 1)
+        started = {"state": "running", "retry_at": None, "attempts": transfer.attempts + 1}
+        running = self.journal.change(transfer.id, durable=False, **started)
         self._waiting.pop(transfer.id, None)
         if running.has_ended:
             return

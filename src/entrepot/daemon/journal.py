@@ -5,8 +5,9 @@
     watch       folders that are pushed when they settle
     setting     what was set while the daemon ran, such as the rate limit
 
-`synchronous = full` with a write-ahead log: what was answered is on the disk, also after a power cut. What changes with
-every block (bytes done) is not written at all: the server and the unfinished files know it better.
+`synchronous = full` with a write-ahead log: what was answered is on the disk, also after a power cut. What only saves a
+step that can be repeated is safe from the end of the process, not from that. What changes with every block (bytes done)
+is not written at all: the server and the unfinished files know it better.
 
 The state machine of a transfer:
 
@@ -152,9 +153,12 @@ class Journal:
             self._connection = _open(path)
 
     @contextlib.contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._connection:
-            yield self._connection
+    def _write(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            # What may be lost in a power cut is found out again; a later durable write takes it along.
+            self._connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
+            with self._connection:
+                yield self._connection
 
     def recover(self) -> int:
         """Take over from a daemon that is gone: what ran is queued again. Answers how much is unfinished."""
@@ -250,8 +254,12 @@ class Journal:
             ).fetchall()
         return [_transfer(row) for row in rows]
 
-    def change(self, transfer_id: str, **values: Any) -> Transfer:
-        """Set columns, unless the transfer has ended: an end is final. Answers the row as it is then."""
+    def change(self, transfer_id: str, *, durable: bool = True, **values: Any) -> Transfer:
+        """Set columns, unless the transfer has ended: an end is final. Answers the row as it is then.
+
+        Args:
+            durable: On the disk when this returns; otherwise safe from the end of the process only.
+        """
         texts = {
             name: json.dumps(value) if name in ("facts", "result", "error") and value is not None else value
             for name, value in values.items()
@@ -259,16 +267,16 @@ class Journal:
         if values.get("state") in ENDED:
             texts["ended_at"] = self._clock()
         names = ", ".join(f"{name} = ?" for name in texts)
-        with self._write() as db:
+        with self._write(durable=durable) as db:
             db.execute(
                 f"update transfer set {names} where id = ? and state not in ('done', 'failed', 'cancelled')",  # noqa: S608
                 (*texts.values(), transfer_id),
             )
         return self.get(transfer_id)
 
-    def learn(self, transfer: Transfer, **facts: Any) -> Transfer:
+    def learn(self, transfer: Transfer, *, durable: bool = True, **facts: Any) -> Transfer:
         """Write down what must stay so from now on."""
-        return self.change(transfer.id, facts={**self.get(transfer.id).facts, **facts})
+        return self.change(transfer.id, durable=durable, facts={**self.get(transfer.id).facts, **facts})
 
     # --- uploads ------------------------------------------------------------------------------------------------------
 
@@ -283,7 +291,8 @@ class Journal:
         return None if row is None else Remembered(row[0], bool(row[1]))
 
     def note_upload(self, transfer_id: str, sha256: bytes, upload: str, *, finished: bool) -> None:
-        with self._write() as db:
+        # That one has begun must not be forgotten; that it is finished, the server says too.
+        with self._write(durable=not finished) as db:
             db.execute(
                 "insert or replace into upload values (?, ?, ?, ?)", (transfer_id, sha256, upload, int(finished))
             )

@@ -25,7 +25,6 @@ from entrepot.daemon.listener import Connection
 from entrepot.daemon.params import Params
 from entrepot.daemon.protocol import Unreadable
 from entrepot.daemon.watching import Watcher
-from entrepot.model import names
 from entrepot.model.errors import Conflict, Invalid, NotFound, Unauthenticated, Unsupported
 
 if TYPE_CHECKING:
@@ -220,6 +219,8 @@ class Service:
     # --- transfers ----------------------------------------------------------------------------------------------------
 
     def _upload(self, connection: Connection, params: Params) -> dict[str, Any]:
+        from entrepot.model import names
+
         path = Path(params.text("local_path"))
         wish: dict[str, Any] = {
             "path": str(path),

@@ -5,9 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from entrepot.model import ids
-from entrepot.model.ids import Noun
-
 if TYPE_CHECKING:
     from entrepot.daemon.counter import Snapshot
     from entrepot.daemon.journal import Transfer
@@ -20,6 +17,10 @@ __all__ = ["asset", "content_id", "project", "relationship", "transfer", "when"]
 
 def content_id(version: str, revision: int) -> str:
     """`rev_<32 hex>_<number>`."""
+    # Here and below: a daemon starts without what only its first answers need.
+    from entrepot.model import ids
+    from entrepot.model.ids import Noun
+
     return ids.revision_id(ids.decode(Noun.VERSION, version), revision)
 
 
@@ -28,6 +29,9 @@ def when(moment: datetime | None) -> str | None:
 
 
 def project(one: Project) -> dict[str, Any]:
+    from entrepot.model import ids
+    from entrepot.model.ids import Noun
+
     return {
         "project_id": one.id,
         "name": one.name,

@@ -119,7 +119,8 @@ class _Upload:
         return self._commit(version)
 
     def _learn(self, **facts: Any) -> dict[str, Any]:
-        self._transfer = self._journal.learn(self._transfer, **facts)
+        # Lost in a power cut, any of it comes out the same again: by the log of uploads, or by the keys of the calls.
+        self._transfer = self._journal.learn(self._transfer, durable=False, **facts)
         return self._transfer.facts
 
     # --- the bytes ----------------------------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -31,7 +31,6 @@ from entrepot.daemon.errors import facts_of
 from entrepot.daemon.journal import Journal, Watch
 from entrepot.daemon.limiter import Limiter
 from entrepot.model.errors import EntrepotError, Invalid
-from entrepot.model.references import parse_reference
 
 if TYPE_CHECKING:
     from entrepot.client.tree import LocalFile
@@ -103,6 +102,8 @@ class Watcher:
             Invalid: It is no folder, or the target is no `project/dataset`.
             Unauthenticated: Nobody is logged in.
         """
+        from entrepot.model.references import parse_reference
+
         if not folder.is_dir():
             raise Invalid(f"{str(folder)!r} is not a folder.")
         wanted = parse_reference(target)
@@ -113,7 +114,7 @@ class Watcher:
         settle = SETTLE_S if settle_s is None else settle_s
         if not 0 <= settle <= 86_400:
             raise Invalid(f"settle_s is a number of seconds up to a day, not {settle:g}.")
-        watch = Watch(f"watch_{uuid.uuid4().hex}", str(folder), target, self._accounts.server(), settle)
+        watch = Watch(f"watch_{os.urandom(16).hex()}", str(folder), target, self._accounts.server(), settle)
         kept = self._journal.put_watch(watch)
         self._seen.pop(kept.id, None)
         self._wake.set()

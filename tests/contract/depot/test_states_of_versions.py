@@ -61,6 +61,7 @@ RECORD_WRITES = (
     "versions.set_slug",
     "versions.freeze",
     "versions.accept",
+    "notes.add",
     "relationships.create from",
 )
 WRITES = tuple(name for name in TO_IT if name.startswith(CONTENT_WRITES + RECORD_WRITES))

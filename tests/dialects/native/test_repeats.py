@@ -157,6 +157,7 @@ ANSWERED: dict[str, Prepare] = {
     "/versions/{version}/reinstate": _at("/versions/{v}/reinstate", trashed=True),
     "/versions/{version}/freeze": _at("/versions/{v}/freeze"),
     "/versions/{version}/unfreeze": _at("/versions/{v}/unfreeze", frozen=True),
+    "/versions/{version}/notes": _at("/versions/{v}/notes", {"text": "The scale was off."}),
     "/versions/{version}/ingest": _ingest,
     "/tasks/{task}/cancel": _cancel,
     "/versions/{version}/batches": _batch,

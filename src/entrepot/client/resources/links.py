@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from entrepot.client.pins import Thing
+from entrepot.client.pins import Pin, Thing, pin, reference_of
 from entrepot.client.resources.base import Resource, named
 from entrepot.client.transport import segment
 from entrepot.model.errors import Unavailable
@@ -16,6 +17,7 @@ from entrepot.wire.messages.events import Event, EventPage
 from entrepot.wire.messages.relationships import Graph, NewRelationship, Relationship, RelationshipPage
 from entrepot.wire.messages.search import SearchPage, SearchRow
 from entrepot.wire.messages.tasks import Task, TaskPage
+from entrepot.wire.messages.versions import Version
 
 __all__ = ["Events", "Relationships", "Search", "Tasks"]
 
@@ -79,6 +81,64 @@ class Relationships(Resource):
         """
         asked = {"direction": direction, "depth": depth}
         return self._transport.get(self._version(version, "/graph"), Graph, asked)
+
+    def affected(self, version: Thing) -> Affected:
+        """What depends on a version, at any distance: what to look at if it is bad.
+
+        A reference or pin that names a revision asks about that one: only what was made of it is affected at the first
+        step. Otherwise all that was made of any revision is.
+        """
+        start = pin(self._transport, version)
+        asks_revision = isinstance(version, Pin) or (isinstance(version, str) and _names_revision(version))
+        asked = {"direction": "down", "depth": 1000}
+        found = self._transport.get(f"/versions/{segment(start.version)}/graph", Graph, asked)
+        records = {one.id: one for one in found.versions}
+        below: dict[str, list[Relationship]] = {}
+        for edge in found.edges:
+            if edge.source is not None and edge.target is not None:
+                below.setdefault(edge.target.version, []).append(edge)
+        rows: dict[str, AffectedVersion] = {}
+        level = [start.version]
+        distance = 0
+        while level:
+            distance += 1
+            following: list[str] = []
+            for origin in level:
+                for edge in below.get(origin, []):
+                    if edge.source is None or edge.target is None or edge.source.version in {start.version, *rows}:
+                        # Verbs are anybody's words, so edges can run in circles.
+                        continue
+                    if distance == 1 and asks_revision and edge.target.revision != start.revision:
+                        continue
+                    record = records.get(edge.source.version)
+                    if record is not None:
+                        rows[record.id] = AffectedVersion(record, distance, edge)
+                        following.append(record.id)
+            level = following
+        return Affected(start, list(rows.values()), found.truncated)
+
+
+@dataclass(frozen=True, slots=True)
+class AffectedVersion:
+    """A version that depends on another: how many steps away, and by which edge the walk came to it."""
+
+    version: Version
+    distance: int
+    edge: Relationship
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """`rows` are in order of distance. `truncated`: the walk ended at the server's limit, and there is more."""
+
+    start: Pin
+    rows: list[AffectedVersion]
+    truncated: bool
+
+
+def _names_revision(text: str) -> bool:
+    reference = reference_of(text)
+    return text.startswith("rev_") if reference is None else reference.revision is not None
 
 
 class Search(Resource):

@@ -30,6 +30,7 @@ from entrepot.wire.messages.entries import (
     Revision,
     RevisionPage,
 )
+from entrepot.wire.messages.notes import NewNote, NoteList
 from entrepot.wire.messages.slots import Ingest, IngestList, NewSlot, Slot, SlotList
 from entrepot.wire.messages.tasks import Task
 from entrepot.wire.messages.versions import (
@@ -206,6 +207,20 @@ class Versions(Resource):
         """Add the files of `source` to this version; `delete` puts the source into the trash, `hard` purges it."""
         body = MergeVersion(source=self._version_id(source), delete=delete, hard=hard)
         return self._transport.post(self._version(version, "/merge"), Committed, body)
+
+    # --- notes --------------------------------------------------------------------------------------------------------
+
+    def notes(self, version: Thing) -> NoteList:
+        """Its own notes, and those of everything that it came from, nearest first."""
+        return self._transport.get(self._version(version, "/notes"), NoteList)
+
+    def add_note(self, version: Thing, text: str) -> Version:
+        """Write something that whoever depends on this version should know, now and later."""
+        return self._transport.post(self._version(version, "/notes"), Version, NewNote(text=text))
+
+    def remove_note(self, version: Thing, note: str) -> None:
+        """By its id, at the version where it was written."""
+        self._transport.send("DELETE", self._version(version, f"/notes/{segment(note)}"))
 
     # --- its history --------------------------------------------------------------------------------------------------
 

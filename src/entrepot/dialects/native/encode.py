@@ -12,6 +12,7 @@ from entrepot.depot.entries import Committed, FolderItem
 from entrepot.depot.history import Attempt, Difference
 from entrepot.depot.lookup import FoundProject
 from entrepot.depot.naming import Names
+from entrepot.depot.notes import Notes
 from entrepot.depot.objects import Link
 from entrepot.depot.relationships import Graph
 from entrepot.depot.resolving import Resolved
@@ -41,6 +42,7 @@ from entrepot.wire.messages import (
     users,
     versions,
 )
+from entrepot.wire.messages import notes as note_messages
 
 
 def role_name(role: values.Role) -> base.RoleName:
@@ -443,6 +445,25 @@ def graph(found: Graph) -> relationships.Graph:
     return relationships.Graph(
         versions=[version(found.versions[n]) for n in sorted(found.versions)],
         edges=[relationship(edge) for edge in found.edges],
+        truncated=found.truncated,
+    )
+
+
+def notes(found: Notes) -> note_messages.NoteList:
+    return note_messages.NoteList(
+        rows=[
+            note_messages.Note(
+                id=one.id,
+                text=one.text,
+                version=ids.encode(Noun.VERSION, one.about.uid),
+                label=f"{one.about.project_slug}/{one.about.slug}@{one.about.number}",
+                revision=one.revision,
+                author=one.author,
+                written_at=one.written_at,
+                distance=one.distance,
+            )
+            for one in found.rows
+        ],
         truncated=found.truncated,
     )
 
