@@ -1,7 +1,7 @@
 """Consignments: a number of files announced at once, which then come one by one by signed PUT.
 
     begin ──► a PUT for each file ──► each is an entry of the version as soon as it is whole
-                └─ large files: split ──► a PUT for each piece ──► join
+                └─ large files, in `splits`: a PUT for each piece ──► join
 
 For clients that know no commits: what one PUT has acknowledged is there, whatever becomes of the others. A PUT that is
 cut, or refused because other bytes came than were announced, may be repeated; so may one whose answer was lost.
@@ -12,10 +12,7 @@ piece of a large one. They are their owner's alone and are swept away when their
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +23,23 @@ from entrepot.catalog.uploads import UploadRow
 from entrepot.catalog.versions import Filter
 from entrepot.depot import entries, lines, lookup, uploads
 from entrepot.depot.changes import Add, clean_change
-from entrepot.depot.contents import open_content
+from entrepot.depot.consigned import (
+    FILE,
+    MOST_FILES,
+    PIECE_OF,
+    WHOLE,
+    consigned_of,
+    consignment_of,
+    members,
+    own,
+    require_writing,
+    room_for_more,
+    still_wanted,
+)
+from entrepot.depot.consigned import Coming as Coming
+from entrepot.depot.consigned import Consigned as Consigned
+from entrepot.depot.consigned import Consignment as Consignment
+from entrepot.depot.consigned import NewConsigned as NewConsigned
 from entrepot.depot.context import Depot
 from entrepot.depot.lookup import Key
 from entrepot.depot.uploads import ABORTED, FINISHED, OPEN, Receiver
@@ -39,116 +52,11 @@ from entrepot.model.errors import (
     Gone,
     Invalid,
     LengthMismatch,
-    NotFound,
     PreconditionFailed,
     TooLarge,
     WrongState,
 )
 from entrepot.model.values import Kind, Numbering, Version
-
-__all__ = [
-    "Arrival",
-    "Coming",
-    "Consigned",
-    "Consignment",
-    "NewConsigned",
-    "Piece",
-    "Split",
-    "abort_split",
-    "begin",
-    "cancel",
-    "fill",
-    "get",
-    "get_split",
-    "join",
-    "put_link",
-    "split",
-]
-
-#: Purposes of the rows.
-_WHOLE, _FILE, _SPLIT, _PIECE = "consignment", "consigned", "split", "piece"
-
-#: Files of one consignment.
-MOST_FILES = 5_000
-#: Pieces of one file, and the least size of all but the last.
-MOST_PIECES, PIECE = 1_000, 64 << 20
-
-
-class Coming(StrEnum):
-    """What became of a file, or of the whole."""
-
-    WAITING = "waiting"
-    ARRIVED = "arrived"
-    REFUSED = "refused"
-    CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True, slots=True)
-class NewConsigned:
-    """One file that will come.
-
-    Args:
-        crc32c: None is not announced.
-    """
-
-    path: str
-    length: int
-    crc32c: int | None = None
-    media_type: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Consigned:
-    """One file of a consignment. `error` is why its last PUT was refused; another one may still come."""
-
-    uid: UUID
-    path: str
-    length: int
-    crc32c: int | None
-    media_type: str | None
-    state: Coming
-    error: str | None
-    sha256: bytes | None
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Consignment:
-    """All its files in the order in which they were announced."""
-
-    uid: UUID
-    version: int
-    project: int
-    cancelled: bool
-    files: tuple[Consigned, ...]
-    created_at: datetime
-    touched_at: datetime
-
-    def count(self, state: Coming) -> int:
-        return sum(one.state is state for one in self.files)
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One piece of a large file, counted from 1."""
-
-    uid: UUID
-    number: int
-    length: int
-    arrived: bool
-    sha256: bytes | None
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """A large file that comes in pieces: all of the same length but the last, which takes what remains."""
-
-    uid: UUID
-    project: int
-    file: Consigned
-    pieces: tuple[Piece, ...]
-
 
 # Beginning
 
@@ -171,7 +79,7 @@ def begin(depot: Depot, actor: Actor, project: Key, into: str, files: Sequence[N
         if version is None:
             new = NewVersion(name=name, kind=Kind.FILES, numbering=Numbering.NEXT)
             version = create_in(conn, depot, actor, home.n, new, now)
-        _room_for_more(conn, depot, user, len(clean) + 1)
+        room_for_more(conn, depot, user, len(clean) + 1)
         lines.room_for(conn, home, sum(one.length for one in clean))
         made = [
             {
@@ -181,7 +89,7 @@ def begin(depot: Depot, actor: Actor, project: Key, into: str, files: Sequence[N
                 "file_name": one.path,
                 "media": one.media_type,
                 "project": home.n,
-                "purpose": _FILE,
+                "purpose": FILE,
                 "detail": {"version": version.n},
             }
             for one in clean
@@ -194,10 +102,10 @@ def begin(depot: Depot, actor: Actor, project: Key, into: str, files: Sequence[N
             now=now,
             lifetime=lifetime,
             project=home.n,
-            purpose=_WHOLE,
+            purpose=WHOLE,
             detail={"version": version.n, "files": [one["uid"].hex for one in made]},
         )
-        return _consignment(conn, whole)
+        return consignment_of(conn, whole)
 
     return depot.catalog.write(work)
 
@@ -240,12 +148,6 @@ def _home(conn: Connection, actor: Actor, project: int, name: str) -> Version | 
     return lookup.writable(lookup.version(conn, actor, found[0].version.n, Action.EDIT), kind=Kind.FILES)
 
 
-def _room_for_more(conn: Connection, depot: Depot, user: int, more: int) -> None:
-    most = depot.limits.open_uploads_per_user
-    if rows.count_open(conn, user) + more > most:
-        raise TooLarge(f"You may have {most} unfinished uploads; this would be more. Finish or cancel some first.")
-
-
 # Looking
 
 
@@ -256,83 +158,7 @@ def get(depot: Depot, actor: Actor, uid: UUID) -> Consignment:
         NotFound: There is none, its time is over, or it is somebody else's.
     """
     with depot.catalog.read() as conn:
-        return _consignment(conn, _own(conn, depot, actor, uid, _WHOLE))
-
-
-def get_split(depot: Depot, actor: Actor, uid: UUID) -> Split:
-    """A large file of the caller's own, with its pieces."""
-    with depot.catalog.read() as conn:
-        return _split(conn, _own(conn, depot, actor, uid, _SPLIT))
-
-
-def _own(conn: Connection, depot: Depot, actor: Actor, uid: UUID, *purposes: str) -> UploadRow:
-    row = rows.find(conn, uid=uid)
-    mine = row is not None and actor.user is not None and row.owner == actor.user
-    if row is None or not mine or row.purpose not in purposes or row.expires_at <= depot.now():
-        raise NotFound("There is no such upload session, its time is over, or it is not yours.")
-    if actor.projects is not None and row.project not in actor.projects:
-        raise NotFound("There is no such upload session, its time is over, or it is not yours.")
-    return row
-
-
-def _members(conn: Connection, row: UploadRow, name: str) -> list[UploadRow]:
-    """The rows that a row names, in its order; what was swept is left out."""
-    uids = [UUID(hex=one) for one in row.detail[name]]
-    found = rows.find_many(conn, uids)
-    return [found[uid] for uid in uids if uid in found]
-
-
-def _consignment(conn: Connection, row: UploadRow) -> Consignment:
-    assert row.project is not None
-    files = tuple(map(_consigned, _members(conn, row, "files")))
-    return Consignment(
-        uid=row.uid,
-        version=row.detail["version"],
-        project=row.project,
-        cancelled=row.state == ABORTED,
-        files=files,
-        created_at=row.created_at,
-        touched_at=row.touched_at,
-    )
-
-
-def _consigned(row: UploadRow) -> Consigned:
-    error = row.detail.get("error")
-    state = Coming.WAITING if error is None else Coming.REFUSED
-    if row.state == FINISHED:
-        state = Coming.ARRIVED
-    elif row.state == ABORTED:
-        state = Coming.CANCELLED
-    return Consigned(
-        uid=row.uid,
-        path=row.file_name or "",
-        length=row.length or 0,
-        crc32c=row.crc32c,
-        media_type=row.media,
-        state=state,
-        error=None if state is Coming.ARRIVED else error,
-        sha256=row.content_sha256,
-        expires_at=row.expires_at,
-    )
-
-
-def _split(conn: Connection, row: UploadRow) -> Split:
-    assert row.project is not None
-    files = _members(conn, row, "file")
-    if not files:
-        raise NotFound("The file of this upload is gone.")
-    pieces = [
-        Piece(
-            uid=one.uid,
-            number=number,
-            length=one.length or 0,
-            arrived=one.state == FINISHED,
-            sha256=one.content_sha256,
-            expires_at=one.expires_at,
-        )
-        for number, one in enumerate(_members(conn, row, "pieces"), 1)
-    ]
-    return Split(row.uid, row.project, _consigned(files[0]), tuple(pieces))
+        return consignment_of(conn, own(conn, depot, actor, uid, WHOLE))
 
 
 # Cancelling
@@ -347,22 +173,18 @@ def cancel(depot: Depot, actor: Actor, uid: UUID) -> Consignment:
     now = depot.now()
 
     def work(conn: Connection) -> Consignment:
-        row = _own(conn, depot, actor, uid, _WHOLE)
-        _require_writing(actor)
+        row = own(conn, depot, actor, uid, WHOLE)
+        require_writing(actor)
         rows.hold(conn, row.n)
-        files = _members(conn, row, "files")
+        files = members(conn, row, "files")
         if row.state == OPEN and all(one.state == FINISHED for one in files):
             raise WrongState("All files of this session have arrived; there is nothing to cancel.")
         over = {"state": ABORTED, "touched_at": now}
         rows.change(conn, row.n, over, state=OPEN)
         rows.end_many(conn, [one.n for one in files], over)
-        return _consignment(conn, _own(conn, depot, actor, uid, _WHOLE))
+        return consignment_of(conn, own(conn, depot, actor, uid, WHOLE))
 
     return depot.catalog.write(work)
-
-
-def _require_writing(actor: Actor) -> None:
-    require(actor, Action.UPLOAD, Standing(), "files", visible=True)
 
 
 # One PUT
@@ -430,8 +252,8 @@ def fill(depot: Depot, actor: Actor, uid: UUID) -> Arrival:
     now = depot.now()
 
     def work(conn: Connection) -> tuple[UploadRow, UploadRow]:
-        row = _own(conn, depot, actor, uid, _FILE, _PIECE)
-        _still_wanted(conn, actor, row)
+        row = own(conn, depot, actor, uid, FILE, PIECE_OF)
+        still_wanted(conn, actor, row)
         attempt = uploads.insert(
             conn,
             depot,
@@ -451,12 +273,6 @@ def fill(depot: Depot, actor: Actor, uid: UUID) -> Arrival:
     return Arrival(depot, actor, row, uploads.receive(depot, actor, attempt.uid, 0))
 
 
-def _still_wanted(conn: Connection, actor: Actor, row: UploadRow) -> None:
-    if row.state == ABORTED:
-        raise Gone("This upload was cancelled.")
-    lookup.writable(lookup.version(conn, actor, row.detail["version"], Action.EDIT), kind=Kind.FILES)
-
-
 def _arrived(
     conn: Connection, depot: Depot, actor: Actor, row: UploadRow, attempt: UploadRow, content: int
 ) -> Consigned:
@@ -471,134 +287,14 @@ def _arrived(
     if current.state == FINISHED:
         if current.content != content:
             raise PreconditionFailed("This file has arrived already, with other bytes.")
-        return _consigned(current)
-    _still_wanted(conn, actor, current)
+        return consigned_of(current)
+    still_wanted(conn, actor, current)
     detail = {name: value for name, value in current.detail.items() if name != "error"}
     rows.change(conn, row.n, {"state": FINISHED, "content": content, "detail": detail, "touched_at": now})
-    if row.purpose == _FILE:
+    if row.purpose == FILE:
         put = Add(row.file_name or "", upload=row.uid, media_type=row.media)
         version = current.detail["version"]
         entries.commit_in(conn, depot, actor, version, [put], expected=None, message="", now=now)
     fresh = rows.find(conn, n=row.n)
     assert fresh is not None
-    return _consigned(fresh)
-
-
-# Large files
-
-
-def split(depot: Depot, actor: Actor, uid: UUID, path: str, length: int) -> Split:
-    """Let a file of a consignment come in pieces. Asking again begins anew beside it.
-
-    Args:
-        path: Of the file, or its last segment where that says which.
-
-    Raises:
-        NotFound: The consignment has no such file.
-        LengthMismatch: It was announced with another length.
-        WrongState: It has arrived, or was cancelled.
-    """
-    user, now, lifetime = lookup.person(actor), depot.now(), depot.policy.upload_lifetime
-
-    def work(conn: Connection) -> Split:
-        whole = _own(conn, depot, actor, uid, _WHOLE)
-        file = _named(_members(conn, whole, "files"), path)
-        if file.state != OPEN or whole.state != OPEN:
-            raise WrongState(f"{file.file_name} has arrived already, or was cancelled.")
-        if file.length != length:
-            raise LengthMismatch(f"{file.file_name} was announced with {file.length} bytes, not {length}.")
-        _still_wanted(conn, actor, file)
-        sizes = _pieces(length)
-        _room_for_more(conn, depot, user, len(sizes) + 1)
-        made = [
-            {
-                **uploads.fresh(depot, actor, now, lifetime),
-                "length": size,
-                "project": whole.project,
-                "purpose": _PIECE,
-                "detail": {"version": file.detail["version"]},
-            }
-            for size in sizes
-        ]
-        rows.insert_uploads(conn, made)
-        head = uploads.insert(
-            conn,
-            depot,
-            actor,
-            now=now,
-            lifetime=lifetime,
-            project=whole.project,
-            purpose=_SPLIT,
-            detail={"file": [file.uid.hex], "pieces": [one["uid"].hex for one in made]},
-        )
-        return _split(conn, head)
-
-    return depot.catalog.write(work)
-
-
-def _named(files: Sequence[UploadRow], path: str) -> UploadRow:
-    found = [one for one in files if one.file_name == path]
-    found = found or [one for one in files if (one.file_name or "").rpartition("/")[2] == path]
-    if len(found) != 1:
-        raise NotFound(f"This session has no file {lookup.said(path)!r}.")
-    return found[0]
-
-
-def _pieces(length: int) -> list[int]:
-    """All of one length, and what remains to the last: so the client cuts it, by nothing but how many there are."""
-    count = max(1, min(MOST_PIECES, -(-length // PIECE)))
-    each = length // count
-    return [*[each] * (count - 1), length - each * (count - 1)]
-
-
-def join(depot: Depot, actor: Actor, uid: UUID) -> Split:
-    """Make the file of its pieces: written once more, as one, and checked. Repeating it is a success.
-
-    Raises:
-        Invalid: Pieces are missing; `errors` names them.
-    """
-    with depot.catalog.read() as conn:
-        head = _own(conn, depot, actor, uid, _SPLIT)
-        found = _split(conn, head)
-        pieces = _members(conn, head, "pieces")
-    if found.file.state is Coming.ARRIVED:
-        return found
-    missing = [one.number for one in found.pieces if not one.arrived]
-    if missing or head.state != OPEN:
-        raise Invalid(
-            f"{len(missing)} of {len(found.pieces)} pieces are missing, the first is {missing[:1] or 'ended'}.",
-            errors=[{"piece": number, "detail": "not uploaded"} for number in missing],
-        )
-    arrival = fill(depot, actor, found.file.uid)
-    try:
-        for piece in pieces:
-            assert piece.content is not None
-            with open_content(depot, piece.content) as reader:
-                for block in uploads.blocks_of(reader.read_at, 0, reader.size):
-                    arrival.write(block)
-        arrival.finish()
-    except BaseException:
-        arrival.close()
-        raise
-    _end_split(depot, head, pieces)
-    return get_split(depot, actor, uid)
-
-
-def abort_split(depot: Depot, actor: Actor, uid: UUID) -> None:
-    """Let go of the pieces. Repeating it is a success."""
-    with depot.catalog.read() as conn:
-        head = _own(conn, depot, actor, uid, _SPLIT)
-        pieces = _members(conn, head, "pieces")
-    _require_writing(actor)
-    _end_split(depot, head, pieces)
-
-
-def _end_split(depot: Depot, head: UploadRow, pieces: Sequence[UploadRow]) -> None:
-    """Nothing holds the bytes of the pieces from here on."""
-    over: Mapping[str, Any] = {"state": ABORTED, "content": None, "touched_at": depot.now()}
-
-    def work(conn: Connection) -> None:
-        rows.change(conn, head.n, {"state": ABORTED, "touched_at": depot.now()})
-        rows.end_many(conn, [one.n for one in pieces], over, whole=True)
-
-    depot.catalog.write(work)
+    return consigned_of(fresh)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from entrepot.depot import consignments, entries, projects, trash, uploads, versions
+from entrepot.depot import consignments, entries, projects, splits, trash, uploads, versions
+from entrepot.depot.consigned import MOST_FILES
 from entrepot.depot.consignments import Coming, Consignment, NewConsigned
 from entrepot.depot.projects import ProjectChanges
 from entrepot.model.access import Actor
@@ -134,7 +135,7 @@ def test_what_was_cancelled_takes_nothing_more(house: House) -> None:
     with pytest.raises(Gone):
         put(house, ann, made.files[1].uid, b"bbb")
     with pytest.raises(WrongState):
-        consignments.split(house.depot, ann, made.uid, "b", 3)
+        splits.begin(house.depot, ann, made.uid, "b", 3)
     done = begin(house, ann, "a")
     put(house, ann, done.files[0].uid, b"aaa")
     with pytest.raises(WrongState):
@@ -155,17 +156,17 @@ def test_a_version_that_takes_no_more_takes_no_file(house: House) -> None:
 
 
 def test_pieces_become_one_file(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consignments, "PIECE", 4)
+    monkeypatch.setattr(splits, "PIECE", 4)
     ann = house.user("ann")
     made = begin(house, ann, "x/film", length=10)
-    split = consignments.split(house.depot, ann, made.uid, "film", 10)
+    split = splits.begin(house.depot, ann, made.uid, "film", 10)
     assert [one.length for one in split.pieces] == [3, 3, 4]
     for piece, data in zip(split.pieces, (b"012", b"345", b"6789"), strict=True):
         with pytest.raises(Invalid, match="missing"):
-            consignments.join(house.depot, ann, split.uid)
+            splits.join(house.depot, ann, split.uid)
         put(house, ann, piece.uid, data)
     for _ in range(2):
-        assert consignments.join(house.depot, ann, split.uid).file.state is Coming.ARRIVED
+        assert splits.join(house.depot, ann, split.uid).file.state is Coming.ARRIVED
     assert house.tree(ann, made.version) == {"x/film": b"0123456789"}
     with pytest.raises(Gone):
         put(house, ann, split.pieces[0].uid, b"012")
@@ -177,11 +178,11 @@ def test_what_is_announced_is_judged_as_a_whole(house: House) -> None:
         begin(house, ann, "a", "../b", "a", "c")
     assert [one["index"] for one in refused.value.errors] == [1, 2]
     with pytest.raises(TooLarge):
-        begin(house, ann, *(f"{i}" for i in range(consignments.MOST_FILES + 1)))
+        begin(house, ann, *(f"{i}" for i in range(MOST_FILES + 1)))
     with pytest.raises(LengthMismatch):
-        consignments.split(house.depot, ann, begin(house, ann, "a").uid, "a", 4)
+        splits.begin(house.depot, ann, begin(house, ann, "a").uid, "a", 4)
     with pytest.raises(NotFound):
-        consignments.split(house.depot, ann, begin(house, ann, "a").uid, "b", 3)
+        splits.begin(house.depot, ann, begin(house, ann, "a").uid, "b", 3)
 
 
 def test_the_allocation_is_asked_before_a_byte_is_sent(house: House) -> None:
@@ -198,15 +199,15 @@ def test_a_consignment_is_its_owners_alone(house: House) -> None:
     team = house.team(ann=Role.WRITE, bob=Role.WRITE)
     project = house.project(ann, team=team)
     made = begin(house, ann, "a", project=project.n)
-    split = consignments.split(house.depot, ann, made.uid, "a", 3)
+    split = splits.begin(house.depot, ann, made.uid, "a", 3)
     asks: list[Callable[[Actor], Any]] = [
         lambda who: consignments.get(house.depot, who, made.uid),
         lambda who: consignments.cancel(house.depot, who, made.uid),
         lambda who: consignments.fill(house.depot, who, made.files[0].uid),
-        lambda who: consignments.split(house.depot, who, made.uid, "a", 3),
-        lambda who: consignments.get_split(house.depot, who, split.uid),
-        lambda who: consignments.join(house.depot, who, split.uid),
-        lambda who: consignments.abort_split(house.depot, who, split.uid),
+        lambda who: splits.begin(house.depot, who, made.uid, "a", 3),
+        lambda who: splits.get(house.depot, who, split.uid),
+        lambda who: splits.join(house.depot, who, split.uid),
+        lambda who: splits.abort(house.depot, who, split.uid),
     ]
     elsewhere = house.log_in("ann", projects=(project.n + 1000,))
     for ask in asks:

@@ -155,7 +155,8 @@ ELSEWHERE: Mapping[str, str] = {
     "objects.sign_slot": "likewise",
     "objects.sign_consigned": "likewise",
     **dict.fromkeys(
-        [f"consignments.{name}" for name in ("get", "get_split", "cancel", "split", "join", "abort_split", "fill")],
+        ["consignments.get", "consignments.cancel", "consignments.fill"]
+        + [f"splits.{name}" for name in ("get", "begin", "join", "abort")],
         "a consignment is its owner's alone: with consignments",
     ),
     "uploads.fresh": "the columns of an upload, for the use case that makes it",

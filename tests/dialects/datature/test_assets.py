@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from entrepot.depot import consignments
+from entrepot.depot import splits
 from tests.support.datature import Lab, crc32c
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
@@ -210,7 +210,7 @@ def test_pages_of_assets_both_ways(lab: Lab) -> None:
 
 
 def test_a_large_file_comes_in_pieces(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consignments, "PIECE", 10)
+    monkeypatch.setattr(splits, "PIECE", 10)
     body = bytes(range(35))
     made = announce(lab, {"film.mp4": body}, crc32c=0)
     url = f"./assetuploadsessions/{made['id']}/multipart"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from entrepot.depot import consignments, objects, projects, tasks
-from entrepot.depot.consignments import Coming, Consignment, NewConsigned, Piece, Split
+from entrepot.depot import consignments, objects, projects, splits, tasks
+from entrepot.depot.consigned import MOST_FILES, Coming, Consignment, NewConsigned, Piece, Split
 from entrepot.depot.context import Depot
 from entrepot.dialects.datature import assets_of, encode
 from entrepot.dialects.datature.context import Asked
@@ -29,7 +29,7 @@ async def create(asked: Asked) -> None:
     groups = [one.strip("/ ") for one in body.texts("groups", most=MOST_GROUPS)] if body.has("groups") else []
     if not all(groups):
         raise Invalid("groups has a name that is empty.")
-    announced = [_announced(one, groups) for one in body.objects("assets", most=consignments.MOST_FILES)]
+    announced = [_announced(one, groups) for one in body.objects("assets", most=MOST_FILES)]
     said = [crc for _, crc in announced]
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
@@ -92,7 +92,7 @@ async def split(asked: Asked) -> None:
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
         uid = encode.parse_session_id(asked.found["id"])
         _here(asked, depot, actor, consignments.get(depot, actor, uid).project)
-        made = consignments.split(depot, actor, uid, name, size)
+        made = splits.begin(depot, actor, uid, name, size)
         return {"id": split_id(made.uid), "partCount": len(made.pieces)}
 
     await asked.answer(work, status=201)
@@ -138,7 +138,7 @@ async def complete(asked: Asked) -> None:
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
         found = _split(asked, depot, actor)
-        consignments.join(depot, actor, found.uid)
+        splits.join(depot, actor, found.uid)
         return {"id": split_id(found.uid), "completed": True}
 
     await asked.answer(work)
@@ -147,14 +147,14 @@ async def complete(asked: Asked) -> None:
 async def abort(asked: Asked) -> None:
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
         found = _split(asked, depot, actor)
-        consignments.abort_split(depot, actor, found.uid)
+        splits.abort(depot, actor, found.uid)
         return {"id": split_id(found.uid), "aborted": True}
 
     await asked.answer(work)
 
 
 def _split(asked: Asked, depot: Depot, actor: Actor) -> Split:
-    found = consignments.get_split(depot, actor, encode.parse_split_id(asked.found["id"]))
+    found = splits.get(depot, actor, encode.parse_split_id(asked.found["id"]))
     _here(asked, depot, actor, found.project)
     return found
 
