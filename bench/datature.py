@@ -92,6 +92,24 @@ def multiply(data: Path, uid: UUID, count: int) -> None:
             depot.catalog.write(lambda conn, a=first, b=last: work(conn, a, b), bulk=True)
 
 
+def created(link: Connection, house: House, count: int) -> tuple[Client, dict[str, Any], list[float]]:
+    """Datasets made as the client makes them: the last one, checked, and the seconds of each."""
+    fields = {**house.bearer, "Content-Type": "application/json"}
+    wanted = json.dumps({"name": "datature"}).encode()
+    project = json.loads(link.ask("POST", "/api/v1/projects", fields, wanted)[2])["id"]
+    client = Client(link, house, project)
+    seconds: list[float] = []
+    for i in range(count + 10):
+        data = b'{"kind": "Image", "url": "https://example.org/%d"}\n' % i * 50
+        start = time.perf_counter()
+        made = client.create(f"create {i}", data)
+        if i >= 10:  # the first ones warm up
+            seconds.append(time.perf_counter() - start)
+    while client.get(made["id"])["status"]["overview"] != "Uploaded":
+        time.sleep(0.1)
+    return client, made, seconds
+
+
 def walk(client: Client, limit: int) -> dict[str, list[float]]:
     """Seconds of every page, forward to the end and back to the beginning."""
     on: list[float] = []
@@ -130,24 +148,15 @@ def main(arguments: list[str]) -> int:
     with (
         tempfile.TemporaryDirectory(prefix="datature-") as scratch,
         entrepot(Path(scratch)) as house,
-        Connection(house.server.port) as link,
     ):
-        fields = {**house.bearer, "Content-Type": "application/json"}
-        wanted = json.dumps({"name": "datature"}).encode()
-        project = json.loads(link.ask("POST", "/api/v1/projects", fields, wanted)[2])["id"]
-        client = Client(link, house, project)
-        creates: list[float] = []
-        for i in range(options.creates + 10):
-            data = b'{"kind": "Image", "url": "https://example.org/%d"}\n' % i * 50
-            start = time.perf_counter()
-            made = client.create(f"create {i}", data)
-            if i >= 10:  # the first ones warm up
-                creates.append(time.perf_counter() - start)
-        while client.get(made["id"])["status"]["overview"] != "Uploaded":
-            time.sleep(0.1)
+        with Connection(house.server.port) as link:
+            client, made, creates = created(link, house, options.creates)
         multiply(house.data, UUID(made["id"].removeprefix("dataset_")), options.datasets)
-        client.page(None, options.limit)
-        found = walk(client, options.limit)
+        # The server ends connections on which nothing is asked for long.
+        with Connection(house.server.port) as link:
+            client.link = link
+            client.page(None, options.limit)
+            found = walk(client, options.limit)
     lines = ["| case | ms, median (range) |", "| --- | --- |"]
     figures: dict[str, list[float]] = {}
     for way, seconds in found.items():

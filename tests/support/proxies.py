@@ -1,4 +1,4 @@
-"""A proxy between a client and a server that loses answers: the request arrives, what came of it is never told."""
+"""A proxy between a client and a server that loses answers, or answers itself that there is no service now."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ class LosingProxy:
         self._lock = threading.Lock()
         self._begins = b""
         self._left = 0
+        self._says: int | None = None
+        #: First lines of the requests whose answers were lost or were the proxy's own.
         self.lost: list[bytes] = []
 
     @property
@@ -30,13 +32,18 @@ class LosingProxy:
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def lose(self, begins: bytes, times: int = 1) -> None:
-        """Cut the connection where an answer to such a request would begin.
+        """The request arrives; where its answer would begin the connection is cut.
 
         Args:
             begins: As `POST /projects/`.
         """
         with self._lock:
-            self._begins, self._left = begins, times
+            self._begins, self._left, self._says = begins, times, None
+
+    def refuse(self, begins: bytes, status: int, times: int = 1) -> None:
+        """Such a request never arrives; the proxy answers with this status."""
+        with self._lock:
+            self._begins, self._left, self._says = begins, times, status
 
     def _takes(self, block: bytes) -> bool:
         with self._lock:
@@ -68,6 +75,12 @@ class LosingProxy:
                 while block := client.recv(_BLOCK):
                     if self._takes(block):
                         loses.set()
+                        if self._says is not None:
+                            answer = (
+                                f"HTTP/1.1 {self._says} Later\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}"
+                            )
+                            client.sendall(answer.encode())
+                            break
                     server.sendall(block)
                 with contextlib.suppress(OSError):
                     server.shutdown(socket.SHUT_WR)

@@ -71,7 +71,7 @@ def begin(depot: Depot, actor: Actor, project: Key, into: str, files: Sequence[N
     clean = _clean(depot, files)
     name = names.dataset_name(into)
     require(actor, Action.UPLOAD, Standing(), "files", visible=True)
-    user, now, lifetime = lookup.person(actor), depot.now(), depot.policy.upload_lifetime
+    user, now, lifetime = lookup.person(actor), depot.now(), depot.policy.slot_lifetime
 
     def work(conn: Connection) -> Consignment:
         home = lookup.hold_project(conn, actor, project, Action.CREATE).project

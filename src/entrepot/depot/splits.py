@@ -76,6 +76,9 @@ def begin(depot: Depot, actor: Actor, uid: UUID, path: str, length: int) -> Spli
             for size in sizes
         ]
         rows.insert_uploads(conn, made)
+        # What is sent in pieces takes longer than the addresses of whole files last.
+        for row in (whole, file):
+            rows.change(conn, row.n, {"expires_at": now + lifetime})
         head = uploads.insert(
             conn,
             depot,

@@ -413,6 +413,18 @@ def test_an_answer_that_is_lost_makes_no_second_dataset(
     assert len(place.proxy.lost) == 1
 
 
+@pytest.mark.parametrize("status", [503, 504])
+@pytest.mark.parametrize("begins", [b"POST ", b"PUT "])
+def test_a_server_that_is_away_for_a_moment_is_asked_again(
+    client: Client, place: Place, tmp_path: Path, begins: bytes, status: int
+) -> None:
+    place.proxy.lost.clear()
+    place.proxy.refuse(begins, status)
+    made = client("batch.datasets.create", "later", file(tmp_path))
+    assert done(client, made)["status"]["itemCount"] == 2
+    assert len(client("batch.datasets.list")["data"]) == len(place.proxy.lost) == 1
+
+
 def test_a_server_that_is_killed_and_started_again(client: Client, place: Place, tmp_path: Path) -> None:
     made = client("batch.datasets.create", "survivor", file(tmp_path))
     cut = announce(place, client, LINES, "cut")

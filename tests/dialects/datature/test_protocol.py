@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from entrepot.depot import projects
 from entrepot.dialects.datature.app import ROUTES
 from entrepot.dialects.datature.errors import TABLE, encode
 from entrepot.http.errors import Failure
@@ -106,6 +107,26 @@ def test_a_hidden_dataset_is_missing_to_the_last_word(lab: Lab) -> None:
     one, other = hidden.json(), missing.json()
     assert set(one) == set(other)
     assert one["code"] == other["code"]
+
+
+def test_a_project_in_the_trash_is_not_here(lab: Lab) -> None:
+    made = lab.writer.create()
+    projects.trash(lab.depot, lab.site.world.login("writer"), ids.decode(Noun.PROJECT, lab.project))
+    hook = {"name": "hook", "spec": {"endpoint": "https://example.org/"}}
+    files = {"assets": [{"filename": "a.png", "size": 1}]}
+    for method, path, body in (
+        ("GET", f"/projects/{lab.project}", None),
+        ("GET", "./batch/datasets", None),
+        ("POST", "./batch/datasets", request_for("new", LINES)),
+        ("GET", f"./batch/datasets/{made['id']}", None),
+        ("GET", "./assets", None),
+        ("POST", "./assetuploadsessions", files),
+        ("GET", "./batch/webhooks", None),
+        ("POST", "./batch/webhooks", hook),
+        ("GET", "./batch/jobs", None),
+    ):
+        assert lab.chief(method, path, body).status_code == 404, (method, path)
+    assert lab.project not in [one["id"] for one in lab.chief.ok("GET", "/workspace/projects")]
 
 
 # Errors

@@ -217,7 +217,7 @@ def project(
     }
 
 
-# Assets and their uploads. Their ids are of this door alone: sessions last a week, and no other door shows them.
+# Assets and their uploads. Their ids are of this door alone: sessions end by themselves, and no other door shows them.
 
 _SESSION, _SPLIT, _OPERATION, _JOB = "assetuploadsession_", "multipartassetupload_", "op_", "job_"
 

@@ -42,7 +42,8 @@ async def create(asked: Asked) -> None:
     slot = NewSlot(_file_name(name), length=size, crc32c=crc32c, once=True, starts=True, suffix=_SUFFIXES[0])
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        version, made = slots.create(depot, actor, asked.project, new, [slot], again_within=_REPEATED)
+        home = projects.get(depot, actor, asked.project, trashed=False).project
+        version, made = slots.create(depot, actor, home.n, new, [slot], again_within=_REPEATED)
         return _encoded(asked, depot, version, (made[0], objects.sign_slot(depot, actor, made[0])))
 
     await asked.answer(work, status=201)

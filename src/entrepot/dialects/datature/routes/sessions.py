@@ -33,7 +33,8 @@ async def create(asked: Asked) -> None:
     said = [crc for _, crc in announced]
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        made = consignments.begin(depot, actor, asked.project, assets_of.NAME, [one for one, _ in announced])
+        home = projects.get(depot, actor, asked.project, trashed=False).project
+        made = consignments.begin(depot, actor, home.n, assets_of.NAME, [one for one, _ in announced])
         links = objects.sign_consigned(depot, actor, [one.uid for one in made.files])
         return {
             "id": session_id(made.uid),

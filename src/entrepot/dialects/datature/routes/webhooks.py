@@ -41,7 +41,8 @@ async def create(asked: Asked) -> None:
     )
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        return encode_jobs.webhook(webhooks.create(depot, actor, asked.project, new).webhook, asked.project)
+        home = projects.get(depot, actor, asked.project, trashed=False).project
+        return encode_jobs.webhook(webhooks.create(depot, actor, home.n, new).webhook, asked.project)
 
     await asked.answer(work, status=201)
 
@@ -65,10 +66,11 @@ async def list_(asked: Asked) -> None:
         raise Invalid(f"A page has at least 1 row, not {limit}.")
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        page = webhooks.list_webhooks(depot, actor, asked.project, limit=1000)
+        home = projects.get(depot, actor, asked.project, trashed=False).project
+        page = webhooks.list_webhooks(depot, actor, home.n, limit=1000)
         every = list(page.rows)
         while page.cursor is not None:
-            page = webhooks.list_webhooks(depot, actor, asked.project, cursor=page.cursor, limit=1000)
+            page = webhooks.list_webhooks(depot, actor, home.n, cursor=page.cursor, limit=1000)
             every += page.rows
         leaf = _leaf(every[::-1], cursor, limit)
         return encode.page(leaf, [encode_jobs.webhook(one, asked.project) for one in leaf.rows])
