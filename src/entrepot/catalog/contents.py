@@ -63,9 +63,13 @@ class Extent:
 _HERE = text("content.state < 2 AND content.damaged_at IS NULL")
 
 
+_BY_DIGEST = select(content.c.id).where(content.c.sha256 == bindparam("sha256"), _HERE)
+
+
 def find(conn: Connection, sha256: bytes) -> int | None:
     """The content with this digest, used or condemned, unless it is damaged."""
-    return find_many(conn, [sha256]).get(sha256)
+    found = conn.execute(_BY_DIGEST, {"sha256": sha256}).scalar()
+    return None if found is None else int(found)
 
 
 def find_many(conn: Connection, digests: Sequence[bytes]) -> dict[bytes, int]:
@@ -74,6 +78,11 @@ def find_many(conn: Connection, digests: Sequence[bytes]) -> dict[bytes, int]:
         query = select(content.c.sha256, content.c.id).where(content.c.sha256.in_(part), _HERE)
         found |= {bytes(row.sha256): int(row.id) for row in conn.execute(query)}
     return found
+
+
+def with_digest(conn: Connection, sha256: bytes) -> list[int]:
+    """All contents with this digest, damaged ones too."""
+    return [int(row.id) for row in conn.execute(select(content.c.id).where(content.c.sha256 == sha256))]
 
 
 def size_of(conn: Connection, n: int) -> int | None:
@@ -103,15 +112,18 @@ def measures(conn: Connection, n: int) -> Measures | None:
     return None if found is None else Measures(int(found.size), int(found.crc32c), found.damaged_at)
 
 
+# Made once: for a small file, making the statement anew would cost more than asking it.
+_EXTENTS = (
+    select(object_.c.store, object_.c.key, extent.c.off, extent.c.len)
+    .join_from(extent, object_, extent.c.object == object_.c.id)
+    .where(extent.c.content == bindparam("n"))
+    .order_by(extent.c.n)
+)
+
+
 def extents(conn: Connection, n: int) -> list[Extent]:
     """In the order of the bytes."""
-    query = (
-        select(object_.c.store, object_.c.key, extent.c.off, extent.c.len)
-        .join_from(extent, object_, extent.c.object == object_.c.id)
-        .where(extent.c.content == n)
-        .order_by(extent.c.n)
-    )
-    return [Extent(row.store, row.key, row.off, row.len) for row in conn.execute(query)]
+    return [Extent(row.store, row.key, row.off, row.len) for row in conn.execute(_EXTENTS, {"n": n})]
 
 
 def object_known(conn: Connection, store: str, key: str) -> bool:
@@ -186,6 +198,16 @@ def reserve_object(conn: Connection, *, store: str, key: str, kind: str, at: dat
     return int(conn.execute(insert(object_).returning(object_.c.id), row).scalar_one())
 
 
+_NAME_CONTENT = {
+    dialect: build(content)
+    .on_conflict_do_nothing(index_elements=["sha256"], index_where=text("state < 2"))
+    .returning(content.c.id)
+    for dialect, build in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+_NAME_OBJECT = insert(object_).returning(object_.c.id)
+_NAME_EXTENT = insert(extent)
+
+
 def insert_placed(conn: Connection, digests: Digests, *, store: str, key: str, at: datetime) -> int:
     """Name the whole object `key`, whose bytes are durable, as content; answers the content's number.
 
@@ -202,32 +224,22 @@ def insert_placed(conn: Connection, digests: Digests, *, store: str, key: str, a
         "touched": at,
         "created_at": at,
     }
-    build = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
-    statement = (
-        build(content)
-        .values(**fields)
-        .on_conflict_do_nothing(index_elements=["sha256"], index_where=text("state < 2"))
-        .returning(content.c.id)
-    )
-    n = conn.execute(statement).scalar()
+    n = conn.execute(_NAME_CONTENT[conn.dialect.name], fields).scalar()
     if n is None:
         n = _mended(conn, [digests.sha256], at).get(digests.sha256)
-    obj = conn.execute(
-        insert(object_)
-        .values(
-            store=store,
-            key=key,
-            size=digests.size,
-            kind="plain",
-            state="doomed" if n is None else "placed",
-            live_bytes=0 if n is None else digests.size,
-            created_at=at,
-        )
-        .returning(object_.c.id)
-    ).scalar_one()
+    placed = {
+        "store": store,
+        "key": key,
+        "size": digests.size,
+        "kind": "plain",
+        "state": "doomed" if n is None else "placed",
+        "live_bytes": 0 if n is None else digests.size,
+        "created_at": at,
+    }
+    obj = conn.execute(_NAME_OBJECT, placed).scalar_one()
     if n is None:
         return _known(conn, [digests.sha256], at)[digests.sha256]
-    conn.execute(insert(extent).values(content=n, n=0, object=obj, off=0, len=digests.size))
+    conn.execute(_NAME_EXTENT, {"content": n, "n": 0, "object": obj, "off": 0, "len": digests.size})
     return int(n)
 
 

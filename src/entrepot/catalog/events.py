@@ -14,6 +14,8 @@ from entrepot.catalog.schema import event, token, user
 from entrepot.catalog.versions import Sight, member_projects
 from entrepot.model.values import Event
 
+_APPEND = insert(event).returning(event.c.id)
+
 
 def append(
     conn: Connection,
@@ -36,24 +38,23 @@ def append(
     """Write one event, and its way to whoever waits for it, in the transaction of the fact; returns its number."""
     note(conn, Deed(verb, project, version, revision, subject))
     row = conn.execute(
-        insert(event)
-        .values(
-            at=at,
-            verb=verb,
-            actor=actor,
-            door=door,
-            node=node,
-            token=token,
-            project=project,
-            dataset=dataset,
-            version=version,
-            revision=revision,
-            subject=subject,
-            before=before,
-            after=after,
-            detail=detail,
-        )
-        .returning(event.c.id)
+        _APPEND,
+        {
+            "at": at,
+            "verb": verb,
+            "actor": actor,
+            "door": door,
+            "node": node,
+            "token": token,
+            "project": project,
+            "dataset": dataset,
+            "version": version,
+            "revision": revision,
+            "subject": subject,
+            "before": before,
+            "after": after,
+            "detail": detail,
+        },
     )
     n = int(row.scalar_one())
     deliveries.fan_out(

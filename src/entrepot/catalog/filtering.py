@@ -455,21 +455,30 @@ def _made_and_gone(columns: ReadOnlyColumnCollection[str, Column[Any]]) -> dict[
 
 def users(conn: Connection, asked: Query) -> Listing[User]:
     """Accounts, those that are deactivated only with the inactive ones."""
-    query = select(user.c.id)
-    if not asked.inactive:
-        query = query.where(user.c.is_active)
     fields: Fields = {
-        ("n",): _Field(Type.NUMBER, user.c.id),
-        ("name",): _Field(Type.TEXT, user.c.name),
+        **_account(user.c),
         ("email",): _Field(Type.TEXT, user.c.email),
         ("first_name",): _Field(Type.TEXT, user.c.first_name),
         ("last_name",): _Field(Type.TEXT, user.c.last_name),
         ("is_staff",): _Field(Type.FLAG, user.c.is_staff),
-        ("is_active",): _Field(Type.FLAG, user.c.is_active),
-        ("created_at",): _Field(Type.INSTANT, user.c.created_at),
         ("last_login_at",): _Field(Type.INSTANT, user.c.last_login_at),
     }
-    return Listing(_numbers(conn, query, fields, asked, (user.c.id,), None), user_rows.by_numbers)
+    return Listing(_numbers(conn, _active(user.c, asked), fields, asked, (user.c.id,), None), user_rows.by_numbers)
+
+
+def _account(columns: ReadOnlyColumnCollection[str, Column[Any]]) -> dict[tuple[str, ...], _Field]:
+    """What people and machines have in common."""
+    return {
+        ("n",): _Field(Type.NUMBER, columns.id),
+        ("name",): _Field(Type.TEXT, columns.name),
+        ("is_active",): _Field(Type.FLAG, columns.is_active),
+        ("created_at",): _Field(Type.INSTANT, columns.created_at),
+    }
+
+
+def _active(columns: ReadOnlyColumnCollection[str, Column[Any]], asked: Query) -> Select[Any]:
+    query = select(columns.id)
+    return query if asked.inactive else query.where(columns.is_active)
 
 
 def licences(conn: Connection, asked: Query) -> Listing[Licence]:
@@ -484,14 +493,5 @@ def licences(conn: Connection, asked: Query) -> Listing[Licence]:
 
 def nodes(conn: Connection, asked: Query) -> Listing[Node]:
     """Worker nodes, those that are deactivated only with the inactive ones."""
-    query = select(node.c.id)
-    if not asked.inactive:
-        query = query.where(node.c.is_active)
-    fields: Fields = {
-        ("n",): _Field(Type.NUMBER, node.c.id),
-        ("name",): _Field(Type.TEXT, node.c.name),
-        ("is_active",): _Field(Type.FLAG, node.c.is_active),
-        ("creator",): _Field(Type.NUMBER, node.c.creator),
-        ("created_at",): _Field(Type.INSTANT, node.c.created_at),
-    }
-    return Listing(_numbers(conn, query, fields, asked, (node.c.id,), None), node_rows.by_numbers)
+    fields: Fields = {**_account(node.c), ("creator",): _Field(Type.NUMBER, node.c.creator)}
+    return Listing(_numbers(conn, _active(node.c, asked), fields, asked, (node.c.id,), None), node_rows.by_numbers)

@@ -29,6 +29,7 @@ __all__ = [
     "folder",
     "folder_bounds",
     "get",
+    "get_by_content",
     "get_by_position",
     "iterate",
     "page",
@@ -144,18 +145,21 @@ def iterate(
 
 def _one(key: str) -> Sql:
     def half(table: str, more: str = "") -> str:
-        index = f"{{by:ix_{table}_strand_pos}}" if key == "pos" else ""
+        index = {"pos": f"{{by:ix_{table}_strand_pos}}", "content": f"{{by:ix_{table}_content}}"}.get(key, "")
         return (
             f"SELECT {_SHOWN} FROM revision AS r {{join}} {table} AS l {index} "
             f"ON l.strand = r.strand AND l.{key} = :key AND {{plain:l.vfrom}} <= r.seq {more} "
             "{join} content AS c ON c.id = l.content WHERE r.version = :version AND r.num = :num"
         )
 
-    return Sql(f"{half('live')} UNION ALL {half('past', 'AND {plain:l.vto} > r.seq')}")
+    # A content may be at any number of paths; the bytes are the same at each.
+    first = " LIMIT 1" if key == "content" else ""
+    return Sql(f"{half('live')} UNION ALL {half('past', 'AND {plain:l.vto} > r.seq')}{first}")
 
 
 _GET = _one("path")
 _GET_BY_POSITION = _one("pos")
+_GET_BY_CONTENT = _one("content")
 
 
 def get(conn: Connection, version: int, rev: int, path: str) -> EntryRow | None:
@@ -167,6 +171,12 @@ def get(conn: Connection, version: int, rev: int, path: str) -> EntryRow | None:
 def get_by_position(conn: Connection, version: int, rev: int, position: int) -> EntryRow | None:
     """The entry with this position; None if this revision has none."""
     rows = _GET_BY_POSITION(conn, key=position, version=version, num=rev).tuples
+    return entry_rows(conn, rows)[0] if rows else None
+
+
+def get_by_content(conn: Connection, version: int, rev: int, content: int) -> EntryRow | None:
+    """One of the entries with this content; None if this revision has none."""
+    rows = _GET_BY_CONTENT(conn, key=content, version=version, num=rev).tuples
     return entry_rows(conn, rows)[0] if rows else None
 
 

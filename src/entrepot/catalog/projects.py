@@ -108,6 +108,8 @@ _SELECT: Select[Any] = (
     .outerjoin(membership, (membership.c.team == project.c.team) & (membership.c.user == bindparam("asking")))
 )
 
+_BY_NUMBER = _SELECT.where(project.c.id == bindparam("n"))
+
 
 def find_by(conn: Connection, key: int | UUID | str, *, user: int | None) -> tuple[Project, Role] | None:
     """`find` by whatever a caller has: the number, the uid or the slug."""
@@ -122,7 +124,7 @@ def find(
     """One project and the user's role in its team; by slug also under a slug it gave up."""
     query, asking = _SELECT, {"asking": user or 0}
     if n is not None:
-        query = query.where(project.c.id == n)
+        query, asking = _BY_NUMBER, {**asking, "n": n}
     elif uid is not None:
         query = query.where(project.c.uid == uid)
     elif slug is not None and names.storable(slug):

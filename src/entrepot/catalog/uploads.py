@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, Update, bindparam, delete, func, insert, select, update
 
 from entrepot.catalog.schema import content, dataset, upload, version
 
@@ -117,12 +118,24 @@ def find_many(conn: Connection, uids: Sequence[UUID]) -> dict[UUID, UploadRow]:
     return found
 
 
-def change(conn: Connection, n: int, values: Mapping[str, Any], *, state: str | None = None) -> bool:
-    """Write columns; with `state`, only while the upload is in it. Answers whether a row was written."""
-    statement = update(upload).where(upload.c.id == n)
-    if state is not None:
-        statement = statement.where(upload.c.state == state)
-    return conn.execute(statement.values(**values)).rowcount == 1
+def change(
+    conn: Connection, n: int, values: Mapping[str, Any], *, state: str | None = None, key: str | None = None
+) -> bool:
+    """Write columns; with `state` and `key`, only while the upload has these. Answers whether a row was written."""
+    statement = _change(tuple(values), state is not None, key is not None)
+    given = {f"new_{name}": value for name, value in values.items()}
+    return conn.execute(statement, {**given, "row": n, "if_state": state, "if_key": key}).rowcount == 1
+
+
+@lru_cache(maxsize=128)
+def _change(columns: tuple[str, ...], by_state: bool, by_key: bool) -> Update:
+    """Made once for each set of columns: for a small file, making it anew would cost more than asking it."""
+    statement = update(upload).where(upload.c.id == bindparam("row"))
+    if by_state:
+        statement = statement.where(upload.c.state == bindparam("if_state"))
+    if by_key:
+        statement = statement.where(upload.c.key == bindparam("if_key"))
+    return statement.values({name: bindparam(f"new_{name}") for name in columns})
 
 
 def end_many(conn: Connection, numbers: Sequence[int], values: Mapping[str, Any], *, whole: bool = False) -> None:

@@ -5,10 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from entrepot.catalog.schema import (
@@ -150,13 +165,20 @@ def insert_version(conn: Connection, *, tags: Sequence[str], **values: Any) -> i
 
 def change(conn: Connection, n: int, values: Mapping[str, Any], *, edited: bool) -> None:
     """Write columns of one version; `edited` raises its edit number."""
-    written = dict(values)
-    if edited:
-        written["edit"] = version.c.edit + 1
-    conn.execute(update(version).where(version.c.id == n).values(**written))
+    given = {f"new_{name}": value for name, value in values.items()}
+    conn.execute(_change(tuple(values), edited), {**given, "row": n})
     if "tags" in values:
         conn.execute(delete(version_tag).where(version_tag.c.version == n))
         _write_tags(conn, n, values["tags"])
+
+
+@lru_cache(maxsize=128)
+def _change(columns: tuple[str, ...], edited: bool) -> Update:
+    """Made once for each set of columns: every commit writes some."""
+    written: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
+    if edited:
+        written["edit"] = version.c.edit + 1
+    return update(version).where(version.c.id == bindparam("row")).values(written)
 
 
 def _write_tags(conn: Connection, n: int, tags: Iterable[str]) -> None:
@@ -532,13 +554,15 @@ def revisions(conn: Connection, version_n: int, *, before: int | None, limit: in
 
 
 def find_revision(conn: Connection, version_n: int, number: int) -> Revision | None:
-    query = (
-        select(revision, user.c.name.label("author_name"))
-        .join_from(revision, user, revision.c.author == user.c.id, isouter=True)
-        .where(revision.c.version == version_n, revision.c.num == number)
-    )
-    row = conn.execute(query).first()
+    row = conn.execute(_REVISION, {"of": version_n, "number": number}).first()
     return None if row is None else _revision(row)
+
+
+_REVISION = (
+    select(revision, user.c.name.label("author_name"))
+    .join_from(revision, user, revision.c.author == user.c.id, isouter=True)
+    .where(revision.c.version == bindparam("of"), revision.c.num == bindparam("number"))
+)
 
 
 def _revision(row: Row[Any]) -> Revision:

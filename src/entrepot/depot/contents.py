@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from crc32c import crc32c
 
 from entrepot.catalog import contents as rows
+from entrepot.catalog.connection import Connection
 from entrepot.depot.context import Depot
 from entrepot.model.errors import Corrupt, EntrepotError, NotFound
 from entrepot.store.base import ObjectReader
@@ -151,19 +153,43 @@ class ContentReader:
         self.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Located:
+    """What the catalogue knows of one content: what it should be, and where its bytes are."""
+
+    content: int
+    measures: rows.Measures
+    extents: list[rows.Extent]
+
+
+def locate(conn: Connection, content: int) -> Located:
+    """Where a content is, by its number; for a caller who has other questions in the same look at the catalogue."""
+    measures = rows.measures(conn, content)
+    if measures is None:
+        raise Corrupt(f"Content {content} is named but unknown. Run `entrepot verify`.")
+    return Located(content, measures, rows.extents(conn, content))
+
+
+def open_located(depot: Depot, found: Located) -> ContentReader:
+    """
+    Raises:
+        Corrupt: Its bytes are known to be damaged.
+    """
+    measures = found.measures
+    if measures.damaged_at is not None:
+        raise Corrupt(
+            f"The stored bytes of content {found.content} are known to be damaged since "
+            f"{measures.damaged_at.isoformat()}. They are not served. Send the same bytes again, or run `entrepot "
+            "verify --repair-from` with a backup.",
+            details={"damaged_at": measures.damaged_at.isoformat()},
+        )
+    reader = ContentReader(depot, found.content, measures.size, found.extents, measures.crc32c)
+    reader.warm()
+    return reader
+
+
 def open_content(depot: Depot, content: int) -> ContentReader:
     """A reader of one content, by its number in the catalogue. The caller has asked the judge."""
     with depot.catalog.read() as conn:
-        measures = rows.measures(conn, content)
-        if measures is None:
-            raise Corrupt(f"Content {content} is named but unknown. Run `entrepot verify`.")
-        extents = rows.extents(conn, content)
-    if measures.damaged_at is not None:
-        raise Corrupt(
-            f"The stored bytes of content {content} are known to be damaged since {measures.damaged_at.isoformat()}. "
-            "They are not served. Send the same bytes again, or run `entrepot verify --repair-from` with a backup.",
-            details={"damaged_at": measures.damaged_at.isoformat()},
-        )
-    reader = ContentReader(depot, content, measures.size, extents, measures.crc32c)
-    reader.warm()
-    return reader
+        found = locate(conn, content)
+    return open_located(depot, found)

@@ -14,6 +14,7 @@ from entrepot.store.base import ObjectStore, Staging, boot_id
 
 if TYPE_CHECKING:
     from entrepot.catalog.database import Catalog
+    from entrepot.catalog.uploads import UploadRow
     from entrepot.depot.ingests import Checker
     from entrepot.depot.outgoing import Courier
 
@@ -98,6 +99,8 @@ class Depot:
     courier: Courier | None = None
     #: The address by which clients reach this server, for links in what is sent; None leaves them without a host.
     public_url: str | None = None
+    #: Rows that wait for bytes; see `depot.spares`. Lists take and give one at a time from any thread.
+    spares: list[UploadRow] = field(default_factory=list)
 
     def now(self) -> datetime:
         return self.clock()

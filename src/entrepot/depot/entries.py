@@ -30,7 +30,7 @@ from entrepot.depot.changes import Remove as Remove
 from entrepot.depot.changes import Rename as Rename
 from entrepot.depot.changes import clean_change as clean_change
 from entrepot.depot.changes import clean_changes
-from entrepot.depot.contents import ContentReader, open_content
+from entrepot.depot.contents import ContentReader, locate, open_located
 from entrepot.depot.context import Depot
 from entrepot.depot.events import tell
 from entrepot.depot.lookup import Key
@@ -411,17 +411,27 @@ def open_entry(
     path: str | None = None,
     *,
     position: int | None = None,
+    sha256: bytes | None = None,
     revision: int | None = None,
 ) -> Opened:
-    """An entry and its bytes, by path or by position."""
+    """An entry and its bytes, by path, by position, or any that has these bytes."""
     with depot.catalog.read() as conn:
         found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
-        row = (
-            entry_at(conn, found.version, wanted, path)
-            if path is not None
-            else entry_number(conn, found.version, wanted, position or 0)
-        )
-    return Opened(found.version, wanted, entry_of(row), open_content(depot, row.content))
+        if path is not None:
+            row = entry_at(conn, found.version, wanted, path)
+        elif sha256 is not None:
+            row = _entry_with(conn, found.version, wanted, sha256)
+        else:
+            row = entry_number(conn, found.version, wanted, position or 0)
+        located = locate(conn, row.content)
+    return Opened(found.version, wanted, entry_of(row), open_located(depot, located))
+
+
+def _entry_with(conn: Connection, version: Version, revision: int, sha256: bytes) -> EntryRow:
+    for content in content_rows.with_digest(conn, sha256):
+        if (row := rows.get_by_content(conn, version.n, revision, content)) is not None:
+            return row
+    raise EntryNotFound(f"{version.label} has no entry with the bytes {sha256_text(sha256)} at revision {revision}.")
 
 
 def entry_number(conn: Connection, version: Version, revision: int, position: int) -> EntryRow:

@@ -9,7 +9,7 @@ Each step may be the last before a crash: bytes that were placed and not named a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -59,9 +59,18 @@ def _only_also(depot: Depot, row: UploadRow, also: Callable[[Connection, int], A
 
 
 def settle_stage(
-    depot: Depot, row: UploadRow, stage: Stage, also: Callable[[Connection, int], Any] | None
+    depot: Depot,
+    row: UploadRow,
+    stage: Stage,
+    also: Callable[[Connection, int], Any] | None,
+    *,
+    over: Mapping[str, Any] | None = None,
 ) -> tuple[UploadRow, Any]:
-    """`settle` for whoever holds the stage."""
+    """`settle` for whoever holds the stage.
+
+    Args:
+        over: What becomes of the row, whose bytes `also` has to give to somebody; None makes it a finished upload.
+    """
     if row.length is not None and stage.size != row.length:
         raise LengthMismatch(
             f"The upload has {stage.size} of {row.length} announced bytes. Send the rest from {stage.size}.",
@@ -73,12 +82,12 @@ def settle_stage(
     except DigestMismatch:
         stage.discard()
         raise
-    known = _name_known(depot, row, digests, also)
+    known = _name_known(depot, row, digests, also, over)
     if known is not None:
         stage.discard()
         return known
     stage.place()
-    return _name(depot, row, digests, also)
+    return _name(depot, row, digests, also, over)
 
 
 def _compare(depot: Depot, row: UploadRow, digests: Digests) -> None:
@@ -112,14 +121,18 @@ def blocks_of(read_at: Callable[[int, int], bytes], start: int, end: int, size: 
 
 
 def _name_known(
-    depot: Depot, row: UploadRow, digests: Digests, also: Callable[[Connection, int], Any] | None
+    depot: Depot,
+    row: UploadRow,
+    digests: Digests,
+    also: Callable[[Connection, int], Any] | None,
+    over: Mapping[str, Any] | None = None,
 ) -> tuple[UploadRow, Any] | None:
     """Point the upload at content that is here already, or answer None. Whoever holds the bytes may have that."""
 
     def work(conn: Connection) -> tuple[UploadRow, Any] | None:
         hits = content_rows.dedupe_hit(conn, [digests.sha256], at=depot.now())
         content = hits.get(digests.sha256)
-        return None if content is None else _bind(conn, depot, row, content, also)
+        return None if content is None else _bind(conn, depot, row, content, also, over)
 
     with depot.catalog.read() as conn:
         if content_rows.find(conn, digests.sha256) is None:
@@ -128,18 +141,31 @@ def _name_known(
 
 
 def _name(
-    depot: Depot, row: UploadRow, digests: Digests, also: Callable[[Connection, int], Any] | None
+    depot: Depot,
+    row: UploadRow,
+    digests: Digests,
+    also: Callable[[Connection, int], Any] | None,
+    over: Mapping[str, Any] | None = None,
 ) -> tuple[UploadRow, Any]:
     def work(conn: Connection) -> tuple[UploadRow, Any]:
         content = content_rows.insert_placed(conn, digests, store=depot.store.name, key=row.key, at=depot.now())
-        return _bind(conn, depot, row, content, also)
+        return _bind(conn, depot, row, content, also, over)
 
     return depot.catalog.write(work)
 
 
 def _bind(
-    conn: Connection, depot: Depot, row: UploadRow, content: int, also: Callable[[Connection, int], Any] | None
+    conn: Connection,
+    depot: Depot,
+    row: UploadRow,
+    content: int,
+    also: Callable[[Connection, int], Any] | None,
+    over: Mapping[str, Any] | None,
 ) -> tuple[UploadRow, Any]:
+    if over is not None:
+        if not rows.change(conn, row.n, over, state=OPEN, key=row.key):
+            raise Gone(f"Upload {ids.encode(Noun.UPLOAD, row.uid)} was ended meanwhile.")
+        return row, also(conn, content) if also is not None else None
     now = depot.now()
     lifetime = row.expires_at - row.touched_at
     values = {"state": FINISHED, "content": content, "touched_at": now, "expires_at": now + lifetime}

@@ -17,7 +17,7 @@ from entrepot.catalog import uploads as upload_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.uploads import UploadRow
 from entrepot.catalog.versions import Found
-from entrepot.depot import entries, lookup, uploads
+from entrepot.depot import entries, lookup, spares, uploads
 from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import Add, Committed, Condition, entry_of
@@ -84,7 +84,8 @@ class FilePut:
         self._new = new
         self._row = row
         self._check = check
-        self._receiver = uploads.receive(depot, actor, row.uid, 0)
+        self._receiver = uploads.receive_first(depot, row)
+        self._done = False
 
     def write(self, block: Block) -> None:
         self._receiver.write(block)
@@ -106,36 +107,42 @@ class FilePut:
             PreconditionFailed: By `check`: somebody else was faster.
             As `entries.commit`.
         """
-        depot, actor, version, new, now = self._depot, self._actor, self._version, self._new, self._depot.now()
-        change = Add(
-            path=new.path,
-            upload=self._row.uid,
-            media_type=new.media_type,
-            data_type=new.data_type,
-            metadata=new.metadata,
-            condition=new.condition,
-        )
+        depot, actor, new, now = self._depot, self._actor, self._new, self._depot.now()
 
-        def commit(conn: Connection, _content: int) -> tuple[Committed, bool]:
-            found = lookup.version(conn, actor, version.n, Action.EDIT).version
-            before = _entry_at(conn, found, new.path)
+        def commit(conn: Connection, content: int) -> tuple[Committed, bool]:
+            found = lookup.hold(conn, actor, self._version.n, Action.EDIT)
+            before = _entry_at(conn, lookup.writable(found, kind=Kind.FILES), new.path)
             if self._check is not None:
                 self._check(before)
-            done = entries.commit_in(
-                conn, depot, actor, version.n, [change], expected=new.expected, message=new.message, now=now
+            put = entry_rows.Put(
+                path=new.path,
+                content=content,
+                media=new.media_type,
+                dtype=new.data_type,
+                meta=new.metadata,
+                pos=None,
+                condition=new.condition,
             )
-            # It did its work; nobody else is to find it, and the entry holds the content from here on.
-            upload_rows.change(conn, self._row.n, {"state": uploads.ABORTED, "content": None, "expires_at": now})
+            done = entries.publish(conn, actor, found, [put], expected=new.expected, message=new.message, now=now)
             return done, before is None
 
-        _, done = self._receiver.finish(commit)
-        committed: tuple[Committed, bool] = done
+        # The entry holds the content from here on; the row did its work, and serves another body.
+        renewed = spares.renewal(depot)
+        _, made = self._receiver.finish(commit, over=renewed)
+        self._done = True
+        spares.give(depot, self._row, renewed)
+        committed: tuple[Committed, bool] = made
         return committed
 
     def close(self) -> None:
         """Give up: nothing of it is kept. After `finish` this does nothing that counts."""
+        if self._done:
+            return
         self._receiver.close()
-        uploads.abort(self._depot, self._actor, self._row.uid)
+        row, values = self._row, {"state": uploads.ABORTED, "expires_at": self._depot.now(), "content": None}
+        # Its key too: who gives up may not know that the row was renewed, and for whom.
+        self._depot.catalog.write(lambda conn: upload_rows.change(conn, row.n, values, key=row.key))
+        self._depot.staging.discard(row.key)
 
 
 def put_file(depot: Depot, actor: Actor, key: Key, new: NewFile, *, check: Check | None = None) -> FilePut:
@@ -160,7 +167,7 @@ def put_file(depot: Depot, actor: Actor, key: Key, new: NewFile, *, check: Check
         version = lookup.writable(found, kind=Kind.FILES)
         if check is not None:
             check(_entry_at(conn, version, clean.path))
-    row = uploads.begin(depot, actor, NewUpload(length=new.length, sha256=new.sha256, purpose="attempt"))
+    row = _row(depot, actor, NewUpload(length=new.length, sha256=new.sha256, purpose="attempt"))
     wanted = NewFile(
         path=clean.path,
         length=new.length,
@@ -173,6 +180,15 @@ def put_file(depot: Depot, actor: Actor, key: Key, new: NewFile, *, check: Check
         message=message,
     )
     return FilePut(depot, actor, found, wanted, row, check)
+
+
+def _row(depot: Depot, actor: Actor, new: NewUpload) -> UploadRow:
+    """The row under whose key the bytes will lie: one that waits for some, else a new one."""
+    uploads.may_send(depot, actor, new)
+    spare = spares.take(depot)
+    if spare is None:
+        return uploads.begin(depot, actor, new)
+    return replace(spare, length=new.length, sha256=new.sha256)
 
 
 def _entry_at(conn: Connection, version: Version, path: str) -> Entry | None:

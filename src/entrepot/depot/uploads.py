@@ -91,10 +91,8 @@ def begin(depot: Depot, actor: Actor, new: NewUpload) -> UploadRow:
         TooLarge: The announced length is beyond this server's limit, or the person has too many open transfers.
         QuotaExceeded: The named project has no room for it.
     """
-    user = lookup.person(actor)
-    require(actor, Action.UPLOAD, Standing(), "files", visible=True)
+    user = may_send(depot, actor, new)
     now = depot.now()
-    check_announced(depot, new.length, new.sha256, new.crc32c)
     file_name = None if new.file_name is None else names.text(new.file_name, max_length=1024, field="File name")
     media = None if new.media_type is None else names.media_type(new.media_type)
 
@@ -124,6 +122,18 @@ def begin(depot: Depot, actor: Actor, new: NewUpload) -> UploadRow:
         )
 
     return depot.catalog.write(work)
+
+
+def may_send(depot: Depot, actor: Actor, new: NewUpload) -> int:
+    """The number of whoever sends; what can be judged without a look at the catalogue is judged here.
+
+    Raises:
+        Unauthenticated, Forbidden, Invalid, TooLarge
+    """
+    user = lookup.person(actor)
+    require(actor, Action.UPLOAD, Standing(), "files", visible=True)
+    check_announced(depot, new.length, new.sha256, new.crc32c)
+    return user
 
 
 def insert(
@@ -331,10 +341,16 @@ class Receiver:
                 self._note(durable)
         return self._stage.size
 
-    def finish(self, also: Callable[[Connection, int], Any] | None = None) -> tuple[UploadRow, Any]:
-        """Check, place and name what was received; see `finish`. The receiver is closed afterwards either way."""
+    def finish(
+        self, also: Callable[[Connection, int], Any] | None = None, *, over: Mapping[str, Any] | None = None
+    ) -> tuple[UploadRow, Any]:
+        """Check, place and name what was received; see `finish`. The receiver is closed afterwards either way.
+
+        Args:
+            over: As `settle_stage`.
+        """
         try:
-            return settle_stage(self._depot, self._row, self._stage, also)
+            return settle_stage(self._depot, self._row, self._stage, also, over=over)
         finally:
             self._closed = True
             self._stage.release()
@@ -350,6 +366,11 @@ class Receiver:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def receive_first(depot: Depot, row: UploadRow) -> Receiver:
+    """Become the writer of an upload of which nobody else knows, and into which nothing came yet."""
+    return Receiver(depot, row, depot.staging.create(row.key))
 
 
 def receive(depot: Depot, actor: Actor, uid: UUID, offset: int) -> Receiver:

@@ -145,6 +145,11 @@ def test_a_handle_leads_to_the_bytes_in_its_own_dataset_only(lab: Lab) -> None:
     assert lab.writer("GET", f"/datasets/{pk}/file-handles/{handle(b'1')}").content == b"1"
     assert lab.writer("GET", f"/datasets/{other}/file-handles/{handle(b'1')}").status_code == 400
     assert lab.writer("GET", f"/datasets/{pk}/file-handles/xyz").status_code == 404
+    # Also where the version shares its history with others, and where the bytes were there once.
+    copy = lab.writer.ok("POST", f"/datasets/{pk}/copy", {})["pk"]
+    lab.writer.ok("DELETE", f"/datasets/{pk}/files/{next(iter(lab.writer.record(pk)['files']))}")
+    assert lab.writer("GET", f"/datasets/{pk}/file-handles/{handle(b'1')}").status_code == 400
+    assert lab.writer("GET", f"/datasets/{copy}/file-handles/{handle(b'1')}").content == b"1"
 
 
 def as_table(lab: Lab, pk: int) -> None:

@@ -42,15 +42,20 @@ async def add(asked: Asked, found: Mapping[str, str]) -> None:
     n, name = key(found), found["name"]
 
     def begin(depot: Depot, actor: Actor) -> putting.FilePut:
-        judging.on_version(depot, actor, n, Action.EDIT)
-        with paths.bad_names(name):
-            if name.endswith("/"):
-                raise InvalidName(
-                    f"Bad name {name!r}: It ends with a slash. Name the file; only members of an archive are numbered."
-                )
-            path = paths.normalised(name)
-            new = NewFile(path=path, length=content_length(asked.scope), condition="absent")
-            return putting.put_file(depot, actor, n, new, check=_absent(path))
+        try:
+            with paths.bad_names(name):
+                if name.endswith("/"):
+                    raise InvalidName(
+                        f"Bad name {name!r}: It ends with a slash. Name the file; only members of an archive are "
+                        "numbered."
+                    )
+                path = paths.normalised(name)
+                new = NewFile(path=path, length=content_length(asked.scope), condition="absent")
+                return putting.put_file(depot, actor, n, new, check=_absent(path))
+        except InvalidName:
+            # Looked at only now, because it costs a question: a bad name is nobody's business who may not write.
+            judging.on_version(depot, actor, n, Action.EDIT)
+            raise
 
     def finish(sink: putting.FilePut) -> Any:
         with paths.bad_names(name):
@@ -120,11 +125,11 @@ async def get_by_handle(asked: Asked, found: Mapping[str, str]) -> None:
     n, sha256 = key(found), ids.parse_ufdl_handle(found["name"])
 
     def work(depot: Depot, actor: Actor) -> Opened:
-        judging.on_version(depot, actor, n, Action.READ_CONTENT)
-        for entry in entries.iterate(depot, actor, n)[2]:
-            if entry.sha256 == sha256:
-                return entries.open_entry(depot, actor, n, entry.path)
-        raise EntryNotFound(f"Bad handle {found['name']!r}: Doesn't exist")
+        try:
+            return entries.open_entry(depot, actor, n, sha256=sha256)
+        except EntryNotFound as missing:
+            judging.on_version(depot, actor, n, Action.READ_CONTENT)
+            raise EntryNotFound(f"Bad handle {found['name']!r}: Doesn't exist") from missing
 
     await _send(asked, await asked.call(work))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from entrepot.depot import judging, licences, nodes, selecting
@@ -10,7 +10,8 @@ from entrepot.depot.context import Depot
 from entrepot.depot.licences import Descriptor
 from entrepot.dialects.ufdl import encode, filters
 from entrepot.dialects.ufdl.bodies import Body, Fields, invalid
-from entrepot.dialects.ufdl.context import Asked, dumped
+from entrepot.dialects.ufdl.context import Asked
+from entrepot.dialects.ufdl.routes.lists import listed
 from entrepot.model import ids
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import NameTaken
@@ -24,13 +25,7 @@ def _key(found: Mapping[str, str]) -> int:
 
 async def list_(asked: Asked, _found: Mapping[str, str]) -> None:
     """All licences that the filter leaves. Anybody who is logged in."""
-    query = filters.parse(await asked.json(), filters.LICENCES)
-
-    def work(depot: Depot, actor: Actor) -> Iterator[bytes]:
-        found = selecting.licences(depot, actor, query)
-        return encode.joined([dumped(encode.licence(one))] for one in found)
-
-    await asked.stream(work)
+    await listed(asked, filters.LICENCES, selecting.licences, encode.licence)
 
 
 async def create(asked: Asked, _found: Mapping[str, str]) -> None:
@@ -133,13 +128,7 @@ def _wish(body: Body) -> tuple[str, Descriptor, list[str]]:
 
 async def list_nodes(asked: Asked, _found: Mapping[str, str]) -> None:
     """All nodes that the filter leaves. Staff."""
-    query = filters.parse(await asked.json(), filters.NODES)
-
-    def work(depot: Depot, actor: Actor) -> Iterator[bytes]:
-        found = selecting.nodes(depot, actor, query)
-        return encode.joined([dumped(encode.node(one))] for one in found)
-
-    await asked.stream(work)
+    await listed(asked, filters.NODES, selecting.nodes, encode.node)
 
 
 async def retrieve_node(asked: Asked, found: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from entrepot.depot.users import UserChanges
 from entrepot.dialects.ufdl import encode, filters
 from entrepot.dialects.ufdl.bodies import Body, Fields, invalid
 from entrepot.dialects.ufdl.context import Asked, dumped
+from entrepot.dialects.ufdl.routes.lists import listed
 from entrepot.model import ids
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import Conflict, Invalid, NameTaken, NotFound
@@ -33,13 +34,7 @@ def _user_key(found: Mapping[str, str]) -> int:
 
 async def list_users(asked: Asked, _found: Mapping[str, str]) -> None:
     """All accounts that the filter leaves. Staff."""
-    query = filters.parse(await asked.json(), filters.USERS)
-
-    def work(depot: Depot, actor: Actor) -> Iterator[bytes]:
-        found = selecting.users(depot, actor, query)
-        return encode.joined([dumped(encode.user(one))] for one in found)
-
-    await asked.stream(work)
+    await listed(asked, filters.USERS, selecting.users, encode.user)
 
 
 async def create_user(asked: Asked, _found: Mapping[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from entrepot.depot import judging, projects, selecting
@@ -10,7 +10,8 @@ from entrepot.depot.context import Depot
 from entrepot.depot.projects import KEEP, ProjectChanges
 from entrepot.dialects.ufdl import encode, filters
 from entrepot.dialects.ufdl.bodies import Fields, not_unique
-from entrepot.dialects.ufdl.context import Asked, dumped
+from entrepot.dialects.ufdl.context import Asked
+from entrepot.dialects.ufdl.routes.lists import listed
 from entrepot.model import ids
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import Hidden, NameTaken, NotFound
@@ -24,13 +25,7 @@ def _key(found: Mapping[str, str]) -> int:
 
 async def list_(asked: Asked, _found: Mapping[str, str]) -> None:
     """The projects of the caller's teams that the filter leaves."""
-    query = filters.parse(await asked.json(), filters.PROJECTS)
-
-    def work(depot: Depot, actor: Actor) -> Iterator[bytes]:
-        found = selecting.projects(depot, actor, query)
-        return encode.joined([dumped(encode.project(one.project))] for one in found)
-
-    await asked.stream(work)
+    await listed(asked, filters.PROJECTS, selecting.projects, lambda one: encode.project(one.project))
 
 
 async def create(asked: Asked, _found: Mapping[str, str]) -> None:

@@ -1,0 +1,147 @@
+"""Bodies of single requests: the second one of a process finds its row written already, and none is lost or shared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+
+from entrepot.catalog.connection import Connection
+from entrepot.catalog.contents import object_known
+from entrepot.catalog.database import Catalog
+from entrepot.depot import entries, putting, spares, uploads
+from entrepot.depot.putting import NewFile
+from entrepot.model.access import Actor
+from entrepot.model.errors import DigestMismatch, PathTaken
+from tests.support.house import House
+
+
+@pytest.fixture
+def ann(house: House) -> Actor:
+    return house.user("ann")
+
+
+def put(house: House, who: Actor, version: int, path: str, body: bytes, **more: object) -> putting.FilePut:
+    sink = putting.put_file(house.depot, who, version, NewFile(path, condition="absent", **more))
+    sink.write(body)
+    return sink
+
+
+@contextmanager
+def counted(catalog: Catalog) -> Iterator[list[object]]:
+    """Every transaction that writes."""
+    written: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        write = type(catalog).write
+
+        def noted(self: Catalog, work: object, **how: object) -> object:
+            written.append(work)
+            return write(self, work, **how)  # type: ignore[arg-type]
+
+        patch.setattr(type(catalog), "write", noted)
+        yield written
+
+
+def stored(house: House) -> set[str]:
+    return set(house.depot.store.keys())
+
+
+def named(house: House) -> set[str]:
+    """The objects that the catalogue names; those that nothing refers to any more too, which collection takes."""
+    with house.depot.catalog.read() as conn:
+        return {key for key in stored(house) if object_known(conn, house.depot.store.name, key)}
+
+
+def read(house: House, who: Actor, version: int, path: str) -> bytes:
+    with entries.open_entry(house.depot, who, version, path).reader as reader:  # type: ignore[arg-type]
+        return reader.read_at(0, reader.size)
+
+
+def test_a_file_in_one_request_takes_one_transaction_after_the_first(house: House, ann: Actor) -> None:
+    version = house.version(ann).n
+    put(house, ann, version, "first", b"first").finish()
+    for number in range(3):
+        with counted(house.depot.catalog) as written:
+            put(house, ann, version, f"{number}", b"body %d" % number).finish()
+        assert len(written) == 1
+    assert [read(house, ann, version, f"{number}") for number in range(3)] == [b"body 0", b"body 1", b"body 2"]
+    assert len(house.depot.spares) == 1
+
+
+def test_two_bodies_at_once_have_a_row_each(house: House, ann: Actor) -> None:
+    version = house.version(ann).n
+    put(house, ann, version, "first", b"first").finish()
+    one, two = (put(house, ann, version, name, name.encode()) for name in ("one", "two"))
+    one.finish()
+    two.finish()
+    assert (read(house, ann, version, "one"), read(house, ann, version, "two")) == (b"one", b"two")
+    assert len(house.depot.spares) == 2
+    assert len({row.key for row in house.depot.spares}) == 2
+
+
+def test_a_row_serves_whoever_comes_next(house: House, ann: Actor) -> None:
+    bob = house.user("bob")
+    version, his = house.version(ann).n, house.version(bob).n
+    put(house, ann, version, "a", b"ann's").finish()
+    put(house, bob, his, "b", b"bob's").finish()
+    assert read(house, bob, his, "b") == b"bob's"
+    assert uploads.list_uploads(house.depot, ann).rows == ()  # type: ignore[arg-type]
+
+
+def test_what_fails_takes_its_row_along_and_leaves_nothing(house: House, ann: Actor) -> None:
+    version = house.version(ann).n
+    put(house, ann, version, "a", b"a").finish()
+    for body, more, error in ((b"b", {"sha256": bytes(32)}, DigestMismatch), (b"other", {}, PathTaken)):
+        sink = put(house, ann, version, "b", body, **more)
+        if error is PathTaken:
+            # Somebody else was faster, after the bytes began to come.
+            put(house, ann, version, "b", b"theirs").finish()
+        with pytest.raises(error):
+            sink.finish()
+        sink.close()
+        sink.close()
+    assert read(house, ann, version, "b") == b"theirs"
+    put(house, ann, version, "c", b"c").finish()
+    assert read(house, ann, version, "c") == b"c"
+    house.clock.at += house.depot.policy.upload_lifetime + timedelta(hours=1)
+    uploads.sweep(house.depot)
+    assert stored(house) == named(house)
+
+
+def test_closing_after_the_end_does_not_touch_the_body_that_has_the_row_now(house: House, ann: Actor) -> None:
+    version = house.version(ann).n
+    first = put(house, ann, version, "a", b"a")
+    first.finish()
+    second = put(house, ann, version, "b", b"b")
+    first.close()
+    second.finish()
+    assert read(house, ann, version, "b") == b"b"
+
+
+def test_an_old_row_is_not_used_and_the_sweep_takes_it(house: House, ann: Actor) -> None:
+    version = house.version(ann).n
+    put(house, ann, version, "a", b"a").finish()
+    house.clock.at += house.depot.policy.upload_lifetime * 0.6
+    put(house, ann, version, "b", b"b").finish()
+    house.clock.at += house.depot.policy.upload_lifetime * 0.6
+    assert uploads.sweep(house.depot) == 1
+    assert read(house, ann, version, "a") == b"a"
+    assert read(house, ann, version, "b") == b"b"
+
+
+def test_bytes_that_a_dead_process_placed_and_did_not_name_go_with_its_row(house: House, ann: Actor) -> None:
+    version = house.version(ann).n
+    put(house, ann, version, "a", b"a").finish()
+    sink = put(house, ann, version, "b", b"never named")
+
+    def dies(conn: Connection, content: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sink._receiver.finish(dies, over=spares.renewal(house.depot))
+    assert stored(house) != named(house), "placed and not named"
+    house.clock.at += house.depot.policy.upload_lifetime + timedelta(hours=1)
+    uploads.sweep(house.depot)
+    assert stored(house) == named(house)
