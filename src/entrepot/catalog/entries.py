@@ -30,7 +30,16 @@ from entrepot.catalog.entry_values import (
     RevisionRow,
     RowChange,
 )
-from entrepot.catalog.listing import folder, get, get_by_content, get_by_position, iterate, page, page_by_position
+from entrepot.catalog.listing import (
+    folder,
+    get,
+    get_by_content,
+    get_by_position,
+    iterate,
+    of_heads,
+    page,
+    page_by_position,
+)
 from entrepot.catalog.removal import purge, trim
 from entrepot.catalog.schema import revision as revision_table
 from entrepot.catalog.sweeping import sweep_strands
@@ -59,6 +68,7 @@ __all__ = [
     "get_by_position",
     "iterate",
     "merge",
+    "of_heads",
     "page",
     "page_by_position",
     "purge",

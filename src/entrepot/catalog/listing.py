@@ -32,6 +32,7 @@ __all__ = [
     "get_by_content",
     "get_by_position",
     "iterate",
+    "of_heads",
     "page",
     "page_by_position",
     "rows_at",
@@ -192,6 +193,26 @@ _AT_POINT = Sql(
     "ON l.strand = :strand AND l.path = listed.value AND {plain:l.vfrom} <= :seq AND {plain:l.vto} > :seq "
     "{join} content AS c ON c.id = l.content"
 )
+
+
+_OF_HEADS = Sql(
+    f"SELECT v.id, {_SHOWN} FROM {{ids}} {{join}} version AS v ON v.id = listed.value "
+    "{join} revision AS r ON r.version = v.id AND r.num = v.rev "
+    "{join} strand AS s ON s.id = r.strand AND s.head = r.seq "
+    "{join} live AS l ON l.strand = r.strand {join} content AS c ON c.id = l.content ORDER BY v.id, l.path"
+)
+
+
+def of_heads(conn: Connection, versions: Sequence[int]) -> dict[int, list[EntryRow]]:
+    """All entries of the newest revisions of these versions, in path order, with one question.
+
+    Only of those whose newest revision is the newest of its history, which nearly all are; the others are left out.
+    """
+    found = _OF_HEADS(conn, ids=list(versions)).tuples if versions else []
+    rows: dict[int, list[EntryRow]] = {}
+    for owner, row in zip((one[0] for one in found), entry_rows(conn, [one[1:] for one in found]), strict=True):
+        rows.setdefault(int(owner), []).append(row)
+    return rows
 
 
 def rows_at(conn: Connection, at: Point, paths: Sequence[str]) -> dict[str, EntryRow]:

@@ -6,20 +6,28 @@ What is wrong with a condition is raised at once, before the first row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import filtering
+from entrepot.catalog.entry_values import EntryRow
 from entrepot.catalog.versions import Found
 from entrepot.depot import lookup
 from entrepot.depot.context import Depot
+from entrepot.depot.entries import entry_of, iterate
 from entrepot.depot.lookup import FoundProject
 from entrepot.depot.people import logged_in
 from entrepot.depot.teams import FoundTeam
 from entrepot.model.access import Action, Actor, Standing, effective_role, may, require
 from entrepot.model.queries import Query
-from entrepot.model.values import Licence, Node, Role, User
+from entrepot.model.values import Entry, Licence, Node, Role, User
 
-__all__ = ["licences", "nodes", "projects", "teams", "users", "versions"]
+__all__ = ["licences", "nodes", "projects", "teams", "users", "versions", "with_entries"]
+
+#: Entries of a version that are read together with those of others, versions read so at once, and their entries in all.
+_SMALL = 1_000
+_AT_ONCE = 200
+_HELD = 5_000
 
 
 def versions(depot: Depot, actor: Actor, asked: Query) -> Iterator[Found]:
@@ -31,6 +39,47 @@ def versions(depot: Depot, actor: Actor, asked: Query) -> Iterator[Found]:
     with depot.catalog.read() as conn:
         found = filtering.versions(conn, asked, lookup.sight(actor), lookup.sight(actor, content=True))
     return filtering.read_pages(depot.catalog, found)
+
+
+def with_entries(depot: Depot, actor: Actor, asked: Query) -> Iterator[tuple[Found, Iterable[Entry]]]:
+    """`versions`, each with its entries in path order; without any where the content is not for the caller.
+
+    The entries of many versions are read with one question, so a list of small versions costs a few questions however
+    long it is. Those of large ones are read page by page, when they are asked for.
+    """
+    # Conditions are judged at once, not with the first row.
+    return _with_entries(depot, actor, versions(depot, actor, asked))
+
+
+def _with_entries(depot: Depot, actor: Actor, listed: Iterator[Found]) -> Iterator[tuple[Found, Iterable[Entry]]]:
+    for batch in _batches(listed):
+        shown = [one.version for one in batch if may(actor, Action.READ_CONTENT, lookup.standing_of(one))]
+        small = [one.n for one in shown if 0 < one.n_entries <= _SMALL]
+        near: dict[int, list[EntryRow]] = {}
+        if small:
+            with depot.catalog.read() as conn:
+                near = entry_rows.of_heads(conn, small)
+        readable = {one.n for one in shown if one.n_entries}
+        for one in batch:
+            n = one.version.n
+            if n in near:
+                yield one, map(entry_of, near[n])
+            else:
+                yield one, iterate(depot, actor, n)[2] if n in readable else ()
+
+
+def _batches(listed: Iterator[Found]) -> Iterator[list[Found]]:
+    """Some versions at a time, of which the small ones have not more entries than may be held."""
+    batch: list[Found] = []
+    held = 0
+    for one in listed:
+        batch.append(one)
+        held += one.version.n_entries if one.version.n_entries <= _SMALL else 0
+        if len(batch) >= _AT_ONCE or held > _HELD:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
 
 
 def projects(depot: Depot, actor: Actor, asked: Query) -> Iterator[FoundProject]:

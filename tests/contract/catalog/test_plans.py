@@ -29,6 +29,7 @@ WHOLE = {
     "comparison._CANDIDATES",
     "listing._BY_PATH[2]",
     "listing._BY_POSITION[2]",
+    "listing._OF_HEADS",
     "reach._FREES",
     "strands._COPY_VISIBLE",
     "strands._DROP_LIVE",

@@ -150,6 +150,7 @@ ELSEWHERE: Mapping[str, str] = {
     "selecting.teams": "likewise",
     "selecting.users": "likewise",
     "selecting.versions": "likewise",
+    "selecting.with_entries": "likewise",
     "judging.project_exists": "tells everybody whether there is such a number, where numbers are counted through",
     "objects.sign_listed": "asks nobody; the judge is asked when the link is used: with the links",
     "objects.sign_slot": "likewise",

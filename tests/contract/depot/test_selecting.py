@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from entrepot.catalog import filtering
-from entrepot.depot import copies, selecting, trash, versions
+from entrepot.depot import copies, entries, selecting, trash, versions
 from entrepot.depot.entries import Describe, Remove, commit
 from entrepot.depot.versions import VersionChanges
 from entrepot.model import tag_text
@@ -206,3 +206,48 @@ def test_a_list_of_many_pages_keeps_its_order(house: House, monkeypatch: pytest.
         house.version(alice, name=f"v{i:02}")
     found = names(house, alice, order=(Order(("name",), "x", ascending=False),))
     assert found == [f"v{i:02}" for i in reversed(range(25))]
+
+
+def test_entries_come_with_the_list_by_few_questions_and_only_to_readers(house: House, birds: Actor) -> None:
+    """Changed and unchanged copies, older ones, empty ones, and one that is read on its own."""
+    owl = _n(house, birds, "owl")
+    made = [copies.copy(house.depot, birds, owl) for _ in range(5)]
+    commit(house.depot, birds, made[0].n, [Describe("d/a.txt", "changed")])
+    commit(house.depot, birds, made[1].n, [Remove("d/a.txt")])
+    commit(house.depot, birds, owl, [Describe("d/a.txt", "newer")])
+    found = {
+        one.version.n: [(entry.path, entry.sha256, entry.metadata) for entry in files]
+        for one, files in selecting.with_entries(house.depot, birds, Query())
+    }
+    alone = {
+        n: [(entry.path, entry.sha256, entry.metadata) for entry in entries.iterate(house.depot, birds, n)[2]]
+        for n in found
+    }
+    assert found == alone
+    assert any(found.values())
+    # The record of an owl is for everybody, the names of its files are not.
+    shown = [list(files) for _, files in selecting.with_entries(house.depot, house.user(), Query())]
+    assert shown == [[]] * 6
+
+
+def test_a_longer_list_takes_no_more_questions(house: House, birds: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    read = type(house.depot.catalog).read
+
+    def counted(self: Any, *a: Any, **k: Any) -> Any:
+        asked.append(1)
+        return read(self, *a, **k)
+
+    monkeypatch.setattr(type(house.depot.catalog), "read", counted)
+
+    def questions() -> int:
+        asked.clear()
+        assert all(list(files) or True for _, files in selecting.with_entries(house.depot, birds, Query()))
+        return len(asked)
+
+    for n in range(3):
+        house.put(birds, house.version(birds), {f"{n}": b"%d" % n})
+    few = questions()
+    for n in range(12):
+        house.put(birds, house.version(birds), {f"{n}": b"more %d" % n})
+    assert questions() == few

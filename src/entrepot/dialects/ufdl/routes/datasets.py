@@ -63,8 +63,8 @@ async def list_(asked: Asked, _found: Mapping[str, str]) -> None:
     query = filters.parse(await asked.json(), filters.DATASETS)
 
     def work(depot: Depot, actor: Actor) -> Iterator[bytes]:
-        found = selecting.versions(depot, actor, query)
-        return encode.joined(record(depot, actor, one.version) for one in found)
+        found = selecting.with_entries(depot, actor, query)
+        return encode.joined(encode.dataset(one.version, files) for one, files in found)
 
     await asked.stream(work)
 
