@@ -400,6 +400,39 @@ def test_who_is_not_logged_in_is_told_how_to(tmp_path: Path, monkeypatch: pytest
             assert refused.value.code == "unauthenticated"
 
 
+def test_a_token_that_may_only_read_makes_nothing(
+    own: Daemon, server: Running, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "r.txt"
+    source.write_text("x")
+    with Client() as sdk:
+        monkeypatch.setenv("ENTREPOT_TOKEN", sdk.tokens.create("reader", scope="read").token)
+    with own.client() as client:
+        assert client.auth_status().scope == "read"
+        for call in (
+            lambda: client.create_project("Not made"),
+            lambda: client.upload(source, title="Not made", owner_type="project", owner_id=project),
+        ):
+            with pytest.raises(entrepot.DaemonError) as refused:
+                call()
+            assert refused.value.code == "forbidden"
+    monkeypatch.setenv("ENTREPOT_TOKEN", server.token)
+    with Client() as sdk:
+        assert list(sdk.versions.list(project=project, name="Not made")) == []
+
+
+def test_an_allocation_that_would_be_passed_is_said_and_leaves_no_version(shared: Daemon, tmp_path: Path) -> None:
+    source = tmp_path / "much.bin"
+    source.write_bytes(os.urandom(20_000))
+    with Client() as sdk, shared.client() as client:
+        small = sdk.projects.create("Small").id
+        sdk.projects.update(small, allocation=10_000)
+        with pytest.raises(entrepot.DaemonError) as refused:
+            client.upload(source, title="Too much", owner_type="project", owner_id=small)
+        assert refused.value.code == "quota_exceeded"
+        assert list(sdk.versions.list(project=small)) == []
+
+
 def test_a_program_that_is_not_there_or_never_serves(tmp_path: Path) -> None:
     with pytest.raises(entrepot.DaemonError, match="/nowhere/entrepot"):
         entrepot.DaemonClient(socket_path=tmp_path / "s", binary_path="/nowhere/entrepot").connect()

@@ -54,6 +54,8 @@ class Counter(Tally):
     Args:
         tell: Called at the start, when a chunk is complete, and by `tick`; never with fewer bytes than before.
         floor: Bytes that an earlier attempt has shown as done.
+
+    `moving_since` is when the first byte of this attempt moved; before that it hashed, listed and read again.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Counter(Tally):
         self._done = 0
         self._shown = floor
         self._moved = 0
+        self.moving_since: float | None = None
         self._window: deque[tuple[float, int]] = deque([(clock(), 0)])
         self._said = -1
         self._guard = threading.Lock()
@@ -122,6 +125,8 @@ class Counter(Tally):
         with self._guard:
             self._done += moved + skipped
             self._moved += moved
+            if moved > 0 and self.moving_since is None:
+                self.moving_since = self._ticks()
             self._files_done += files
             self._shown = max(self._shown, min(self._done, self._total))
             if file_name:

@@ -49,6 +49,8 @@ DEFAULT_CHUNK = 64 << 20
 SLOTS = 4
 #: After this long a transfer makes room for others that wait for a slot.
 SLICE_S = 20.0
+#: But only once it has moved bytes for so many times as long as it took to get to the first one.
+_WORTH = 4.0
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 300.0
 _LOGIN_WAIT_S = 15.0
@@ -248,10 +250,10 @@ class Engine:
                 self._start_what_may()
                 self._make_room()
                 # Nothing to look after: until somebody comes.
-                self._changed.wait(0.5 if self._running or self._waiting else None)
+                self._changed.wait(0.25 if self._running else 0.5 if self._waiting else None)
                 runs = list(self._running.values())
             for run in runs:
-                if time.monotonic() - run.told_at >= 0.9:
+                if time.monotonic() - run.told_at >= 0.7:
                     with contextlib.suppress(Exception):
                         run.counter.tick()
 
@@ -281,11 +283,20 @@ class Engine:
             return
         for run in sorted(self._running.values(), key=lambda one: (one.transfer.priority, one.since)):
             behind = run.transfer.priority < ready[0].priority
-            had_its_turn = run.transfer.priority == ready[0].priority and time.monotonic() - run.since > self.slice_s
-            if behind or had_its_turn:
+            if behind or (run.transfer.priority == ready[0].priority and self._had_its_turn(run)):
                 run.yields = True
                 run.stop.set()
                 return
+
+    def _had_its_turn(self, run: _Run) -> bool:
+        """Whether bytes have moved for a slice of time, and for much longer than it takes to come to that again.
+
+        A large file is hashed before its first byte moves: who were sent away before would never get further.
+        """
+        moving = run.counter.moving_since
+        if moving is None:
+            return False
+        return time.monotonic() - moving > max(self.slice_s, _WORTH * (moving - run.since))
 
     def _begin(self, transfer: Transfer) -> None:
         stop = Stop()

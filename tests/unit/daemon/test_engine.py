@@ -71,6 +71,7 @@ class Held:
         self.began.append(transfer.file_name)
         counter.expect(100, 1)
         counter.begin("upload", bytes_total=100, files_total=1)
+        counter.add(1)
         while not self.free.is_set():
             stop.wait(0.01)
         return {"asset_id": "ver_x"}
@@ -107,6 +108,28 @@ def test_after_its_slice_of_time_one_makes_room_for_others(tmp_path: Path) -> No
         wait_until(lambda: {"one", "two"} <= set(held.began) and held.began.count("one") > 1, "both have turns")
         held.free.set()
         assert until(engine, one, "done").attempts >= 1
+        until(engine, two, "done")
+
+
+def test_who_is_still_getting_ready_keeps_its_slot(tmp_path: Path) -> None:
+    """Sent away in the middle of hashing a large file, it would begin to hash anew, for ever."""
+    free = threading.Event()
+
+    def hashing(transfer: Transfer, counter: Counter, stop: Stop) -> dict[str, Any]:
+        counter.expect(100, 1)
+        counter.begin("hash")
+        while not free.is_set():
+            counter.add(1)
+            stop.wait(0.01)
+        return {}
+
+    with engine_of(tmp_path, hashing, slots=1, slice_s=0.0) as engine:
+        one, two = accept(engine, "one"), accept(engine, "two")
+        run = until(engine, one, "running")
+        poke(engine)
+        assert not engine._had_its_turn(engine._running[run.id])
+        free.set()
+        assert until(engine, one, "done").attempts == 1
         until(engine, two, "done")
 
 
