@@ -23,7 +23,7 @@ from entrepot.depot.entries import pin
 from entrepot.depot.lookup import Key
 from entrepot.depot.record_checks import LINES, build_index
 from entrepot.model.access import Action, Actor
-from entrepot.model.errors import Corrupt, KindMismatch, NotFound, TooLarge
+from entrepot.model.errors import Corrupt, Invalid, KindMismatch, NotFound, TooLarge
 from entrepot.model.values import Kind, Version
 from entrepot.records import compare, tables
 from entrepot.records.index import Index, take
@@ -347,6 +347,8 @@ def diff(
     path = path_of(by)
     with open_items(depot, actor, key, revision=revision) as new:
         if base is None and base_version is None:
+            if new.revision == 1:
+                raise Invalid(f"{new.version.label} has one revision only. Name another version to compare it with.")
             base = new.revision - 1
         with open_items(depot, actor, key if base_version is None else base_version, revision=base) as old:
             if max(new.count, old.count) > _COMPARED:

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 
 from entrepot.records import reference
 from entrepot.records.fast import GROUP, Fast, Objects
-from entrepot.records.faults import BadLine, Fault, Reason, excerpt
+from entrepot.records.faults import BadLine, Fault, Reason, excerpt, readable
 from entrepot.records.index import IndexWriter
 
 #: Bytes of one line. What is parsed of a line can be thirty times its size, so this bounds the memory too.
@@ -88,7 +88,8 @@ class Check:
     ) -> None:
         self._rule = rule
         self._index = index
-        self._max_line = max_line
+        # What the index can write down.
+        self._max_line = min(max_line, 2**32 - 1)
         self._most = listed
         self._fast = Fast()
         self._tail = bytearray()
@@ -231,7 +232,8 @@ class Check:
         if self._rule is None:
             return None
         wrong = self._rule.fault(items[0])
-        return None if wrong is None else Fault(Reason.SCHEMA, wrong)
+        # It names keys of the item, which may be anything.
+        return None if wrong is None else Fault(Reason.SCHEMA, readable(wrong))
 
     def _good(self, offset: int, lines: list[bytes]) -> None:
         self._line += len(lines)

@@ -83,6 +83,10 @@ def excerpt(line: bytes, at: int | None) -> str:
     """A readable piece of the line around byte `at`; what is cut off is shown as `…`."""
     start = max((at or 0) - _BEFORE, 0)
     piece = line[start : start + _SHOWN]
-    text = piece.decode("utf-8", "backslashreplace")
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    shown = readable(piece.decode("utf-8", "backslashreplace"))
     return ("…" if start else "") + shown + ("…" if start + _SHOWN < len(line) else "")
+
+
+def readable(text: str) -> str:
+    """Without characters that steer a terminal or that a database refuses (NUL): they stand there as escapes."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

@@ -17,7 +17,7 @@ import json
 import re
 from typing import Any, Final, NoReturn
 
-from entrepot.records.faults import Fault, Reason
+from entrepot.records.faults import Fault, Reason, readable
 
 #: Objects and lists inside each other, the line's own object included.
 MAX_DEPTH: Final = 200
@@ -97,7 +97,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _short(key: str) -> str:
     shown = json.dumps(key[:60] + ("…" if len(key) > 60 else ""), ensure_ascii=False)
-    return shown.encode("utf-8", "backslashreplace").decode("utf-8")
+    return readable(shown)
 
 
 def _constant(word: str) -> NoReturn:

@@ -75,6 +75,23 @@ def test_a_declared_schema_is_enforced_and_a_wrong_one_refused_at_once(house: Ho
         sent(house, ann, b"", declared={"lines": "film"})
 
 
+def test_whatever_stands_in_a_bad_line_its_report_can_be_kept(house: House) -> None:
+    """One of the databases takes no NUL, and neither takes half of a surrogate pair."""
+    ann = house.user("ann")
+    schema = {"schema": {"additionalProperties": {"type": "string"}}}
+    data = b'{"\\u0000\\u001b[2J":1}\n{"\\u0000":"a","\\u0000":"b"}\n{"\\ud800":1,"\\ud800":2}\n\x00\x1b[2J\n\xff\n'
+    report = after(house, ann, sent(house, ann, data, declared=schema)).report
+    assert report is not None
+    assert [bad["reason"] for bad in report["errors"]] == [
+        "schema",
+        "duplicate_key",
+        "duplicate_key",
+        "not_json",
+        "not_utf8",
+    ]
+    assert all((bad["detail"] + bad["excerpt"]).isprintable() for bad in report["errors"])
+
+
 def test_the_same_bytes_again_use_the_index_that_is_there(house: House) -> None:
     ann = house.user("ann")
     data = lines([{"i": 1}])

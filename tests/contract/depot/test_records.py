@@ -121,6 +121,8 @@ def test_two_versions_are_compared_by_a_key(house: House, monkeypatch: pytest.Mo
         assert rows == {"added": ("299", None, 299), "removed": (299, 299, None), "changed": (7, 7, 291)}
     with pytest.raises(Invalid, match="have the same key"):
         records.diff(house.depot, ann, after.n, "t", base_version=before.n)
+    with pytest.raises(Invalid, match="one revision only"):
+        records.diff(house.depot, ann, after.n, "id")
     monkeypatch.setattr(records, "_COMPARED", 10)
     with pytest.raises(TooLarge):
         records.diff(house.depot, ann, after.n, "id", base_version=before.n)
