@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
-from entrepot.depot import history, slots, versions
+from entrepot.depot import credentials, history, slots, tokens, versions
+from entrepot.depot.credentials import Bearer
 from entrepot.depot.slots import NewSlot, Slot
 from entrepot.depot.versions import NewVersion
 from entrepot.model.access import Actor
@@ -77,3 +79,15 @@ def test_only_the_same_token_is_answered_with_its_own_version(house: House) -> N
     house.user("ann")
     one, two = (house.log_in("ann", token=None, scope=Scope.WRITE) for _ in range(2))
     assert waiting(house, one)[0].n != waiting(house, two)[0].n, "without a token nobody can be told from another"
+
+
+def test_of_equal_creates_at_once_there_is_one_version(house: House) -> None:
+    ann = house.user("ann")
+    text = tokens.create(house.depot, ann, scope=Scope.WRITE, never=True).text
+    actor = credentials.authenticate(house.depot, Bearer(text), door="datature")
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: waiting(house, actor), range(8)))
+    assert len({version.n for version, _ in made}) == 1
+    assert len({slot.uid for _, slot in made}) == 1
+    house.clock.move(minutes=16)
+    assert waiting(house, actor)[0].n != made[0][0].n
