@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,14 +18,15 @@ from entrepot.catalog.schema import delivery as delivery_table
 from entrepot.catalog.schema import event as event_table
 from entrepot.catalog.schema import job as job_table
 from entrepot.catalog.schema import webhook as hook_table
-from entrepot.depot import deliveries, delivering, history, members, projects, trash, webhooks
+from entrepot.depot import deliveries, delivering, history, members, projects, trash, versions, webhooks
 from entrepot.depot.events import record
+from entrepot.depot.versions import VersionChanges
 from entrepot.depot.webhooks import MadeWebhook, NewWebhook, WebhookChanges
 from entrepot.model import ids
 from entrepot.model.access import Actor
 from entrepot.model.errors import BadSignature, Conflict, Invalid, NotFound, TooLarge, Trashed
 from entrepot.model.ids import Noun
-from entrepot.model.values import Project, Role
+from entrepot.model.values import Project, Role, Version
 from entrepot.model.webhooks import DeliveryState, Retries
 from tests.support.house import House
 from tests.support.jobs import LONG
@@ -511,3 +513,45 @@ def test_deliveries_are_paged_newest_first(house: House, owner: Actor, lab: Proj
     assert len(numbers) == 3
     assert numbers == sorted(numbers, reverse=True)
     assert rest.cursor is None
+
+
+# Several at once
+
+
+def test_writers_and_runners_side_by_side_lose_nothing_and_keep_the_order(
+    house: House, owner: Actor, lab: Project, receiver: Receiver
+) -> None:
+    """Whoever looks for the last time looks after everybody who called."""
+    hook(house, owner, lab, "version.updated")
+    lines = [house.version(owner, lab) for _ in range(3)]
+    times, failed = 8, []
+    written = threading.Event()
+
+    def write(version: Version) -> None:
+        for turn in range(times):
+            versions.update(house.depot, owner, version.n, VersionChanges(description=str(turn)))
+
+    def send(worker: str) -> None:
+        one = runner(house.depot, worker=worker)
+        try:
+            while not written.is_set() or one.step():
+                one.step()
+        except BaseException as error:
+            failed.append(error)
+
+    writers = [threading.Thread(target=write, args=(version,)) for version in lines]
+    runners = [threading.Thread(target=send, args=(f"w{n}",)) for n in range(3)]
+    for thread in (*runners, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    written.set()
+    for thread in runners:
+        thread.join()
+    work_off(house.depot)
+    assert failed == []
+    came = [(got.data["dataset"]["id"], got.data["event"]) for got in receiver.got]
+    assert len(came) == len(set(came)) == times * len(lines), "nobody died, so each came once"
+    for one in {dataset for dataset, _ in came}:
+        numbers = [n for dataset, n in came if dataset == one]
+        assert numbers == sorted(numbers)
