@@ -153,6 +153,8 @@ class Cast:
     owner: Actor
     #: A version that everybody may read.
     target: Version = field(init=False)
+    #: A webhook of `project`.
+    destination: Webhook = field(init=False)
     own: dict[str, Version] = field(default_factory=dict)
     _models: dict[tuple[Visibility, int], Version] = field(default_factory=dict)
     _shown: dict[Any, Any] = field(default_factory=dict)
@@ -220,7 +222,6 @@ def new_cast(kind: str, folder: Path, server: Callable[[], Any]) -> Iterator[Cas
         catalog = Catalog.open(url, clock=clock)
         store = MemoryStore()
         house = House(catalog, store, store.staging, clock, policy=CHEAP_PASSWORDS)
-        house.depot.courier = Receiver()
         house.depot.checkers = {
             Kind.TABLE.value: lambda *_: Verdict(True, {}),
             Kind.RECORDS.value: record_checks.checker(house.depot),
@@ -241,6 +242,7 @@ def cast() -> Iterator[Cast]:
 
 
 def assemble(house: House) -> Cast:
+    house.depot.courier = Receiver()
     owner = house.user("owner")
     people = {name: house.user(name) for name in (*ROLES, "stranger", "boss")}
     users.update(house.depot, house.admin, "boss", users.UserChanges(is_staff=True))
@@ -269,6 +271,7 @@ def assemble(house: House) -> Cast:
     for who in WHO[1:]:
         cast.mine(actors[who, "password"])
     cast.target = cast.version(PUBLIC)
+    cast.destination = hook(cast, PRIVATE)
     return cast
 
 

@@ -513,7 +513,7 @@ CASES: Mapping[str, Case] = {
         lambda c, a, h: deliveries.replay_since(c.depot, a, h.n, c.house.clock.at), of_project(A), hook, keeps=True
     ),
     "batches.start": Case(
-        lambda c, a, v: batches.start(c.depot, a, v.n, c.shown(hook, Visibility.PRIVATE).n),
+        lambda c, a, v: batches.start(c.depot, a, v.n, c.destination.n),
         lambda who, how, seen: verdict(CONTENT, who, how, seen) or verdict(W, who, how, None),
         keeps=True,
     ),

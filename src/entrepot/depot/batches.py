@@ -51,6 +51,7 @@ def start(
         stop_at: The job stops at this time, wherever it is.
 
     Raises:
+        Trashed: The version is.
         WrongState: The version has no content yet, or the webhook is switched off.
         KindMismatch: It is a table.
         TooLarge: The caller has too many tasks that wait or run.
@@ -60,10 +61,10 @@ def start(
 
     def work(conn: Connection) -> Batch:
         found, wanted = pin(conn, actor, version, revision, action=Action.READ_CONTENT)
+        hook = _destination(conn, actor, webhook)
         source = lookup.editable(found)
         if source.kind is Kind.TABLE:
             raise KindMismatch(f"{source.name} is a table; its lines are no items. Convert it to records first.")
-        hook = _destination(conn, actor, webhook)
         if source.number is None:
             raise WrongState(f"{source.name} has no content yet ({source.state}). Send it when it is ready.")
         if not hook.enabled:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from entrepot.catalog import batches as rows
 from entrepot.catalog import queue
+from entrepot.catalog.batches import Place
 from entrepot.depot import batches, sending, tasks, trash, webhooks
 from entrepot.depot.contents import open_content
 from entrepot.depot.webhooks import MadeWebhook, NewWebhook, WebhookChanges
@@ -17,6 +19,7 @@ from entrepot.model.errors import KindMismatch, NotFound, WrongState
 from entrepot.model.values import Kind, Project, TaskState, Version
 from entrepot.model.webhooks import Level, Retries
 from tests.support.house import House
+from tests.support.jobs import claimed
 from tests.support.receivers import BROKEN, OK, Got, Receiver, runner, work_off
 
 ITEMS = [{"n": n} for n in range(6)]
@@ -139,6 +142,22 @@ def test_whoever_goes_on_after_a_death_begins_where_the_rows_say(
     assert len(order) > 6
     ended = batches.get(house.depot, owner, begun.task.uid)
     assert (ended.delivered, ended.failed) == (6, 0), "each is counted once"
+
+
+def test_a_run_that_lost_its_job_notes_nothing(
+    house: House, owner: Actor, lab: Project, receiver: Receiver, hook: MadeWebhook
+) -> None:
+    version = with_lines(house, owner, lab, a=LINES)
+    begun = batches.start(house.depot, owner, version.n, hook.webhook.n)
+    early = claimed(house.depot.catalog, queue_name="batches")
+    house.depot.catalog.write(lambda conn: queue.take_back_from(conn, ["w"]))
+    late = claimed(house.depot.catalog, queue_name="batches")
+    for run, noted in ((early, False), (late, True)):
+        mark = (run.n, run.fence)
+        assert (
+            house.depot.catalog.write(lambda conn, mark=mark: rows.save(conn, mark, Place(delivered=mark[1]))) == noted
+        )
+    assert batches.get(house.depot, owner, begun.task.uid).delivered == late.fence
 
 
 def test_a_job_makes_room_for_others_and_goes_on(

@@ -51,9 +51,11 @@ def of_trashed_project(cast: Cast, visibility: Visibility) -> Version:
 
 #: What is done beside a version: to its project, to what waits for its first content, or to nothing at all.
 BESIDE = ("uploads.", "putting.put_upload", "tasks.", "versions.create", "slots.", "projects.", "history.events")
+BESIDE += ("webhooks.", "deliveries.", "batches.list_batches")
 BESIDE += ("entries.known", "collection.gc", "ingests.", "relationships.get", "relationships.delete")
 TO_IT = tuple(name for name in CASES if not name.startswith(BESIDE) and CASES[name].subject in (Cast.version, in_trash))
-#: Of the rest, what changes the version. Merged away it stays as it is, or leaves; an edge to it is its source's.
+#: Of the rest, what changes the version or begins something with it. Merged away it stays as it is, or leaves; an edge
+#: to it is its source's.
 CONTENT_WRITES = ("entries.commit", "entries.restore", "entries.clear", "putting.put_file", "unpacking.put_archive")
 CONTENT_WRITES += ("copies.merge into",)
 RECORD_WRITES = (
@@ -63,6 +65,7 @@ RECORD_WRITES = (
     "versions.accept",
     "notes.add",
     "relationships.create from",
+    "batches.start",
 )
 WRITES = tuple(name for name in TO_IT if name.startswith(CONTENT_WRITES + RECORD_WRITES))
 
