@@ -29,6 +29,8 @@ from entrepot.wire.messages import records as m
 
 routes = router("records")
 
+_OR_LINES: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {}}, "description": "The items."}}
+
 _FIRST = Annotated[int, Query(ge=0, le=2**62, description="The number of the first item, from 0.")]
 _SEED = Annotated[int, Query(ge=0, le=2**31 - 1, description="The same seed draws the same items.")]
 
@@ -51,7 +53,9 @@ async def list_records(
     return await ask.answer(work)
 
 
-@routes.get("/versions/{version}/items", response_model=m.ItemPage, summary="Items from a number on")
+@routes.get(
+    "/versions/{version}/items", response_model=m.ItemPage, responses=_OR_LINES, summary="Items from a number on"
+)
 async def list_items(
     ask: Ask,
     version: VersionId,
@@ -90,7 +94,12 @@ async def get_item(
     return await ask.call(work)
 
 
-@routes.get("/versions/{version}/records/sample", response_model=m.ItemPage, summary="Items drawn at random")
+@routes.get(
+    "/versions/{version}/records/sample",
+    response_model=m.ItemPage,
+    responses=_OR_LINES,
+    summary="Items drawn at random",
+)
 async def sample(
     ask: Ask, version: VersionId, count: Limit = 10, seed: _SEED = 0, revision: RevisionQuery = None
 ) -> Response:
@@ -172,7 +181,12 @@ async def export(
     return _Stream(ask, items, blocks, "text/csv; charset=utf-8" if format == "csv" else NDJSON)
 
 
-@routes.get("/versions/{version}/rejects", response_model=m.Rejects, summary="Why the newest check refused its lines")
+@routes.get(
+    "/versions/{version}/rejects",
+    response_model=m.Rejects,
+    responses={200: {"content": {"text/plain": {}}, "description": "The bad lines."}},
+    summary="Why the newest check refused its lines",
+)
 async def rejects(
     ask: Ask,
     version: VersionId,
