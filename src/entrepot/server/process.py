@@ -76,6 +76,9 @@ def serve(
                 f"`entrepot user password admin --data {config.data}` sets another)."
             )
         _prepare_metrics(config)
+        # The C library of Linux gives each thread a heap of its own and returns little of it: with two for all of them,
+        # which it reads when a process starts, large bodies left 7 MiB of 130 less behind.
+        os.environ.setdefault("MALLOC_ARENA_MAX", "2")
         # Forking a process that has threads is undefined; a fresh interpreter costs a second once.
         multiprocessing.set_start_method("spawn", force=True)
         supervisor = _Supervisor(config, _jobs(config, job_worker))
