@@ -212,7 +212,9 @@ class _Run:
         return post(self._depot, parse_endpoint(due.hook.endpoint), due.key, message_id, due.body)
 
     def _note_taken(self, conn: Connection, due: _Due, answered: Answered) -> None:
-        if rows.delivered(conn, due.delivery.n, _said(answered), self._depot.now()) and due.delivery.verb != TEST:
+        ended = rows.delivered(conn, due.delivery.n, _said(answered), self._depot.now())
+        # Only where there is something to forget: most deliveries then leave the webhook's row alone.
+        if ended and due.hook.given_up and due.delivery.verb != TEST:
             hooks.change(conn, self._n, {"given_up": 0})
 
     def _note_refused(self, conn: Connection, due: _Due, answered: Answered) -> bool:

@@ -280,6 +280,19 @@ def test_a_receiver_that_takes_nothing_is_switched_off_aloud_and_catches_up(
     assert deliveries.replay_since(house.depot, owner, made.webhook.uid, since, states=everything) == 3
 
 
+def test_what_is_taken_makes_the_count_of_what_was_given_up_begin_anew(
+    house: House, owner: Actor, lab: Project, receiver: Receiver
+) -> None:
+    house.depot.policy = replace(house.depot.policy, webhook_disable_after=2)
+    made = hook(house, owner, lab, retries=Retries(0, 0))
+    for kinds in (("*",), (), ("*",)):
+        receiver.refusing(*kinds)
+        house.version(owner, lab)
+        work_off(house.depot)
+    found = webhooks.get(house.depot, owner, made.webhook.n)
+    assert (found.enabled, found.given_up) == (True, 1)
+
+
 def test_what_waited_while_it_was_switched_off_is_sent_when_it_is_on(
     house: House, owner: Actor, lab: Project, receiver: Receiver
 ) -> None:
