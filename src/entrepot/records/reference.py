@@ -49,7 +49,8 @@ def examine(line: bytes) -> Fault | None:
     except UnicodeDecodeError as error:
         detail = f"is not UTF-8: byte {error.start} is 0x{line[error.start]:02x}."
         return Fault(Reason.NOT_UTF8, detail, error.start)
-    if depth(line) > MAX_DEPTH:
+    # Counting is quicker than looking, and most lines have fewer brackets than levels are allowed.
+    if line.count(b"[") + line.count(b"{") > MAX_DEPTH and depth(line) > MAX_DEPTH:
         return Fault(Reason.TOO_DEEP, f"is nested more than {MAX_DEPTH} levels deep.")
     try:
         value = _DECODER.decode(text)
