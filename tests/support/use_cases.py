@@ -37,10 +37,11 @@ from entrepot.depot import (
     uploads,
     versions,
     webhooks,
+    whole,
 )
 from entrepot.depot import records as records_
 from entrepot.depot.consignments import NewConsigned
-from entrepot.depot.entries import Describe, Remove
+from entrepot.depot.entries import Add, Describe, Remove
 from entrepot.depot.projects import ProjectChanges
 from entrepot.depot.putting import NewFile
 from entrepot.depot.relationships import NewRelationship
@@ -319,6 +320,13 @@ CASES: Mapping[str, Case] = {
     # making and editing
     "versions.create": Case(
         lambda c, a, _: versions.create(c.depot, a, c.project.n, NewVersion(c.fresh("new"))), creating, keeps=True
+    ),
+    "whole.create": Case(
+        lambda c, a, v: whole.create(
+            c.depot, a, c.project.n, NewVersion(c.fresh("new")), [Add("a", source=(v.n, None, "a.txt"))]
+        ),
+        creating,
+        keeps=True,
     ),
     "slots.create": Case(
         lambda c, a, _: slots.create(

@@ -4,8 +4,7 @@
     look, hash  what is sent, in the state in which it is sent
     send        through the SDK's sender: restartable, each content noted in the journal as soon as it has a name
     settle      the changes are written into the journal; from here on the source does not matter any more
-    make        the version, under a key that is the transfer's own: a repeat is the same version
-    commit      likewise
+    make        the version with its files, in one call under a key that is the transfer's own: a repeat is the same one
 
 A death between any two of these is gone over by the next attempt: it finds what was noted and repeats the rest.
 """
@@ -21,7 +20,6 @@ from entrepot.client.client import Client
 from entrepot.client.parallel import Stop, each
 from entrepot.client.statcache import StatCache, stat_of
 from entrepot.client.transfer import FileSource, Sender, Source
-from entrepot.client.transport import segment
 from entrepot.client.tree import LocalFile, LocalTree, digest_file, scan
 from entrepot.daemon.counter import Counter
 from entrepot.daemon.engine import DEFAULT_CHUNK
@@ -39,7 +37,7 @@ from entrepot.model.errors import (
     SourceChanged,
     Unauthenticated,
 )
-from entrepot.wire.messages.entries import Add, Change, Committed, Known, KnownRequest, NewCommit
+from entrepot.wire.messages.entries import Add, Change, Committed, Known, KnownRequest, NewWholeVersion
 from entrepot.wire.messages.versions import NewVersion, Version, VersionWithSlots
 
 __all__ = ["project_of", "record_of", "upload", "withdraw"]
@@ -47,6 +45,8 @@ __all__ = ["project_of", "record_of", "upload", "withdraw"]
 #: The engine waits between attempts; a request itself waits no longer for a server that is away.
 PATIENCE_S = 5.0
 _ASK = 1000
+#: As long as the server needs for a hundred thousand entries.
+_COMMIT_PATIENCE_S = 120.0
 
 
 def upload(journal: Journal, client: Client, transfer: Transfer, counter: Counter, stop: Stop) -> dict[str, Any]:
@@ -85,12 +85,12 @@ def project_of(client: Client, owner_type: str, owner_id: str) -> str:
 
 
 def withdraw(client: Client, transfer: Transfer) -> None:
-    """Put the empty version of an upload that will not end well into the trash: its title means what it meant."""
+    """Put the version of an upload that was cancelled as it was made into the trash, if nobody has changed it since."""
     version = transfer.facts.get("version")
-    if transfer.kind == "upload" and version is not None and not transfer.facts.get("committed"):
+    if transfer.kind == "upload" and version is not None:
         with contextlib.suppress(NotFound, Gone):
             record = client.versions.get(version)
-            if record.revision == 0 and record.trash is None:
+            if record.revision == transfer.facts.get("revision") and record.trash is None:
                 client.versions.trash(version, f"its upload ({transfer.id}) was {transfer.state}")
 
 
@@ -114,9 +114,8 @@ class _Upload:
             facts = self._send(facts["project"])
         else:
             self._counter.expect(facts["size"], len(facts["changes"]))
-        version = facts.get("version") or self._make(facts["project"])
         self._stop.check()
-        return self._commit(version)
+        return self._make(facts["project"])
 
     def _learn(self, **facts: Any) -> dict[str, Any]:
         # Lost in a power cut, any of it comes out the same again: by the log of uploads, or by the keys of the calls.
@@ -199,7 +198,7 @@ class _Upload:
 
     # --- the facts ----------------------------------------------------------------------------------------------------
 
-    def _make(self, project: str) -> str:
+    def _make(self, project: str) -> dict[str, Any]:
         wish = self._transfer.params
         fields: dict[str, Any] = {
             name: wish[name] for name in ("description", "alias", "tags", "collection") if wish.get(name) is not None
@@ -207,44 +206,35 @@ class _Upload:
         if wish.get("metadata") is not None:
             fields["custom"] = wish["metadata"]
         new = NewVersion(name=wish["title"], project=project, numbering="next", **fields)
-        try:
-            made = self._transport.post("/versions", VersionWithSlots, new, key=f"{self._transfer.id}-version").id
-        except CarriedOut as told:
-            made = str(told.details["version"])
-        self._learn(version=made)
-        return made
-
-    def _commit(self, version: str) -> dict[str, Any]:
         facts = self._transfer.facts
-        changes: list[Change] = [Add(op="add", **change) for change in facts["changes"]]
-        attempt = facts.get("commits", 0)
-        revision = 0
-        if changes:
-            body = NewCommit(changes=changes, message=self._transfer.params.get("message") or "")
-            try:
-                done = self._transport.post(
-                    f"/versions/{segment(version)}/commits",
-                    Committed,
-                    body,
-                    key=f"{self._transfer.id}-commit-{attempt}",
-                    patience_s=120.0,
-                )
-                revision = done.revision.number
-            except CarriedOut as told:
-                revision = int(told.details["revision"])
-            except (NotFound, Gone) as lost:
-                if self._client.versions.get(version).trash is not None or attempt:
-                    raise
-                # Its uploads ran out while the daemon was away: send them again.
-                self._journal.forget_all_uploads(self._transfer.id)
-                self._learn(changes=None, commits=attempt + 1)
-                raise SourceChanged(f"The server has forgotten what was sent: {lost.message}") from lost
-        self._learn(committed=True)
+        attempt = facts.get("made", 0)
+        key = f"{self._transfer.id}-{attempt}"
+        version, revision = facts.get("version"), 0
+        try:
+            if version is not None:
+                revision = facts["revision"]
+            elif facts["changes"]:
+                changes: list[Change] = [Add(op="add", **change) for change in facts["changes"]]
+                body = NewWholeVersion(version=new, changes=changes)
+                done = self._transport.post("/commits", Committed, body, key=key, patience_s=_COMMIT_PATIENCE_S)
+                version, revision = done.version.id, done.revision.number
+            else:
+                version = self._transport.post("/versions", VersionWithSlots, new, key=key).id
+        except CarriedOut as told:
+            version, revision = str(told.details["version"]), int(told.details.get("revision", 0))
+        except (NotFound, Gone) as lost:
+            if attempt or not facts["changes"]:
+                raise
+            # Its uploads ran out while the daemon was away, if it is not the project or collection: send them again.
+            self._journal.forget_all_uploads(self._transfer.id)
+            self._learn(changes=None, made=attempt + 1)
+            raise SourceChanged(f"The server does not have what was sent any more: {lost.message}") from lost
+        self._learn(version=version, revision=revision)
         return {
             "asset_id": version,
             "content_id": content_id(version, revision),
             "size": facts["size"],
-            "files": len(changes),
+            "files": len(facts["changes"]),
         }
 
 

@@ -52,7 +52,7 @@ def of_trashed_project(cast: Cast, visibility: Visibility) -> Version:
 #: What is done beside a version: to its project, to what waits for its first content, or to nothing at all.
 BESIDE = ("uploads.", "putting.put_upload", "tasks.", "versions.create", "slots.", "projects.", "history.events")
 BESIDE += ("webhooks.", "deliveries.", "batches.list_batches")
-BESIDE += ("entries.known", "collection.gc", "ingests.", "relationships.get", "relationships.delete")
+BESIDE += ("whole.", "entries.known", "collection.gc", "ingests.", "relationships.get", "relationships.delete")
 TO_IT = tuple(name for name in CASES if not name.startswith(BESIDE) and CASES[name].subject in (Cast.version, in_trash))
 #: Of the rest, what changes the version or begins something with it. Merged away it stays as it is, or leaves; an edge
 #: to it is its source's.

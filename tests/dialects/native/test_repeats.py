@@ -56,6 +56,11 @@ def _merge(_site: Site, who: Client) -> Request:
     return who, f"/versions/{_files(who)}/merge", body
 
 
+def _whole(_site: Site, who: Client) -> Request:
+    add = {"op": "add", "path": "b", "source": {"version": _files(who), "path": "a"}}
+    return who, "/commits", {"version": {"name": "penguins", "numbering": "next"}, "changes": [add]}
+
+
 def _relationship(_site: Site, who: Client) -> Request:
     return who, "/relationships", {"source": _files(who), "target": _files(who), "verb": "derived_from"}
 
@@ -148,6 +153,7 @@ def _stop(site: Site, who: Client) -> Request:
 #: What can be shown afterwards is shown.
 ANSWERED: dict[str, Prepare] = {
     "/versions": lambda _site, who: (who, "/versions", {"name": "penguins", "numbering": "next"}),
+    "/commits": _whole,
     "/versions/{version}/commits": _at("/versions/{v}/commits", {"changes": [{"op": "remove", "path": "a"}]}),
     "/versions/{version}/clear": _at("/versions/{v}/clear"),
     "/versions/{version}/restore": _at("/versions/{v}/restore", {"revision": 0}),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from entrepot.wire.messages.base import Answer, Instant, Request, RevisionNumber, Seconds, Sha256
-from entrepot.wire.messages.versions import Version
+from entrepot.wire.messages.versions import NewVersion, Version
 
 Condition = Literal["any", "absent", "present"]
 
@@ -61,6 +61,14 @@ class NewCommit(Request):
 
     changes: list[Change]
     expected: RevisionNumber | None = Field(default=None, description="The revision the caller saw; 409 when stale.")
+    message: str = ""
+
+
+class NewWholeVersion(Request):
+    """A version of kind `files` and its first revision: all of it or nothing."""
+
+    version: NewVersion
+    changes: list[Change]
     message: str = ""
 
 

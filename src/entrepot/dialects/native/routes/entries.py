@@ -7,11 +7,12 @@ from typing import Annotated, assert_never
 from fastapi import Query
 from starlette.responses import Response
 
-from entrepot.depot import entries, objects
+from entrepot.depot import entries, objects, whole
 from entrepot.depot.context import Depot
 from entrepot.dialects.native import decode, encode, written
 from entrepot.dialects.native.decode import Cursor, Limit, RevisionQuery, VersionId
 from entrepot.dialects.native.ndjson import NDJSON, Lines, wants_lines
+from entrepot.dialects.native.routes.versions import wish
 from entrepot.dialects.native.routing import Ask, router
 from entrepot.model import ids
 from entrepot.model.access import Actor
@@ -132,6 +133,25 @@ async def commit(ask: Ask, version: VersionId, new: m.NewCommit) -> Response:
     def work(depot: Depot, actor: Actor) -> m.Committed:
         changes = [change(one) for one in new.changes]
         done = entries.commit(depot, actor, key, changes, expected=new.expected, message=new.message)
+        return written.committed(depot, actor, done)
+
+    return await ask.answer(work, status=201)
+
+
+@routes.post(
+    "/commits",
+    response_model=m.Committed,
+    status_code=201,
+    summary="Make a version together with its files, all of it or nothing",
+)
+async def create_whole(ask: Ask, new: m.NewWholeVersion) -> Response:
+    if new.version.slots is not None:
+        raise Invalid("A version that is made with its files waits for none. Leave slots out.")
+    home, wanted = decode.optional_project(new.version.project), wish(new.version)
+
+    def work(depot: Depot, actor: Actor) -> m.Committed:
+        changes = [change(one) for one in new.changes]
+        done = whole.create(depot, actor, home, wanted, changes, message=new.message)
         return written.committed(depot, actor, done)
 
     return await ask.answer(work, status=201)

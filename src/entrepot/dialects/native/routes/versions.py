@@ -83,7 +83,25 @@ async def list_versions(
 
 @routes.post("/versions", response_model=m.VersionWithSlots, status_code=201, summary="Make a version")
 async def create_version(ask: Ask, new: m.NewVersion) -> Response:
-    wanted = NewVersion(
+    wanted = wish(new)
+    home = decode.optional_project(new.project)
+
+    def work(depot: Depot, actor: Actor) -> m.VersionWithSlots:
+        if new.slots is None:
+            return written.version_with_slots(depot, actor, versions.create(depot, actor, home, wanted), [])
+        waiting = [
+            slots.NewSlot(file_name=one.file_name, length=one.length, crc32c=decode.crc32c(one.crc32c))
+            for one in new.slots
+        ]
+        made, found = slots.create(depot, actor, home, wanted, waiting)
+        return written.version_with_slots(depot, actor, made, shown_slots(depot, actor, found, ask.base_url))
+
+    return await ask.answer(work, status=201, headers=etag)
+
+
+def wish(new: m.NewVersion) -> NewVersion:
+    """A new version as the depot takes it."""
+    return NewVersion(
         name=new.name,
         kind=new.kind,
         numbering=Numbering(new.numbering),
@@ -98,19 +116,6 @@ async def create_version(ask: Ask, new: m.NewVersion) -> Response:
         slug=new.slug,
         declared=new.declared,
     )
-    home = decode.optional_project(new.project)
-
-    def work(depot: Depot, actor: Actor) -> m.VersionWithSlots:
-        if new.slots is None:
-            return written.version_with_slots(depot, actor, versions.create(depot, actor, home, wanted), [])
-        waiting = [
-            slots.NewSlot(file_name=one.file_name, length=one.length, crc32c=decode.crc32c(one.crc32c))
-            for one in new.slots
-        ]
-        made, found = slots.create(depot, actor, home, wanted, waiting)
-        return written.version_with_slots(depot, actor, made, shown_slots(depot, actor, found, ask.base_url))
-
-    return await ask.answer(work, status=201, headers=etag)
 
 
 @routes.get("/versions/{version}", response_model=m.Version, summary="The record of a version")

@@ -1,0 +1,53 @@
+"""A version that is made with its files: nobody ever sees it without them, and a death leaves all of it or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from entrepot.catalog.connection import Connection
+from entrepot.depot import entries, versions
+from entrepot.depot.changes import clean_changes
+from entrepot.depot.context import Depot
+from entrepot.depot.entries import Change, Committed
+from entrepot.depot.lookup import Key
+from entrepot.depot.versions import NewVersion
+from entrepot.model import names
+from entrepot.model.access import Actor
+from entrepot.model.errors import Invalid, TooLarge
+from entrepot.model.values import Kind
+
+
+def create(
+    depot: Depot,
+    actor: Actor,
+    project: Key | str | None,
+    new: NewVersion,
+    changes: Sequence[Change],
+    *,
+    message: str = "",
+) -> Committed:
+    """Make a `files` version and its first revision in one transaction.
+
+    Raises:
+        NameTaken: The numbering rule refuses the name, or the alias or wished slug is in use.
+        Invalid: It is of another kind, there are no changes, or one cannot be applied; `errors` names all of those.
+        QuotaExceeded: The project has no room for it. No version is left.
+    """
+    if new.kind is not Kind.FILES:
+        raise Invalid(f"A version of kind {new.kind.value} gets its content by slots, and is checked as a whole.")
+    if not changes:
+        raise Invalid("There is nothing to put into the version. Make an empty one, or name its files.")
+    if len(changes) > depot.limits.entries_per_commit:
+        raise TooLarge(
+            f"A commit may have {depot.limits.entries_per_commit} changes, not {len(changes)}. Make the version with "
+            "some of them, and commit the others to it."
+        )
+    now = depot.now()
+    text = names.text(message, max_length=10_000, field="Message")
+    clean = clean_changes(depot, changes)
+
+    def work(conn: Connection) -> Committed:
+        made = versions.create_in(conn, depot, actor, project, new, now)
+        return entries.commit_in(conn, depot, actor, made.n, clean, expected=0, message=text, now=now)
+
+    return depot.catalog.write(work, bulk=len(changes) > 2000)
