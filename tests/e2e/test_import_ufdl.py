@@ -40,8 +40,8 @@ class Two:
         self.there = Door(_bearing(source.url, source.token))
         self.here = Door(_bearing(target.url, self.token))
         for door in (self.there, self.here):
-            door("POST", "users/create", {"username": "ada", "password": PASSWORD})
-        self.there("POST", "users/create", {"username": "bob", "password": PASSWORD})
+            door("POST", "users/create", {"username": "imported-ada", "password": PASSWORD})
+        self.there("POST", "users/create", {"username": "imported-bob", "password": PASSWORD})
 
     def client(self, network: httpx2.BaseTransport | None = None) -> Client:
         return Client(self.target.url, self.token, transport=network)
@@ -120,16 +120,16 @@ def test_what_is_new_at_the_source_comes_later_and_what_was_edited_here_stays(tw
 def test_members_come_by_name_and_those_without_an_account_are_named(two: Two) -> None:
     two.there.project("people", "Keepers")
     team = next(one["pk"] for one in two.there("POST", "teams/list", {}) if one["name"] == "Keepers")
-    for name, letter in (("ada", "W"), ("bob", "X")):
+    for name, letter in (("imported-ada", "W"), ("imported-bob", "X")):
         body = {"method": "add", "username": name, "permissions": letter}
         two.there("PATCH", f"teams/{team}/memberships", body)
     done = two.run("people")
-    assert done.missing_users == [{"user": "bob", "team": "Keepers", "role": "execute"}]
+    assert done.missing_users == [{"user": "imported-bob", "team": "Keepers", "role": "execute"}]
     with two.client() as client:
         here = next(one.id for one in client.teams.list() if one.name == "Keepers")
-        assert [(one.user, one.role) for one in client.teams.members(here)] == [("ada", "write")]
+        assert [(one.user, one.role) for one in client.teams.members(here)] == [("imported-ada", "write")]
         # What was decided here since is not undone.
-        client.teams.set_member(here, "ada", "read")
+        client.teams.set_member(here, "imported-ada", "read")
         assert two.run("people").members.there == 1
         assert [one.role for one in client.teams.members(here)] == ["read"]
 
