@@ -17,7 +17,7 @@ pytest_plugins = ["tests.support.require", "tests.support.catalogs", "tests.supp
 # Time limits per example are off everywhere: a shared machine stalls now and then, and no test asserts on time.
 _common = {"deadline": None, "print_blob": True}
 hypothesis.settings.register_profile("default", max_examples=25, stateful_step_count=25, **_common)
-hypothesis.settings.register_profile("ci", max_examples=50, stateful_step_count=30, derandomize=True, **_common)
+hypothesis.settings.register_profile("ci", max_examples=30, stateful_step_count=30, derandomize=True, **_common)
 hypothesis.settings.register_profile("soak", max_examples=3000, stateful_step_count=120, **_common)
 hypothesis.settings.load_profile(os.environ.get("ENTREPOT_TEST_PROFILE", "default"))
 

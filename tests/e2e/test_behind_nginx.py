@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 from entrepot.client.client import Client
 from tests.support.server import Server, running_server, wait_until
 
-LARGE = os.urandom(24 << 20)
+LARGE = os.urandom(9 << 20)
 
 
 @pytest.fixture

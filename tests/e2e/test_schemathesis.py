@@ -131,8 +131,8 @@ def test_no_operation_answers_what_it_does_not_say(site: Site, examples: int) ->
         here = {"path_parameters": wanted} if wanted else {}
         asked = [(GenerationMode.POSITIVE, here), (GenerationMode.POSITIVE, {}), (GenerationMode.NEGATIVE, here)]
         if examples < ALL_FROM:
-            # Making requests up takes longer than answering them: each operation is asked in two of the three ways.
-            del asked[1 + number % 2]
+            # Making requests up takes longer than answering them: each operation is asked in one of the three ways.
+            asked = [asked[number % 3]]
         for mode, values in asked:
             if where == WAITS:
                 values = {**values, "query": {}}

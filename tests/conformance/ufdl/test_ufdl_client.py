@@ -58,7 +58,7 @@ def resident(pid: int, what: str) -> int:
     return int(found[1]) << 10 if found else 0
 
 
-@pytest.mark.parametrize("size", [256 << 20, pytest.param(5 << 30, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("size", [96 << 20, pytest.param(5 << 30, marks=pytest.mark.soak)])
 def test_no_file_is_ever_whole_in_memory(python: Path, tmp_path: Path, size: int) -> None:
     with running_server(tmp_path / "data") as server:
         walk(python, server, "seed_page", tmp_path)
