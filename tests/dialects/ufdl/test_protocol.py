@@ -209,7 +209,8 @@ def test_a_record_of_many_files_is_sent_in_pieces(lab: Lab) -> None:
 def test_broken_content_breaks_the_connection(fresh_lab: Lab) -> None:
     """An archive that ends early looks whole to many programs; so the answer must not end at all."""
     lab = fresh_lab
-    body = random.Random(1).randbytes(600_000)
+    # Large enough to be an object of its own.
+    body = random.Random(1).randbytes(2 << 20)
     pk = lab.writer.dataset(files={"a": b"first", "b": body, "c": b"last"})["pk"]
     for path in Path(lab.site.config.data).rglob("*"):
         if path.is_file() and path.stat().st_size == len(body):
