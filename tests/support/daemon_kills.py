@@ -37,6 +37,7 @@ from tests.support.server import Server, free_port, is_alive, running_server, wa
 VICTIMS = ("daemon", "server", "client")
 #: Heads of requests and answers, and what the kernel has taken from a process that is gone by then.
 SLACK = 1 << 20
+_PIECE = 16 << 20
 _CLIENT = """
 import sys, entrepot
 with entrepot.DaemonClient(socket_path=sys.argv[1], binary_path=sys.argv[2], start_timeout_s=60) as client:
@@ -185,7 +186,8 @@ class Campaign:
         """The asset; checked to be there once, with the right digest."""
         self._numbers += 1
         source = self.folder / f"source{self._numbers}.bin"
-        content = self.chance.randbytes(self.size)
+        # In pieces: one number of 3.2 thousand million bits is more than the generator makes.
+        content = b"".join(self.chance.randbytes(min(_PIECE, self.size - at)) for at in range(0, self.size, _PIECE))
         source.write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
         del content
