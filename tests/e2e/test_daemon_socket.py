@@ -29,6 +29,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         patch.setenv("ENTREPOT_TOKEN", "a" * 40)
         with daemon_place(home / "place") as place:
             place.call("ping")
+            assert place.pid
             yield place
 
 
@@ -62,7 +63,9 @@ def ask(number: int, method: str = "ping", **params: Any) -> dict[str, Any]:
 
 def alive(daemon: Daemon) -> None:
     """It answers somebody new, and is still the same process."""
+    # A call would start a new one if the daemon had died, so it is asked for by its process too.
     assert daemon.call("ping") == {}
+    assert [daemon.pid] == daemon.pids
 
 
 def test_bad_lines_are_answered_and_the_connection_goes_on(daemon: Daemon) -> None:
@@ -165,6 +168,7 @@ def test_a_process_of_another_user_is_hung_up_on(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("XDG_STATE_HOME", str(place / "state"))
         with daemon_place(place / "d") as daemon:
             daemon.call("ping")
+            assert daemon.pid
             for part in (place, place / "d", place / "d" / "run"):
                 part.chmod(0o755)
             daemon.socket.chmod(0o666)
