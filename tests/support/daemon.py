@@ -59,8 +59,23 @@ class Daemon:
             self.pids.append(found)
         return found
 
+    def running(self) -> set[int]:
+        """Every process that was started for the socket, also one that has yet to find out that it is one too many."""
+        wanted = b"\0".join([b"daemon", b"run", b"--socket", str(self.socket).encode()]) + b"\0"
+        found = set()
+        for place in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if wanted in place.read_bytes():
+                    found.add(int(place.parent.name))
+        return found
+
+    def settle(self) -> None:
+        """Wait until those started beside the daemon have ended: one of them could take a killed one's place."""
+        wait_until(lambda: self.running() == {self.pid}, "only the daemon is left of those that were started")
+
     def kill(self) -> None:
         """kill -9, and wait until it is gone."""
+        self.settle()
         pid = self.pid
         assert pid, "no daemon runs"
         os.kill(pid, signal.SIGKILL)
