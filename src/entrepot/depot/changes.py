@@ -13,9 +13,6 @@ from entrepot.depot.lookup import Key
 from entrepot.model import names
 from entrepot.model.errors import EntrepotError, Invalid
 
-#: Names of formats; longer ones are mistakes.
-MAX_DATA_TYPE = 100
-
 Condition = Literal["any", "absent", "present"]
 
 
@@ -97,7 +94,7 @@ def clean_change(depot: Depot, change: Change) -> Change:
             sha256=change.sha256,
             source=change.source,
             media_type=None if change.media_type is None else names.media_type(change.media_type),
-            data_type=None if change.data_type is None else names.label(change.data_type, MAX_DATA_TYPE, "Data type"),
+            data_type=None if change.data_type is None else depot.types.declared(change.data_type),
             metadata=None if change.metadata is None else _text(depot, change.metadata),
             condition=change.condition,
         )

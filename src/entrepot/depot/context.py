@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from entrepot.datatypes.registry import Registry
 from entrepot.model.ids import new_uid
 from entrepot.store.base import ObjectStore, Staging, boot_id
 
@@ -95,6 +96,8 @@ class Depot:
     boot: Callable[[], str] = boot_id
     #: By kind: who judges an ingest. The composition root fills it, so that no checker's library is imported here.
     checkers: Mapping[str, Checker] = field(default_factory=dict)
+    #: What files can be: the program's types and those of this server's settings.
+    types: Registry = field(default_factory=Registry)
     #: Who carries what is sent to webhooks; None where nothing leaves the house.
     courier: Courier | None = None
     #: The address by which clients reach this server, for links in what is sent; None leaves them without a host.

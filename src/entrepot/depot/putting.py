@@ -158,7 +158,14 @@ def put_file(depot: Depot, actor: Actor, key: Key, new: NewFile, *, check: Check
     # Which upload is not known yet; that there is one is all that the gate looks at.
     clean = entries.clean_change(
         depot,
-        Add(new.path, upload=UUID(int=0), media_type=new.media_type, metadata=new.metadata, condition=new.condition),
+        Add(
+            new.path,
+            upload=UUID(int=0),
+            media_type=new.media_type,
+            data_type=new.data_type,
+            metadata=new.metadata,
+            condition=new.condition,
+        ),
     )
     assert isinstance(clean, Add)
     message = names.text(new.message, max_length=10_000, field="message")
@@ -173,7 +180,7 @@ def put_file(depot: Depot, actor: Actor, key: Key, new: NewFile, *, check: Check
         length=new.length,
         sha256=new.sha256,
         media_type=clean.media_type,
-        data_type=new.data_type,
+        data_type=clean.data_type,
         metadata=clean.metadata,
         condition=new.condition,
         expected=new.expected,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from entrepot.catalog.database import Catalog
+from entrepot.datatypes.registry import Registry
 from entrepot.depot import bootstrap, record_checks
 from entrepot.depot.context import Clock, Depot, wall_clock
 from entrepot.http.courier import NetworkCourier
@@ -53,6 +54,7 @@ def open_depot(config: Config, *, clock: Clock = wall_clock, upgrade: bool = Fal
             wake=waker(run / WORKERS),
             courier=NetworkCourier(config.webhook_rules(), timeout_s=config.policy.webhook_timeout.total_seconds()),
             public_url=config.public_url,
+            types=Registry(config.added_types()),
         )
         depot.checkers = {Kind.RECORDS.value: record_checks.checker(depot)}
         yield depot

@@ -9,6 +9,7 @@ is refused in the file: a typing error would otherwise leave a limit at its defa
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 import socket
 import tomllib
@@ -18,7 +19,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from entrepot.datatypes.registry import read_types
 from entrepot.depot.context import Limits, Policy
+from entrepot.model.data_types import DataType
 from entrepot.model.endpoints import AddressRules
 from entrepot.model.errors import Invalid, NotFound
 from entrepot.server.settings import (
@@ -45,6 +48,13 @@ _OPTIONAL_SIZE = _SIZE + ", or none"
 _TEXT = "a number of characters"
 _TIME = "a time such as 90s, 12h or 7d"
 _COUNT = "a whole number"
+
+
+def _types(given: Any) -> str:
+    """Checked here, and kept as JSON: that is how the processes of a server hand settings to one another."""
+    found = json.loads(given) if isinstance(given, str) else given
+    read_types(found)
+    return json.dumps(found, separators=(",", ":"), sort_keys=True)
 
 
 _LIMITS, _POLICY = Limits(), Policy()
@@ -161,6 +171,13 @@ SETTINGS: tuple[Setting, ...] = (
         "ports or ranges such as 8000-8099 with commas between them",
         ("80", "443", "8080", "8443"),
         "The ports that webhooks may lead to.",
+    ),
+    Setting(
+        "data_types",
+        _types,
+        "a list of tables, or the same as JSON",
+        "[]",
+        "Data types besides those of the program, each with identifier, name, description, suffixes and magic.",
     ),
     Setting("doors", words(DOORS), "names with commas between them", DOORS, "The doors that are open."),
     Setting("workers", whole(1, 64), _COUNT, 1, "Processes that answer requests."),
@@ -361,6 +378,8 @@ class Config:
     json_depth: int
     webhook_allow: tuple[str, ...] = ()
     webhook_ports: tuple[str, ...] = ("80", "443", "8080", "8443")
+    #: As JSON; `added_types` has them read.
+    data_types: str = "[]"
     #: Signs links and short-lived tokens; None takes the key in the data folder.
     secret_key: bytes | None = field(default=None, repr=False)
     limits: Limits = field(default_factory=Limits)
@@ -378,6 +397,10 @@ class Config:
             hosts=frozenset(one for one in self.webhook_allow if not _is_network(one)),
             ports=tuple((int(first), int(last or first)) for first, _, last in pairs),
         )
+
+    def added_types(self) -> tuple[DataType, ...]:
+        """The data types that these settings add."""
+        return read_types(json.loads(self.data_types))
 
     @property
     def catalog(self) -> str | Path:
@@ -430,6 +453,7 @@ def load(
                 "secret_key",
                 "webhook_allow",
                 "webhook_ports",
+                "data_types",
                 "doors",
                 "workers",
                 "threads",

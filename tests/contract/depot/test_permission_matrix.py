@@ -230,6 +230,7 @@ NOBODYS: Mapping[str, frozenset[str]] = {
             "uploads.sweep",
         ]
     ),
+    "what this server is, told to everybody": frozenset(["data_types.find_type", "data_types.list_types"]),
     "steps and words, of which the use case that takes them has an actor": frozenset(
         [
             "changes.clean_change",

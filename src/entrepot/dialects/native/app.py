@@ -18,6 +18,7 @@ from entrepot.dialects.native.byte_routes import ByteRoutes
 from entrepot.dialects.native.context import DOOR, Context
 from entrepot.dialects.native.routes import (
     batches,
+    data_types,
     entries,
     finding,
     history,
@@ -62,6 +63,7 @@ _NOUNS = (
     finding,
     webhooks,
     batches,
+    data_types,
 )
 
 

@@ -1,0 +1,153 @@
+"""From a name and the first bytes to a data type: content before suffix.
+
+    signature    bytes that only this format has                          always wins
+    structure    lines that look like a table, intervals, features ...    wins unless the name says a kin of it
+    nothing      random bytes, or plain text                              the name decides
+
+A damaged file keeps the type of its name in this way, and its check says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from entrepot.datatypes import peek, texts
+from entrepot.model.data_types import DataType, Means, Recognition
+
+__all__ = ["recognise", "suffix_type"]
+
+_COMPRESSED: Final = ("gz", "bgz", "bgzf")
+
+#: Formats that are written in another one: their names say more than the bytes at the beginning do.
+_INSIDE: Final[Mapping[str, frozenset[str]]] = {
+    "h5": frozenset({"anndata", "netcdf"}),
+    "tiff": frozenset({"ome-tiff"}),
+    "zip": frozenset({"zarr"}),
+}
+
+_SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
+    (0, b"CRAM", "cram"),
+    (0, b"BAM\x01", "bam"),
+    (0, b"BCF\x02", "bcf"),
+    (0, b"BCF\x04", "bcf"),
+    (0, b"\x26\xfc\x8f\x88", "bigwig"),
+    (0, b"\x88\x8f\xfc\x26", "bigwig"),
+    (0, b"PAR1", "parquet"),
+    (0, b"PARE", "parquet"),
+    (0, b"ARROW1\x00\x00", "arrow"),
+    (0, b"\x93NUMPY", "npy"),
+    (0, b"\x89PNG\r\n\x1a\n", "png"),
+    (0, b"\xff\xd8\xff", "jpeg"),
+    (0, b"%PDF-", "pdf"),
+    (0, b"CDF\x01", "netcdf"),
+    (0, b"CDF\x02", "netcdf"),
+    (0, b"CDF\x05", "netcdf"),
+    (128, b"DICM", "dicom"),
+    (344, b"n+1\x00", "nifti"),
+    (344, b"ni1\x00", "nifti"),
+    (4, b"n+2\x00\r\n\x1a\n", "nifti"),
+    (4, b"ni2\x00\r\n\x1a\n", "nifti"),
+    (257, b"ustar", "tar"),
+)
+
+
+def recognise(name: str, head: bytes, types: Mapping[str, DataType], added: Sequence[DataType] = ()) -> Recognition:
+    """What a file is.
+
+    Args:
+        types: By identifier.
+        added: Types whose magic is asked before ours.
+    """
+    packed = peek.compression(head)
+    if packed is None:
+        return _plain(name, head, types, added, None)
+    inner = _without_packing(name)
+    found = _plain(inner, peek.inflate(head), types, added, packed)
+    # `.bam` and `.bcf` are compressed without saying so in their names; anything else that is unknown inside is gzip.
+    if found.data_type is None:
+        return Recognition("gzip", Means.CONTENT)
+    return found
+
+
+def _plain(
+    name: str, head: bytes, types: Mapping[str, DataType], added: Sequence[DataType], packed: str | None
+) -> Recognition:
+    for one in added:
+        if any(head[magic.offset : magic.offset + len(magic.data)] == magic.data for magic in one.magic):
+            return Recognition(one.identifier, Means.CONTENT, packed)
+    named = suffix_type(name, types, added)
+    by_name = Recognition(named, Means.SUFFIX, packed) if named is not None else Recognition(None, compression=packed)
+    signed = _signature(head)
+    if signed is not None:
+        if named in _INSIDE.get(signed, ()) or (named is not None and not types[named].is_own and signed in _INSIDE):
+            return by_name
+        return Recognition(signed, Means.CONTENT, packed)
+    shape = texts.shape(head, whole=len(head) < peek.HEAD)
+    if shape is None:
+        return by_name
+    if shape.sure or named is None:
+        return Recognition(shape.data_type, Means.CONTENT, packed)
+    if not types[named].is_text:
+        return Recognition(shape.data_type, Means.CONTENT, packed)
+    if shape.data_type == "text" or texts.are_kin(named, shape.data_type) or not types[named].is_own:
+        return by_name
+    return Recognition(shape.data_type, Means.CONTENT, packed)
+
+
+def suffix_type(name: str, types: Mapping[str, DataType], added: Sequence[DataType] = ()) -> str | None:
+    """The type whose suffix ends the name, the longest first: `cells.ome.tiff` is OME-TIFF before it is TIFF."""
+    parts = name.rpartition("/")[2].lower().split(".")[1:]
+    for i in range(len(parts)):
+        ending = ".".join(parts[i:])
+        for one in (*added, *types.values()):
+            if ending in one.suffixes:
+                return one.identifier
+    return None
+
+
+def _without_packing(name: str) -> str:
+    stem, dot, ending = name.rpartition(".")
+    return stem if dot and ending.lower() in _COMPRESSED else name
+
+
+def _signature(head: bytes) -> str | None:
+    for offset, data, identifier in _SIGNATURES:
+        if head[offset : offset + len(data)] == data:
+            return identifier
+    if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
+        return "ome-tiff" if b"<OME " in head or b"<OME>" in head else "tiff"
+    if head[:8] == b"\x89HDF\r\n\x1a\n" or head[512:520] == b"\x89HDF\r\n\x1a\n":
+        return _hdf5(head)
+    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        return "zarr" if _first_member(head) in _ZARR_NAMES else "zip"
+    # A stream of Arrow: a continuation mark, the length of the first message, and a flatbuffer that fits in it.
+    if head[:4] == b"\xff\xff\xff\xff" and len(head) >= 12 and 16 <= int.from_bytes(head[4:8], "little") <= 1 << 24:
+        return "arrow" if int.from_bytes(head[4:8], "little") % 8 == 0 else None
+    if _is_old_tar(head):
+        return "tar"
+    return None
+
+
+def _hdf5(head: bytes) -> str:
+    if b"encoding-type" in head and b"anndata" in head:
+        return "anndata"
+    return "netcdf" if b"_NCProperties" in head else "h5"
+
+
+_ZARR_NAMES: Final = frozenset({"zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"})
+
+
+def _first_member(head: bytes) -> str:
+    length = int.from_bytes(head[26:28], "little")
+    return head[30 : 30 + length].decode("utf-8", "replace")
+
+
+def _is_old_tar(head: bytes) -> bool:
+    """Whether this is a header of a tar without `ustar` in it, by its checksum."""
+    if len(head) < 512 or not head[0] or b"\x00" not in head[:100]:
+        return False
+    said = head[148:156].strip(b" \x00")
+    if not said or not all(0x30 <= digit <= 0x37 for digit in said):
+        return False
+    return int(said, 8) == sum(head[:148]) + 256 + sum(head[156:512])
