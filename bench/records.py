@@ -1,16 +1,17 @@
 """Records: how fast lines are checked, in how much memory, and how long item 10,000,000 takes.
 
-    python -m bench records [check] [access] [parsers] [--mib 1024] [--items 12000000] [--rounds 5] [--keep]
+    python -m bench records [check] [access] [parsers] [--mib 1024] [--items 12000000] [--rounds 3] [--all] [--keep]
 
 Without a part named, `check` and `access` are run. Cases run in random order in each round, each in a process of its
 own, whose peak memory is shown; readers whose packages are missing are left out.
 
-check     NDJSON of three shapes, from the page cache: MB/s on the wall and of processor time, peak memory, × `json`
+check     NDJSON of five shapes, from the page cache: MB/s on the wall and of processor time, peak memory, × `json`
     check               entrepot.records.check.Check with the index of lines, as the worker runs it
     check, image lines  the same with a schema applied to every line
     orjson, json        a loop of loads over the lines, which finds no key that is there twice (`json` is the reference)
-    json, pairs         json with the keys of every object looked at: what `check` must be as strict as
-    duckdb              SELECT count(*) FROM read_ndjson_objects; pandas: read_json(lines=True) in chunks
+    duckdb              SELECT count(*) FROM read_ndjson_objects, one thread
+    json, pairs         with --all: json with the keys of every object looked at, what `check` must be as strict as
+    pandas              with --all: read_json(lines=True) in chunks
 access    a file of many short lines, published in a depot on disk: milliseconds for one item
     item, cold          the catalogue, index and file out of the page cache, a new depot
     item, warm          the same item again, and items drawn at random
@@ -59,11 +60,26 @@ class Took(NamedTuple):
 
 
 def line(shape: str, i: int, chance: random.Random) -> dict[str, Any]:
-    """One item: `short` and `rich` by their length, `image` as batches for prediction have them."""
+    """One item: about 30 bytes if `short`, 140 if `flat`, 280 and nested if `rich`, 7,000 and mostly numbers if `long`;
+    `image` as batches for prediction have them, 85.
+    """
     if shape == "short":
         return {"i": i, "v": round(chance.random(), 6)}
     if shape == "image":
         return {"kind": "Image", "url": f"https://bucket.example.org/data/{i:08d}/img_{chance.getrandbits(32):08x}.png"}
+    if shape == "flat":
+        return {
+            "id": i,
+            "user": f"user{i % 1000}",
+            "score": chance.random(),
+            "label": chance.choice(("cat", "dog", "bird")),
+            "ok": bool(i & 1),
+            "when": f"2026-11-{i % 28 + 1:02d}T10:00:{i % 60:02d}Z",
+            "note": "some words here",
+        }
+    if shape == "long":
+        text = 'lorem ipsum dolor sit amet, "quoted": yes\n ' * 100
+        return {"id": i, "text": text, "vector": [round(chance.random(), 5) for _ in range(256)]}
     return {
         "id": i,
         "name": f"Müller {i}",
@@ -154,6 +170,12 @@ CHECKS: dict[str, tuple[str | None, Callable[[Path], None]]] = {
 }
 
 
+#: Shapes of lines that are checked.
+SHAPES = ("flat", "image", "rich", "long", "short")
+#: Cases that take so long that they are left out unless asked for.
+SLOW = ("json, pairs", "pandas")
+
+
 def installed(package: str | None) -> bool:
     return package is None or importlib.util.find_spec(package) is not None
 
@@ -181,14 +203,16 @@ def in_child(case: str, path: Path) -> None:
     print(json.dumps([*took, peak]))
 
 
-def measure_checks(folder: Path, mib: int, rounds: int) -> dict[str, dict[str, list[Took]]]:
+def measure_checks(folder: Path, mib: int, rounds: int, everything: bool) -> dict[str, dict[str, list[Took]]]:
     found: dict[str, dict[str, list[Took]]] = {}
-    for shape in ("image", "short", "rich"):
+    for shape in SHAPES:
         path = write(folder / f"{shape}.ndjson", shape, size=mib << 20)
         cases = [
             name
             for name, (package, _) in CHECKS.items()
-            if installed(package) and (shape == "image" or name != "check, image lines")
+            if installed(package)
+            and (shape == "image" or name != "check, image lines")
+            and (everything or name not in SLOW)
         ]
         times: dict[str, list[Took]] = {}
         for _ in range(rounds):
@@ -375,7 +399,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("parts", nargs="*", help="check, access, parsers")
     parser.add_argument("--mib", type=int, default=1024, help="size of each file that is checked (default 1024)")
     parser.add_argument("--items", type=int, default=12_000_000, help="items of the file for access")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--all", action="store_true", help="also the cases that take long")
     parser.add_argument(
         "--folder", type=Path, default=None, help="where files are written; a temporary folder otherwise"
     )
@@ -395,7 +420,7 @@ def main(arguments: list[str]) -> int:
             pages.append(f"## Parsers\n\n{measure_parsers(folder, min(options.mib, 16), options.rounds)}\n")
             print(pages[-1], flush=True)
         if "check" in parts:
-            found["check"] = measure_checks(folder, options.mib, options.rounds)
+            found["check"] = measure_checks(folder, options.mib, options.rounds, options.all)
             for shape, times in found["check"].items():
                 pages.append(f"## Check: {shape} lines\n\n{check_table(times, options.mib)}\n")
                 print(pages[-1], flush=True)

@@ -37,9 +37,10 @@ class IndexWriter:
     """Collects where lines are; `drain` gives the bytes that are ready, `finish` the rest."""
 
     def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._lengths = array("I")
-        #: Where the next line must begin.
+        #: Of the lines since then. A list: adding up its numbers and packing them is faster than an array's.
+        self._lengths: list[int] = []
+        #: Where the first line begins that was not given out yet, and where the next one must.
+        self._first = 0
         self._next = 0
         self._items = 0
         self._crc = 0
@@ -48,7 +49,7 @@ class IndexWriter:
         """Good lines that stand one behind the other from `offset`, without their newlines."""
         if offset != self._next:
             raise ValueError(f"a line at {offset} where one at {self._next} was expected")
-        lengths = array("I", map(len, lines))
+        lengths = list(map(len, lines))
         self._lengths += lengths
         self._items += len(lengths)
         self._next = offset + sum(lengths) + len(lengths)
@@ -73,15 +74,12 @@ class IndexWriter:
             return b""
         lengths = self._lengths[:n]
         del self._lengths[:n]
-        start = self._next - sum(self._lengths) - len(self._lengths) - sum(lengths) - n
-        made = bytearray()
+        made, start = bytearray(), self._first
         for at in range(0, n, GROUP):
             group = lengths[at : at + GROUP]
-            made += _START.pack(start)
+            made += struct.pack(f"<Q{len(group)}I", start, *group)
             start += sum(group) + len(group)
-            if sys.byteorder == "big":
-                group.byteswap()
-            made += group.tobytes()
+        self._first = start
         self._crc = zlib.crc32(made, self._crc)
         return bytes(made)
 

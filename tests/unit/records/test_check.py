@@ -242,3 +242,51 @@ def test_any_page_is_found_by_the_index(sizes: list[int], newline: bool, block: 
         assert take(lambda at, n: data[at : at + n], len(data), spans) == (
             lines[first : first + count] if first >= 0 else []
         )
+
+
+# Counting keys
+
+
+def count(*lines: bytes) -> tuple[int, int]:
+    return fast.keys_kept([json.loads(line) for line in lines]), fast.keys_written(b"\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("line", "keys"),
+    [
+        (b'{"a":"x:y","b":"http://z"}', 2),
+        (b'{"a" : 1, "b"\t:2,"c"\r:3}', 3),
+        (b'{"a":{"b":{"c":[]}},"d":[{"e":1},{"e":2,"f":[[{"g":0}]]}]}', 8),
+        (b'{"a":"\\": ","b\\\\":1}', 2),
+    ],
+)
+def test_keys_are_counted_alike_on_both_sides(line: bytes, keys: int) -> None:
+    assert count(line, line) == (2 * keys, 2 * keys)
+
+
+def test_what_is_no_object_has_no_keys() -> None:
+    assert count(b'{"a":{"b":1}}', b'{"a":"text"}', b'{"a":[1,2,3]}', b'{"a":null}', b"{}") == (5, 5)
+
+
+def test_a_key_that_was_dropped_is_missed_whatever_else_is_in_the_group() -> None:
+    rows = [b'{"id":%d,"box":{"x":1,"y":"a:b"},"url":"http://h/%d"}' % (n, n) for n in range(500)]
+    for bad in (b'{"id":1,"box":{"x":1,"x" : 2},"url":":"}', b'{"id":1,"box":{},"url":0,"url" :"\\u0022:"}'):
+        done = check(b"\n".join([*rows, bad, *rows]))
+        assert [(one.line, one.fault.reason) for one in done.listed] == [(501, Reason.DUPLICATE_KEY)]
+
+
+@pytest.mark.skipif(fast.tools() is None, reason="msgspec is not installed: everything is judged by the reference")
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"id": 1, "url": "http://x:80/", "at": "10:00:00", "note": 'he said "a": b\n'},
+        {"id": 1, "pos": {"x": 0.5, "z": None}, "tags": ["a:b"], "boxes": [{"n": 1}, {"n": 2}]},
+    ],
+)
+def test_ordinary_lines_are_not_written_out_again(row: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def encode(items: fast.Objects) -> bytes:
+        raise AssertionError(items)
+
+    decode, _ = fast.tools() or (None, None)
+    monkeypatch.setattr(fast, "tools", lambda: (decode, encode))
+    assert check(b"\n".join([json.dumps(row).encode()] * 2000)).items == 2000
