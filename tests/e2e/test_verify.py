@@ -53,6 +53,12 @@ def test_a_flipped_bit_is_found_not_served_and_mended(own_server: Running, tmp_p
     assert "--repair-from" in found.stderr
 
     version = run(["show", "lab/data", "--json"], ENTREPOT_URL=server.url, ENTREPOT_TOKEN=server.token)
+    integrity = json.loads(version.stdout)["integrity"]
+    assert (integrity["contents"], integrity["unread"], integrity["damaged"]) == (2, 0, 1)
+    assert integrity["last_checked"] is not None
+    shown = run(["show", "lab/data"], ENTREPOT_URL=server.url, ENTREPOT_TOKEN=server.token).stdout
+    assert "1 of 2 contents; `entrepot verify` on the server names them" in shown
+    assert "all of it since" in shown
     file = f"{server.url}/api/v1/versions/{json.loads(version.stdout)['id']}/files/a.bin"
     signed_in = {"Authorization": f"Bearer {server.token}"}
     for more in ({}, {"Range": "bytes=1000-1999"}):

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from entrepot.depot import (
     batches,
     browse,
+    checking,
     collection,
     consignments,
     copies,
@@ -297,6 +298,7 @@ CASES: Mapping[str, Case] = {
     "entries.iterate": Case(lambda c, a, v: drop(entries.iterate(c.depot, a, v.n)[2]), CONTENT, keeps=True),
     "entries.revision": Case(lambda c, a, v: entries.revision(c.depot, a, v.n, 1), CONTENT, keeps=True),
     "entries.diff": Case(lambda c, a, v: drop(entries.diff(c.depot, a, (v.n, 0), (v.n, 1))), CONTENT, keeps=True),
+    "checking.of_version": Case(lambda c, a, v: checking.of_version(c.depot, a, v.n), CONTENT, keeps=True),
     "history.revisions": Case(lambda c, a, v: history.revisions(c.depot, a, v.n), CONTENT, keeps=True),
     "history.diff_page": Case(lambda c, a, v: history.diff_page(c.depot, a, (v.n, 0), (v.n, 1)), CONTENT, keeps=True),
     "history.ingests_of": Case(lambda c, a, v: history.ingests_of(c.depot, a, v.n), CONTENT, keeps=True),

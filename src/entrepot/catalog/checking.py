@@ -18,10 +18,23 @@ from entrepot.catalog import bulk
 from entrepot.catalog.contents import Extent, extents
 from entrepot.catalog.reach import strands_of
 from entrepot.catalog.schema import content
+from entrepot.catalog.schema.types import from_micros
 from entrepot.catalog.statements import Sql
+from entrepot.catalog.strands import point
 from entrepot.model.digests import Digests
 
-__all__ = ["Due", "Place", "Totals", "count_damaged", "due", "mark_damaged", "mark_verified", "places", "totals"]
+__all__ = [
+    "Due",
+    "Place",
+    "Totals",
+    "count_damaged",
+    "due",
+    "mark_damaged",
+    "mark_verified",
+    "places",
+    "totals",
+    "totals_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +57,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """How the whole store is.
+    """How the whole store is, or what of it one revision has.
 
     Args:
         contents: How many there are.
@@ -136,6 +149,30 @@ def totals(conn: Connection) -> Totals:
         ).where(text("content.state < 2"))
     ).one()
     return Totals(int(row[0]), int(row[1]), int(row[2]), int(row[3]), row[4])
+
+
+_TOTALS_OF = Sql(
+    "SELECT count(*) AS contents, sum(c.size) AS n_bytes, count(*) - count(c.verified_at) AS unread, "
+    "count(c.damaged_at) AS damaged, min(c.verified_at) AS oldest FROM ("
+    "SELECT content FROM live WHERE strand = :strand AND vfrom <= :seq "
+    "UNION SELECT content FROM past WHERE strand = :strand AND vfrom <= :seq AND vto > :seq) AS e "
+    "{join} content AS c ON c.id = e.content"
+)
+
+
+def totals_of(conn: Connection, version: int, rev: int) -> Totals:
+    """The same for the contents of one revision, each counted once. Reads a row of each entry.
+
+    Raises:
+        NotFound: There is no such revision.
+    """
+    at = point(conn, version, rev)
+    if at.strand is None or not at.n_entries:
+        return Totals(0, 0, 0, 0, None)
+    row = _TOTALS_OF(conn, strand=at.strand, seq=at.seq).first()
+    assert row is not None, "an aggregate always answers"
+    oldest = None if row.oldest is None else from_micros(int(row.oldest))
+    return Totals(int(row.contents), int(row.n_bytes), int(row.unread), int(row.damaged), oldest)
 
 
 def count_damaged(conn: Connection) -> int:

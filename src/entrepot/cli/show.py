@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from entrepot.client.client import Client
     from entrepot.wire.messages.projects import Project, ProjectDetail
     from entrepot.wire.messages.resolve import Resolved
-    from entrepot.wire.messages.versions import Version
+    from entrepot.wire.messages.versions import Integrity, Version
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -36,13 +36,16 @@ def show(thing: Anything, as_json: AsJson = False) -> None:
     """
     with connected() as client:
         found, path = _resolved(client, thing)
-        entry = None
+        entry = integrity = None
         if path is not None and found.version is not None:
             entry = client.versions.entry(_pinned(found), path)
+        elif found.version is not None:
+            integrity = _integrity(client, _pinned(found))
         project = client.projects.get(found.project.id) if found.project is not None else None
     if as_json:
         answer = output.plain(found)
         answer |= {"path": path, "entry": output.plain(entry)} if entry is not None else {}
+        answer |= {"integrity": output.plain(integrity)} if integrity is not None else {}
         answer |= {"project": output.plain(project)} if project is not None else {}
         output.emit(answer)
         return
@@ -62,6 +65,8 @@ def show(thing: Anything, as_json: AsJson = False) -> None:
         )
     elif found.version is not None:
         output.details(version_details(found.version, found.revision))
+        if integrity is not None:
+            output.details(integrity_details(integrity))
     elif project is not None:
         output.details(project_details(project))
     else:
@@ -119,6 +124,31 @@ def version_details(version: Version, revision: int | None = None) -> Iterator[t
     yield "made", f"{output.when(version.created_at)}{f' by {version.creator}' if version.creator else ''}"
     yield "changed", output.when(version.updated_at)
     yield "you may", version.role
+
+
+def _integrity(client: Client, pinned: Any) -> Integrity | None:
+    """None to whom only the record is shown."""
+    from entrepot.model.errors import Forbidden, NotFound
+
+    try:
+        return client.versions.integrity(pinned)
+    except (Forbidden, NotFound):
+        return None
+
+
+def integrity_details(found: Integrity) -> Iterator[tuple[str, Any]]:
+    """When the stored bytes were last compared with their digests, and what came out."""
+    if found.damaged:
+        yield "damaged", f"{found.damaged:,} of {found.contents:,} contents; `entrepot verify` on the server names them"
+    if not found.contents:
+        return
+    if found.last_checked is not None:
+        yield "last checked", f"all of it since {output.when(found.last_checked)}"
+    elif found.unread == found.contents:
+        yield "last checked", "when it arrived, not again since"
+    else:
+        again = found.contents - found.unread
+        yield "last checked", f"{again:,} of {found.contents:,} contents again since they arrived"
 
 
 def project_details(project: Project | ProjectDetail) -> Iterator[tuple[str, Any]]:

@@ -29,12 +29,15 @@ from entrepot.catalog.checking import Due, Totals
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.contents import Extent
 from entrepot.catalog.uploads import UploadRow
-from entrepot.depot import finishing
+from entrepot.depot import entries, finishing
 from entrepot.depot.context import Depot
+from entrepot.depot.lookup import Key
 from entrepot.model import ids
+from entrepot.model.access import Action, Actor
 from entrepot.model.digests import Digests, sha256_text
 from entrepot.model.errors import Corrupt, NotFound
 from entrepot.model.ids import Noun
+from entrepot.model.values import Version
 from entrepot.store.base import ObjectStore, boot_id
 from entrepot.store.hashing import Hasher
 from entrepot.store.verifying import READ_SIZE
@@ -103,6 +106,13 @@ def totals(depot: Depot) -> Totals:
     """How the whole store is, as far as it was read."""
     with depot.catalog.read() as conn:
         return rows.totals(conn)
+
+
+def of_version(depot: Depot, actor: Actor, key: Key, *, revision: int | None = None) -> tuple[Version, int, Totals]:
+    """How the contents of one revision are, as far as they were read again; the newest if none is named."""
+    with depot.catalog.read() as conn:
+        found, wanted = entries.pin(conn, actor, key, revision, action=Action.READ_CONTENT)
+        return found.version, wanted, rows.totals_of(conn, found.version.n, wanted)
 
 
 def count_damaged(depot: Depot) -> int:

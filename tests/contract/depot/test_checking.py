@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from entrepot.catalog import contents as rows
+from entrepot.catalog.checking import Totals
 from entrepot.catalog.database import Catalog
 from entrepot.catalog.schema import content, object_
 from entrepot.depot import checking, collection, copies, entries, exports, uploads
@@ -283,3 +284,33 @@ def test_a_copy_of_the_folder_mends_and_is_only_read(catalog: Catalog, clock: Cl
     assert sorted((tmp_path / "backup").rglob("*")) == before
     with pytest.raises(NotFound, match="no store"):
         FilesystemStore(tmp_path / "elsewhere", only_read=True)
+
+
+def test_a_version_tells_when_its_bytes_were_last_checked(house: House, ann: Actor, made: Version) -> None:
+    house.put(ann, made, {"again": GOOD, "b": b"replaced"})
+    other = house.version(ann, name="elsewhere")
+    house.put(ann, other, {"c": b"not in penguins"})
+    _, revision, before = checking.of_version(house.depot, ann, made.n)
+    assert revision == 2
+    assert (before.contents, before.unread, before.damaged, before.oldest) == (2, 2, 0, None)
+    assert before.n_bytes == len(GOOD) + len(b"replaced"), "equal files count once"
+    at = house.clock()
+    checking.verify(house.depot)
+    house.clock.move(hours=1)
+    house.put(ann, made, {"late": b"arrived after it"})
+    after = checking.of_version(house.depot, ann, made.n)[2]
+    assert (after.contents, after.unread, after.oldest) == (3, 1, at)
+    old = checking.of_version(house.depot, ann, made.n, revision=1)[2]
+    assert (old.contents, old.unread, old.oldest) == (2, 0, at)
+
+
+def test_a_version_tells_of_its_damaged_bytes_and_no_others(
+    house: House, ann: Actor, made: Version, damaged: str
+) -> None:
+    other = house.version(ann, name="elsewhere")
+    house.put(ann, other, {"c": b"not in penguins"})
+    checking.verify(house.depot)
+    assert checking.of_version(house.depot, ann, made.n)[2].damaged == 1
+    assert checking.of_version(house.depot, ann, other.n)[2].damaged == 0
+    empty = house.version(ann, name="empty")
+    assert checking.of_version(house.depot, ann, empty.n)[2] == Totals(0, 0, 0, 0, None)

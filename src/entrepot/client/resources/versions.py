@@ -36,6 +36,7 @@ from entrepot.wire.messages.tasks import Task
 from entrepot.wire.messages.versions import (
     CopyVersion,
     DatasetDetail,
+    Integrity,
     MergeVersion,
     NewVersion,
     PurgePreview,
@@ -179,6 +180,11 @@ class Versions(Resource):
     def frees(self, version: Thing) -> int:
         """How many bytes a purge would set free."""
         return self._transport.get(self._version(version, "/purge"), PurgePreview).frees
+
+    def integrity(self, version: Thing) -> Integrity:
+        """When the stored bytes of its newest revision, or of a pin's, were last compared with their digests."""
+        target = pin(self._transport, version)
+        return self._transport.get(self._version(target, "/integrity"), Integrity, {"revision": target.revision})
 
     def purge(self, version: Thing) -> Version:
         """Remove it for good; answers its last record."""

@@ -140,6 +140,18 @@ class PurgePreview(Answer):
     frees: int = Field(description="Bytes that nothing else refers to; they go after the grace time.")
 
 
+class Integrity(Answer):
+    """When the stored bytes of a revision were last read and compared with their digests."""
+
+    version: str
+    revision: int
+    contents: int = Field(description="Different contents that its entries have.")
+    size: int = Field(description="Bytes of them.")
+    unread: int = Field(description="Contents that were not read again since they arrived.")
+    damaged: int = Field(description="Contents whose stored bytes are known to be wrong; none of them is served.")
+    last_checked: Instant | None = Field(description="Since then each was read at least once; null while any was not.")
+
+
 class Dataset(Answer):
     """A line of versions that share a project and a name."""
 

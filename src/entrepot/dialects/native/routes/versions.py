@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 from fastapi import Header, Query
 from starlette.responses import Response
 
-from entrepot.depot import browse, collection, copies, entries, slots, trash, versions
+from entrepot.depot import browse, checking, collection, copies, entries, slots, trash, versions
 from entrepot.depot.browse import Wanted
 from entrepot.depot.context import Depot
 from entrepot.depot.versions import NewVersion, VersionChanges
 from entrepot.dialects.native import decode, encode, written
 from entrepot.dialects.native.context import Asked
-from entrepot.dialects.native.decode import Cursor, Limit, VersionId
+from entrepot.dialects.native.decode import Cursor, Limit, RevisionQuery, VersionId
 from entrepot.dialects.native.routing import Ask, router
 from entrepot.dialects.native.slot_links import shown_slots
 from entrepot.http import conditional
@@ -183,6 +183,29 @@ async def reinstate_version(ask: Ask, version: VersionId, how: m.ReinstateVersio
 async def preview_purge(ask: Ask, version: VersionId) -> Response:
     key = decode.version(version)
     return await ask.answer(lambda depot, actor: m.PurgePreview(frees=collection.frees(depot, actor, key).n_bytes))
+
+
+@routes.get(
+    "/versions/{version}/integrity",
+    response_model=m.Integrity,
+    summary="When the stored bytes were last compared with their digests",
+)
+async def get_integrity(ask: Ask, version: VersionId, revision: RevisionQuery = None) -> Response:
+    key = decode.version(version)
+
+    def work(depot: Depot, actor: Actor) -> m.Integrity:
+        found, number, totals = checking.of_version(depot, actor, key, revision=revision)
+        return m.Integrity(
+            version=ids.encode(Noun.VERSION, found.uid),
+            revision=number,
+            contents=totals.contents,
+            size=totals.n_bytes,
+            unread=totals.unread,
+            damaged=totals.damaged,
+            last_checked=None if totals.unread else totals.oldest,
+        )
+
+    return await ask.answer(work)
 
 
 @routes.post("/versions/{version}/purge", response_model=m.Version, summary="Remove a version for good")
