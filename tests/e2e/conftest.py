@@ -71,7 +71,7 @@ def start_server(data: Path, port: int = 0) -> Running:
     with httpx2.Client(transport=transport, timeout=START_S) as client:
         while client.get(f"{url}/readyz").status_code != 200:
             assert process.poll() is None
-    made = run(["token", "create", "--data", str(data), "--user", "admin", "--scope", "admin", "--json"])
+    made = run_here(["token", "create", "--data", str(data), "--user", "admin", "--scope", "admin", "--json"])
     assert made.returncode == 0, made.stderr
     return Running(data, url, json.loads(made.stdout)["token"], process)
 

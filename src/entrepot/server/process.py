@@ -10,16 +10,18 @@ is left. If the supervisor itself is killed, the lifeline is cut all the same.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
+from types import ModuleType
 from typing import Any, Final
 
 import structlog
@@ -89,7 +91,21 @@ def serve(
             announce(f"Entrepot {__version__} serves {config.data} at {_address(config)}")
             sys.stdout.flush()
 
-        return supervisor.run()
+        with _without_command_line():
+            return supervisor.run()
+
+
+@contextlib.contextmanager
+def _without_command_line() -> Iterator[None]:
+    """Keep spawned processes from loading what this one was started by: they import its main module first, which is
+    the command line, and they need nothing of it.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _prepare(config: Config, environ: Mapping[str, str]) -> str | None:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from entrepot.dialects.native import errors
 from entrepot.dialects.native.byte_docs import BYTE_PATHS
-from entrepot.dialects.native.routing import PREFIX, TAKES_SECRET, TELLS_SECRET
+from entrepot.dialects.native.routing import PREFIX, TAKES_SECRET, TELLS_SECRET, LateRoute
 from entrepot.wire import problem
 from entrepot.wire.messages.base import Problem
 
@@ -51,7 +51,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         version=app.version,
         openapi_version="3.1.0",
         description=_DESCRIPTION,
-        routes=app.routes,
+        routes=[route.route if isinstance(route, LateRoute) else route for route in app.routes],
     )
     components = found.setdefault("components", {})
     components["securitySchemes"] = {

@@ -104,7 +104,8 @@ class Changes(Request):
 class Answer(BaseModel):
     """What the server says."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    # Checkers are built when they are first used: a hundred of them would take long at every start.
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class Trash(Answer):
