@@ -27,6 +27,7 @@ from entrepot.depot import (
     leafing,
     notes,
     objects,
+    parcels,
     projects,
     putting,
     relationships,
@@ -43,6 +44,7 @@ from entrepot.depot import (
 from entrepot.depot import records as records_
 from entrepot.depot.consignments import NewConsigned
 from entrepot.depot.entries import Add, Describe, Remove
+from entrepot.depot.parcels import NewParcel
 from entrepot.depot.projects import ProjectChanges
 from entrepot.depot.putting import NewFile
 from entrepot.depot.relationships import NewRelationship
@@ -427,6 +429,12 @@ CASES: Mapping[str, Case] = {
     ),
     "relationships.delete": Case(
         lambda c, a, it: relationships.delete(c.depot, a, it[0].uid), edge_seen(W, seen_as=NotFound), edge
+    ),
+    # files that come in chunks
+    "parcels.begin": Case(
+        lambda c, a, _: parcels.begin(c.depot, a, NewParcel("reads.txt", project=c.project.n)),
+        lambda who, how, seen: anybody(True)(who, how, seen) or creating(who, how, seen),
+        keeps=True,
     ),
     # projects
     "projects.create": Case(

@@ -54,6 +54,8 @@ class Policy:
     default_licence: str = "Proprietary"
     project_allocation: int | None = None
     upload_lifetime: timedelta = timedelta(days=7)
+    parcel_lifetime: timedelta = timedelta(hours=24)
+    parcel_memory: timedelta = timedelta(days=7)
     slot_lifetime: timedelta = timedelta(hours=12)
     signed_url_lifetime: timedelta = timedelta(hours=12)
     unstarted_lifetime: timedelta = timedelta(days=7)

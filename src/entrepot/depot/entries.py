@@ -393,15 +393,27 @@ def list_folder(
     return found.version, wanted, paging.page(items, size, question, lambda item: (wanted, item.name))
 
 
-def get(depot: Depot, actor: Actor, key: Key, path: str, *, revision: int | None = None) -> tuple[Version, int, Entry]:
-    """One entry.
+def get(
+    depot: Depot,
+    actor: Actor,
+    key: Key,
+    path: str | None = None,
+    *,
+    position: int | None = None,
+    revision: int | None = None,
+) -> tuple[Version, int, Entry]:
+    """One entry, by path or by position.
 
     Raises:
-        EntryNotFound: The revision has none at this path.
+        EntryNotFound: The revision has none there.
     """
     with depot.catalog.read() as conn:
         found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
-        return found.version, wanted, stamped(conn, [entry_at(conn, found.version, wanted, path)])[0]
+        if path is not None:
+            row = entry_at(conn, found.version, wanted, path)
+        else:
+            row = entry_number(conn, found.version, wanted, position or 0)
+        return found.version, wanted, stamped(conn, [row])[0]
 
 
 def open_entry(

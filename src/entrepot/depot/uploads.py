@@ -58,7 +58,7 @@ from entrepot.store.base import Block, Stage
 _MARK = 64 << 20
 
 #: What has a way in of its own.
-_ELSEWHERE = frozenset({"slot", "consignment", "consigned", "split", "piece"})
+_ELSEWHERE = frozenset({"slot", "consignment", "consigned", "split", "piece", "parcel"})
 
 #: Expired uploads that the sweep reads at once.
 _SWEEP_PAGE = 200
@@ -212,7 +212,7 @@ def get(depot: Depot, actor: Actor, uid: UUID) -> UploadRow:
 def _look(depot: Depot, actor: Actor, uid: UUID) -> UploadRow:
     with depot.catalog.read() as conn:
         row = _own(conn, actor, uid)
-    _alive(depot, row)
+    require_alive(depot, row)
     return with_offset(depot, row)
 
 
@@ -224,7 +224,11 @@ def _own(conn: Connection, actor: Actor, uid: UUID) -> UploadRow:
     return row
 
 
-def _alive(depot: Depot, row: UploadRow) -> None:
+def require_alive(depot: Depot, row: UploadRow) -> None:
+    """
+    Raises:
+        Gone: It was ended, or is out of date.
+    """
     name = ids.encode(Noun.UPLOAD, row.uid)
     if row.state == ABORTED:
         raise Gone(f"Upload {name} was ended. Begin another.")
@@ -310,6 +314,10 @@ class Receiver:
         if self._stage.size - self._marked >= _MARK:
             self._mark()
 
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Bytes that were received before, fewer where they end: to compare what is sent again."""
+        return self._stage.read_at(offset, length)
+
     def _mark(self) -> None:
         durable = self._stage.sync()
         self._marked = self._stage.size
@@ -383,10 +391,10 @@ def receive(depot: Depot, actor: Actor, uid: UUID, offset: int) -> Receiver:
     """
     with depot.catalog.read() as conn:
         row = _own(conn, actor, uid)
-    _alive(depot, row)
+    require_alive(depot, row)
     if row.state == FINISHED:
         raise WrongState(f"Upload {ids.encode(Noun.UPLOAD, uid)} is complete; it takes no more bytes.")
-    stage = _stage(depot, row)
+    stage = stage_of(depot, row)
     if stage.size != offset:
         at = stage.size
         stage.release()
@@ -397,7 +405,13 @@ def receive(depot: Depot, actor: Actor, uid: UUID, offset: int) -> Receiver:
     return Receiver(depot, row, stage)
 
 
-def _stage(depot: Depot, row: UploadRow) -> Stage:
+def stage_of(depot: Depot, row: UploadRow) -> Stage:
+    """The staged bytes of an open upload, held.
+
+    Raises:
+        Conflict: Somebody else holds them; `details["retry"]` is true.
+        WrongState: They are placed already.
+    """
     try:
         return depot.staging.resume(row.key, durable=row.durable, boot_id=row.boot_id)
     except NotFound:
@@ -425,7 +439,7 @@ def finish(
     """
     with depot.catalog.read() as conn:
         row = _own(conn, actor, uid)
-    _alive(depot, row)
+    require_alive(depot, row)
     return settle(depot, row, also)
 
 
@@ -433,7 +447,7 @@ def abort(depot: Depot, actor: Actor, uid: UUID) -> None:
     """End an upload and free its space. What was committed from it stays."""
     with depot.catalog.read() as conn:
         row = _own(conn, actor, uid)
-    _alive(depot, row)
+    require_alive(depot, row)
     depot.catalog.write(
         lambda conn: rows.change(conn, row.n, {"state": ABORTED, "expires_at": depot.now(), "content": None})
     )
@@ -448,7 +462,7 @@ def concatenate(depot: Depot, actor: Actor, parts: list[UUID], new: NewUpload) -
     with depot.catalog.read() as conn:
         found = [_own(conn, actor, uid) for uid in parts]
     for part in found:
-        _alive(depot, part)
+        require_alive(depot, part)
         if part.state != FINISHED or part.content is None:
             raise WrongState(f"Part {ids.encode(Noun.UPLOAD, part.uid)} is not complete yet.")
     made = begin(depot, actor, new)

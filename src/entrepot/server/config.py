@@ -41,7 +41,7 @@ from entrepot.server.settings import (
 FILE_NAME = "entrepot.toml"
 
 #: Doors that can be switched off. `/objects` is not one: it is how others hand bytes in and out.
-DOORS = ("native", "datature", "ufdl")
+DOORS = ("native", "datature", "flow", "ufdl")
 
 _SIZE = "bytes, such as 1048576 or 10GiB"
 _OPTIONAL_SIZE = _SIZE + ", or none"
@@ -238,6 +238,20 @@ SETTINGS: tuple[Setting, ...] = (
         _TIME,
         _POLICY.upload_lifetime,
         "After its last byte an upload is kept so long.",
+    ),
+    Setting(
+        "policy.parcel_lifetime",
+        duration,
+        _TIME,
+        _POLICY.parcel_lifetime,
+        "After its last byte an unfinished upload of the Flow door is kept so long.",
+    ),
+    Setting(
+        "policy.parcel_memory",
+        duration,
+        _TIME,
+        _POLICY.parcel_memory,
+        "How long the Flow door recognises the last chunk of a finished upload that is sent again.",
     ),
     Setting("policy.slot_lifetime", duration, _TIME, _POLICY.slot_lifetime, "How long a signed URL takes bytes."),
     Setting(

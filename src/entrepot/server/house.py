@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from entrepot.depot.context import Clock, Depot, wall_clock
 from entrepot.dialects.datature import app as datature
+from entrepot.dialects.flow import app as flow
 from entrepot.dialects.native.app import create_app
 from entrepot.dialects.native.context import Context
 from entrepot.dialects.ufdl import app as ufdl
@@ -74,6 +75,10 @@ def assemble(config: Config, depot: Depot, executor: ThreadPoolExecutor) -> Hous
     if "datature" in config.doors:
         doors["datature"] = datature.create_app(
             datature.Context(depot, executor, hosts, json_body=config.json_body, json_depth=config.json_depth)
+        )
+    if "flow" in config.doors:
+        doors["flow"] = flow.create_app(
+            flow.Context(depot, executor, hosts, json_body=config.json_body, json_depth=config.json_depth)
         )
     if "ufdl" in config.doors:
         doors["ufdl"] = ufdl.create_app(

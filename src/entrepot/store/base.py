@@ -169,6 +169,14 @@ class Stage(Protocol):
         """
         ...
 
+    def read_at(self, offset: int, length: int) -> bytes:
+        """`length` bytes of those received from `offset` on, fewer where they end. Moves nothing.
+
+        Raises:
+            Corrupt: They cannot be read back.
+        """
+        ...
+
     def sync(self) -> int:
         """Make what was received before this call survive a power cut; returns the durable offset."""
         ...

@@ -120,6 +120,22 @@ class FilesystemStage:
                 self._catch_up(CATCH_UP)
             self._push()
 
+    def read_at(self, offset: int, length: int) -> bytes:
+        with self._lock:
+            self._require(_State.GROWING, _State.COMPLETE)
+            parts: list[bytes] = []
+            end = min(offset + length, self.size)
+            while offset < end:
+                try:
+                    part = self._disk.read(self._fd, end - offset, offset)
+                except OSError as error:
+                    raise self._unreadable("the disk reports an error") from error
+                if not part:
+                    raise self._unreadable(f"its file ends at {offset}, not at {self.size}")
+                parts.append(part)
+                offset += len(part)
+            return b"".join(parts)
+
     def sync(self) -> int:
         with self._syncing:
             if self._state is _State.PLACED:

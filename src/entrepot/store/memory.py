@@ -288,6 +288,11 @@ class MemoryStage:
             self._staged.content += block
             self.size = len(self._staged.content)
 
+    def read_at(self, offset: int, length: int) -> bytes:
+        with self._lock:
+            self._require_held()
+            return bytes(self._staged.content[offset : offset + length])
+
     def sync(self) -> int:
         with self._lock:
             self._require_held()

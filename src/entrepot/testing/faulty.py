@@ -235,6 +235,9 @@ class _FaultyStage:
     def sync(self) -> int:
         return self._faults.run("stage.sync", self._inner.sync)
 
+    def read_at(self, offset: int, length: int) -> bytes:
+        return self._faults.run("stage.read_at", lambda: self._inner.read_at(offset, length))
+
     def digests(self) -> Digests:
         return self._faults.run("stage.digests", self._inner.digests)
 

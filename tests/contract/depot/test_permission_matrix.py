@@ -161,6 +161,7 @@ ELSEWHERE: Mapping[str, str] = {
         + [f"splits.{name}" for name in ("get", "begin", "join", "abort")],
         "a consignment is its owner's alone: with consignments",
     ),
+    "parcels.receive": "a parcel is its sender's alone, and what it becomes is judged again: with the Flow door",
     "uploads.fresh": "the columns of an upload, for the use case that makes it",
     "uploads.get": "an upload is its owner's alone: with what must not leak",
     "uploads.declare_length": "likewise",

@@ -1,0 +1,1 @@
+"""The Flow door, at /flow/api."""

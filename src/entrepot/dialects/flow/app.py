@@ -1,0 +1,95 @@
+"""The door at /flow/api as one application: its table of routes.
+
+Plain ASGI. It never redirects, since its client does not follow, so every path works with and without a slash at its
+end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeAlias
+from urllib.parse import unquote_to_bytes
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from entrepot.dialects.flow import errors
+from entrepot.dialects.flow.context import DOOR, PREFIX, Asked, Context
+from entrepot.dialects.flow.routes import data, people, session, uploads
+from entrepot.http.doors import ErrorBoundary
+from entrepot.model.errors import Malformed
+
+__all__ = ["ROUTES", "Context", "create_app"]
+
+Call: TypeAlias = Callable[[Asked], Awaitable[None]]
+
+#: Path below the prefix → method → what answers. The first that fits; `{name…}` takes slashes too.
+ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
+    "login": {"POST": session.login},
+    "logout": {"POST": session.logout, "GET": session.logout},
+    "token": {"GET": session.token},
+    "me": {"GET": people.me},
+    "upload": {"POST": uploads.upload},
+    "data/{id}": {"GET": data.get},
+    "data/{id}/contents": {"GET": data.contents},
+    "downloads/{id}/{filename…}": {"GET": data.download, "HEAD": data.download},
+}
+
+#: Where the original takes credentials that are no good for none at all.
+_LENIENT: Final[frozenset[Call]] = frozenset()
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)(…?)\}", path)
+    text, slash = re.escape(parts[0]), "/?"
+    for name, long, rest in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        text += f"(?P<{name}>.+)" if long else f"(?P<{name}>[^/]+)"
+        text += re.escape(rest)
+        slash = "" if long else "/?"
+    return re.compile(f"{PREFIX}/{text}{slash}", re.DOTALL)
+
+
+_TABLE: Final = tuple((_pattern(path), calls) for path, calls in ROUTES.items())
+
+
+def create_app(context: Context) -> ASGIApp:
+    """The door."""
+    return ErrorBoundary(_Routes(context), name=DOOR, table=errors.TABLE, encode=errors.encode)
+
+
+class _Routes:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if "\ufffd" in path:
+            _require_utf8(scope)
+        other: set[str] = set()
+        for pattern, calls in _TABLE:
+            found = pattern.fullmatch(path)
+            if found is None:
+                continue
+            call = calls.get(scope["method"])
+            if call is not None:
+                asked = Asked(self._context, scope, receive, send, found.groupdict(), lenient=call in _LENIENT)
+                await call(asked)
+                return
+            other |= set(calls)
+        if other:
+            raise HTTPException(405, headers={"allow": ", ".join(sorted(other))})
+        raise HTTPException(404)
+
+
+def _require_utf8(scope: Scope) -> None:
+    """Servers put U+FFFD where a path is not UTF-8; taken for the name, two different paths would be one.
+
+    Raises:
+        Malformed
+    """
+    raw: bytes = scope.get("raw_path") or b""
+    try:
+        unquote_to_bytes(raw.partition(b"?")[0]).decode()
+    except UnicodeDecodeError as wrong:
+        raise Malformed("The path is not percent-encoded UTF-8.") from wrong

@@ -1,0 +1,295 @@
+"""The unmodified client `flowbio` 0.14.1, in an environment of its own, against a real server.
+
+It lives in one process for all tests, since importing it takes longer than most of them, and does what it is told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.support.proxies import LosingProxy, losing_proxy
+from tests.support.server import ADMIN_PASSWORD, Server, free_port, running_server
+
+ROOT = Path(__file__).resolve().parents[3]
+PYTHON = ROOT / ".env-clients" / "flow" / "bin" / "python"
+DRIVER = Path(__file__).with_name("driver.py")
+
+
+class Raised(Exception):
+    """What the client raised, by the name of its class."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        super().__init__(f"{answer['error']}: {answer['message']}")
+        self.kind: str = answer["error"]
+        self.kinds: list[str] = answer["kinds"]
+        self.message: Any = answer["message"]
+        self.status: int | None = answer["status"]
+        self.details: Any = answer["details"]
+
+
+@dataclass
+class Client:
+    """The client in its process."""
+
+    process: subprocess.Popen[str]
+    url: str
+    login: dict[str, str] | None
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, call: str, *arguments: Any, **named: Any) -> Any:
+        asked = {"url": self.url, "login": self.login, "config": self.config}
+        asked |= {"call": call, "arguments": arguments, "named": named}
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(asked, default=lambda path: f"file:{path}") + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        assert line, "the client's process ended"
+        answer = json.loads(line)
+        if "error" in answer:
+            raise Raised(answer)
+        return answer["value"]
+
+    def but(self, **config: Any) -> Client:
+        """The same process with another configuration."""
+        login = config.pop("login", self.login)
+        url = config.pop("url", self.url)
+        return Client(self.process, url, login, {**self.config, **config})
+
+    def get(self, path: str, **parameters: str) -> Any:
+        return json.loads(self("get_raw", path, list(parameters.items()) or None))
+
+
+def around() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return {**kept, "PYTHONPATH": "", "NO_PROXY": "127.0.0.1", "FLOW_TOKEN_FILE": "/nonexistent"}
+
+
+@contextlib.contextmanager
+def driven(url: str, login: dict[str, str]) -> Iterator[Client]:
+    process = subprocess.Popen(
+        [str(PYTHON), str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=around()
+    )
+    try:
+        yield Client(process, url, login)
+    finally:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        process.wait(30)
+        process.stdout.close()
+
+
+@dataclass
+class Place:
+    """A server that can be killed and started again, a token of its administrator, and a proxy before it."""
+
+    data: Path
+    port: int
+    token: str
+    proxy: LosingProxy
+    server: Server
+    stack: contextlib.ExitStack
+
+    def bytes_of(self, thing: str, filename: str) -> bytes:
+        """What the client has no word for."""
+        url = f"{self.server.url}/flow/api/downloads/{thing}/{filename}"
+        answer = httpx2.get(url, headers={"Authorization": f"Bearer {self.token}"}, timeout=60)
+        assert answer.status_code == 200
+        return answer.content
+
+    def kill(self) -> None:
+        """The server and everything that it started, at once."""
+        for pid in (self.server.pid, *self.server.children()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.server.process.wait()
+        self.stack.close()
+
+    def start(self) -> None:
+        self.server = self.stack.enter_context(running_server(self.data, port=self.port))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    if not PYTHON.exists():
+        pytest.skip("the environment of the Flow client is missing: scripts/client-env flow")
+    data, port = tmp_path_factory.mktemp("server"), free_port()
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(running_server(data, port=port))
+        token = server.token()
+        with losing_proxy(server.url) as proxy:
+            yield Place(data, port, token, proxy, server, stack)
+
+
+@pytest.fixture(scope="module")
+def client(place: Place) -> Iterator[Client]:
+    with driven(f"{place.proxy.url}/flow/api", {"token": place.token}) as made:
+        yield made
+
+
+def file(folder: Path, content: bytes, name: str = "counts.tsv") -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+# Data files
+
+
+@pytest.mark.parametrize("content", [b"", b"a\tb\n", b"x" * 1_000_000, b"x" * 1_000_001])
+def test_a_file_arrives_as_it_is(client: Client, place: Place, tmp_path: Path, content: bytes) -> None:
+    made = client("data.upload_data", file(tmp_path, content))
+    assert place.bytes_of(made["id"], "counts.tsv") == content
+
+
+def test_every_argument_of_an_upload(client: Client, place: Place, tmp_path: Path) -> None:
+    path = file(tmp_path, b"@r\nACGT\n+\nIIII\n")
+    made = client("data.upload_data", path, filename="reads_42.fastq", data_type="fastq", is_directory=False)
+    found = client.get(f"/data/{made['id']}")
+    assert (found["filename"], found["size"], found["is_directory"]) == ("reads_42.fastq", 15, False)
+    assert found["data_type"]["identifier"] == "fastq"
+
+
+def test_a_file_of_24_megabytes_in_chunks_of_any_size(client: Client, place: Place, tmp_path: Path) -> None:
+    content = os.urandom(1 << 20) * 24
+    path = file(tmp_path, content, "large.bin")
+    for chunk_size in (1_000_000, 5_000_000, 100_000_000):
+        made = client.but(chunk_size=chunk_size)("data.upload_data", path)
+        assert place.bytes_of(made["id"], "large.bin") == content
+
+
+def test_a_name_of_any_script(client: Client, place: Place, tmp_path: Path) -> None:
+    made = client("data.upload_data", file(tmp_path, b"abc", "größe-\u5927.txt"))
+    assert client.get(f"/data/{made['id']}")["filename"] == "größe-\u5927.txt"
+
+
+def test_two_uploads_of_one_name_are_two_versions(client: Client, place: Place, tmp_path: Path) -> None:
+    made = [client("data.upload_data", file(tmp_path, content, "twice.txt"))["id"] for content in (b"one", b"two")]
+    assert [place.bytes_of(one, "twice.txt") for one in made] == [b"one", b"two"]
+    paths = [client.get(f"/data/{one}")["absolute_path"] for one in made]
+    assert [one.rpartition("@")[2] for one in paths] == ["1/twice.txt", "2/twice.txt"]
+
+
+# Errors
+
+
+def test_errors_are_the_clients_own_exceptions(client: Client, place: Place, tmp_path: Path) -> None:
+    path = file(tmp_path, b"abc")
+    with pytest.raises(Raised) as spaces:
+        client("data.upload_data", path, filename="two words.txt")
+    assert (spaces.value.kind, spaces.value.status) == ("BadRequestError", 400)
+    assert spaces.value.message == {"filename": ["Spaces in filename"]}
+    with pytest.raises(Raised) as stranger:
+        client.but(login={"token": "nothing-of-this-server"})("data.upload_data", path)
+    assert (stranger.value.kind, stranger.value.status) == ("AuthenticationError", 401)
+    with pytest.raises(Raised) as wrong:
+        client.but(login={"username": "admin", "password": "wrong"})("get_raw", "/me")
+    assert (wrong.value.kind, wrong.value.status) == ("BadRequestError", 400)
+    with pytest.raises(Raised) as missing:
+        client.get("/data/999999")
+    assert (missing.value.kind, missing.value.message) == ("NotFoundError", "Not found")
+    with pytest.raises(Raised) as nowhere:
+        client.get("/no/such/thing")
+    assert nowhere.value.kind == "NotFoundError"
+
+
+def test_a_large_chunk_that_is_refused_is_still_answered(client: Client, place: Place, tmp_path: Path) -> None:
+    path = file(tmp_path, bytes(80_000_000), "large.bin")
+    with pytest.raises(Raised) as refused:
+        client.but(chunk_size=100_000_000)("data.upload_data", path, filename="a b")
+    assert refused.value.message == {"filename": ["Spaces in filename"]}
+
+
+# Logging in
+
+
+def test_a_token_that_runs_out_in_the_middle_is_refreshed(client: Client, place: Place, tmp_path: Path) -> None:
+    by_name = client.but(login={"username": "admin", "password": ADMIN_PASSWORD}, chunk_size=4)
+    assert by_name.get("/me")["username"] == "admin"
+    by_name("forget token", token="a.b.c")
+    made = by_name("data.upload_data", file(tmp_path, b"0123456789"))
+    assert place.bytes_of(made["id"], "counts.tsv") == b"0123456789"
+
+
+# Lost answers
+
+
+def test_chunks_whose_answers_are_lost_are_sent_again(client: Client, place: Place, tmp_path: Path) -> None:
+    content = b"0123456789" * 3
+    for status in (502, 503, 504):
+        place.proxy.refuse(b"POST /flow/api/upload", status, times=1)
+        made = client.but(chunk_size=10)("data.upload_data", file(tmp_path, content, f"after-{status}.txt"))
+        assert place.bytes_of(made["id"], f"after-{status}.txt") == content
+
+
+def test_an_answer_that_comes_too_late_leads_to_the_same_object(place: Place, tmp_path: Path) -> None:
+    """What the client does after a timeout: the last chunk again, with the same offset and the same upload."""
+    url, headers = f"{place.server.url}/flow/api/upload", {"Authorization": f"Bearer {place.token}"}
+
+    def chunk(block: bytes, offset: int, data: str, last: str) -> Any:
+        form = {"filename": "late.txt", "expected_file_size": str(offset), "is_last": last, "data": data}
+        blob = {"blob": ("late.txt", block, "application/octet-stream")}
+        return httpx2.post(url, headers=headers, data=form, files=blob, timeout=60).json()
+
+    upload = chunk(b"abc", 0, "", "false")["data_id"]
+    answers = [chunk(b"def", 3, upload, "true") for _ in range(3)]
+    assert answers[0] == answers[1] == answers[2]
+    assert place.bytes_of(answers[0]["id"], "late.txt") == b"abcdef"
+
+
+# The command line
+
+
+def flowbio(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(PYTHON), "-m", "flowbio.cli", "--base-url", f"{place.server.url}/flow/api", *arguments],
+        capture_output=True,
+        text=True,
+        env={**around(), "FLOW_API_TOKEN": place.token},
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_the_command_line_uploads(client: Client, place: Place, tmp_path: Path) -> None:
+    path = file(tmp_path, b"abc")
+    done = flowbio(place, "data", "upload", str(path), "--no-progress", "--json")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)["id"]
+    assert place.bytes_of(made, "counts.tsv") == b"abc"
+    refused = flowbio(place, "data", "upload", str(path), "--filename", "a b", "--no-progress", "--json")
+    assert refused.returncode == 5
+    assert "Spaces in filename" in refused.stderr
+
+
+# Crashes
+
+
+def test_a_server_that_dies_between_two_chunks_loses_nothing(client: Client, place: Place, tmp_path: Path) -> None:
+    """In this order: the last test of the module, because the server is another one afterwards."""
+    url, headers = f"{place.server.url}/flow/api/upload", {"Authorization": f"Bearer {place.token}"}
+
+    def chunk(block: bytes, offset: int, data: str, last: str) -> Any:
+        form = {"filename": "kept.txt", "expected_file_size": str(offset), "is_last": last, "data": data}
+        blob = {"blob": ("kept.txt", block, "application/octet-stream")}
+        return httpx2.post(url, headers=headers, data=form, files=blob, timeout=60).json()
+
+    upload = chunk(b"abc", 0, "", "false")["data_id"]
+    place.kill()
+    place.start()
+    made = chunk(b"def", 3, upload, "true")["id"]
+    assert place.bytes_of(made, "kept.txt") == b"abcdef"
+    place.kill()
+    place.start()
+    assert chunk(b"def", 3, upload, "true")["id"] == made
