@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from entrepot.catalog.work import JobKind
-from entrepot.depot import ingests, slots, versions
+from entrepot.depot import ingests, record_work, slots, versions
 from entrepot.depot.slots import NewSlot
 from entrepot.depot.versions import NewVersion
 from entrepot.jobs.runner import Runner
@@ -17,11 +17,15 @@ from tests.support.house import House
 
 
 def work(house: House) -> None:
-    """Run every ingest that waits."""
-    kinds = {ingests.JOB: JobKind(partial(ingests.run, house.depot), partial(ingests.abandoned, house.depot))}
-    runner = Runner(house.depot.catalog, kinds, queue=ingests.QUEUE, worker="test")
-    while runner.step():
-        pass
+    """Run every ingest that waits, and every question about records."""
+    kinds = {
+        ingests.JOB: JobKind(partial(ingests.run, house.depot), partial(ingests.abandoned, house.depot)),
+        record_work.JOB: JobKind(partial(record_work.run, house.depot)),
+    }
+    for queue in (ingests.QUEUE, record_work.QUEUE):
+        runner = Runner(house.depot.catalog, kinds, queue=queue, worker="test")
+        while runner.step():
+            pass
 
 
 def sent(house: House, who: Actor, *files: bytes, declared: object = None, name: str = "Batch") -> Version:

@@ -30,6 +30,7 @@ from entrepot.depot import (
     parcels,
     projects,
     putting,
+    record_work,
     relationships,
     resolving,
     slots,
@@ -267,6 +268,11 @@ def drop(pages: Any) -> None:
         pass
 
 
+def open_pair(cast: Cast, actor: Actor, n: int) -> None:
+    with records_.open_pair(cast.depot, actor, n, base_version=n):
+        pass
+
+
 CASES: Mapping[str, Case] = {
     # reading records
     "versions.get": Case(lambda c, a, v: versions.get(c.depot, a, v.uid), RECORD, keeps=True),
@@ -320,6 +326,16 @@ CASES: Mapping[str, Case] = {
     "records.statistics": Case(lambda c, a, v: records_.statistics(c.depot, a, v.n), CONTENT, records, keeps=True),
     "records.diff": Case(
         lambda c, a, v: records_.diff(c.depot, a, v.n, "id", base_version=v.n), CONTENT, records, keeps=True
+    ),
+    "records.open_pair": Case(lambda c, a, v: open_pair(c, a, v.n), CONTENT, records, keeps=True),
+    "record_work.statistics": Case(
+        lambda c, a, v: record_work.statistics(c.depot, a, v.n), CONTENT, records, keeps=True
+    ),
+    "record_work.diff": Case(
+        lambda c, a, v: record_work.diff(c.depot, a, v.n, "id", base_version=v.n), CONTENT, records, keeps=True
+    ),
+    "record_work.export": Case(
+        lambda c, a, v: record_work.export(c.depot, a, v.n, "csv"), CONTENT, records, keeps=True
     ),
     # making and editing
     "versions.create": Case(

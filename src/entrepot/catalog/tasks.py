@@ -14,6 +14,9 @@ from entrepot.catalog.schema import job, version
 from entrepot.catalog.versions import Sight, member_projects
 from entrepot.model.values import Task, TaskState
 
+#: Tasks among which one is looked for.
+_ALIKE = 100
+
 
 def _value(row: Row[Any]) -> Task:
     return Task(
@@ -162,6 +165,13 @@ def forget(conn: Connection, *, ended_before: datetime, hidden_before: datetime,
 def hide(conn: Connection, n: int) -> None:
     """From here on it is nobody's task."""
     conn.execute(update(job).where(job.c.id == n).values(shown=False))
+
+
+def alike(conn: Connection, kind: str, payload: Mapping[str, Any], *, version: int | None, starter: int) -> list[Task]:
+    """Tasks of that kind with that very payload, newest first: of the version, or of the person where there is none."""
+    home = job.c.starter == starter if version is None else job.c.version == version
+    query = select(job).where(home, job.c.kind == kind, job.c.shown).order_by(job.c.id.desc()).limit(_ALIKE)
+    return [_value(row) for row in conn.execute(query) if row.payload == dict(payload)]
 
 
 def of_version(conn: Connection, version_n: int, kind: str) -> Task | None:

@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from entrepot.client.progress import OnProgress, Progress
+    from collections.abc import Callable
 
-__all__ = ["shown"]
+    from entrepot.client.progress import OnProgress, Progress
+    from entrepot.wire.messages.tasks import Task
+
+__all__ = ["shown", "task_shown"]
 
 _WORDS = {
     "scan": "Looking",
@@ -65,6 +68,34 @@ def shown(quiet: bool = False) -> Iterator[OnProgress | None]:
         files = f"{progress.files_done:,}"
         files += f"/{progress.files_total:,} files" if progress.files_total is not None else " files"
         bars.update(task, completed=progress.bytes_done, total=progress.bytes_total or None, files=files)
+
+    with bars:
+        yield update
+
+
+@contextmanager
+def task_shown(what: str) -> Iterator[Callable[[Task], None] | None]:
+    """What to hand to whoever waits for a task; None where nobody would see it."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    bars = Bars(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    bar = bars.add_task(what, total=None)
+
+    def update(task: Task) -> None:
+        at = task.progress or {}
+        bars.update(bar, completed=at.get("done") or 0, total=at.get("total"))
 
     with bars:
         yield update

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from entrepot.cli import output
+from entrepot.cli.bars import task_shown
 from entrepot.cli.failure import Partial
 from entrepot.cli.options import AsJson, Reference, connected
 from entrepot.cli.record import moment
@@ -226,8 +227,8 @@ def stats(
     Example:
       entrepot records stats lab/batch-12
     """
-    with connected() as client:
-        found = client.records.statistics(thing, most=most)
+    with connected() as client, task_shown("Reading") as told:
+        found = client.records.statistics(thing, most=most, on_progress=told)
     if as_json:
         output.emit(found)
         return
@@ -259,7 +260,8 @@ def diff(
     """
     with connected() as client:
         other = int(base) if base is not None and base.isdecimal() else base
-        found = client.records.diff(thing, by, base=other)
+        with task_shown("Reading") as told:
+            found = client.records.diff(thing, by, base=other, on_progress=told)
     if as_json:
         output.emit(found)
         return
@@ -290,19 +292,22 @@ def rejects(thing: Reference, as_json: AsJson = False) -> None:
 @app.command()
 def export(
     thing: Reference,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file; .csv makes a table, others lines.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A new file; .csv, .arrow and .parquet make a table, others lines.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Write all items into a file: as CSV with a column for each key, or as lines.
+    """Write all items into a file: as a table with a column for each key, or as lines.
 
     \b
-    Example:
+    Examples:
       entrepot records export lab/batch-12 batch.csv
+      entrepot records export lab/batch-12 batch.parquet
     """
     if file.exists():
         raise Invalid(f"{file} is there already. Name a new file.")
-    with connected() as client:
-        size = client.records.export(thing, file, format="csv" if file.suffix.lower() == ".csv" else "ndjson")
+    with connected() as client, task_shown("Reading") as told:
+        size = client.records.export(thing, file, on_progress=told)
     if as_json:
         output.emit({"file": file, "bytes": size})
     else:

@@ -18,7 +18,18 @@ from entrepot.catalog.connection import Connection
 from entrepot.catalog.entries import sweep_strands
 from entrepot.catalog.tasks import Stopped
 from entrepot.catalog.work import UPKEEP, JobKind, Periodic, Work
-from entrepot.depot import checking, collection, delivering, idempotency, ingests, sending, sessions, upkeep, uploads
+from entrepot.depot import (
+    checking,
+    collection,
+    delivering,
+    idempotency,
+    ingests,
+    record_work,
+    sending,
+    sessions,
+    upkeep,
+    uploads,
+)
 from entrepot.depot.context import Depot
 from entrepot.depot.events import task_ended
 from entrepot.model.values import TaskState
@@ -30,7 +41,7 @@ COLLECTION = "collection"
 SCRUB = "scrub"
 
 #: The queues there are; a worker runs one job of each at a time, but for those in `RUNNERS`.
-QUEUES = (ingests.QUEUE, UPKEEP, COLLECTION, SCRUB, delivery_rows.QUEUE, sending.QUEUE)
+QUEUES = (ingests.QUEUE, UPKEEP, COLLECTION, SCRUB, delivery_rows.QUEUE, sending.QUEUE, record_work.QUEUE)
 
 #: Of which queues a worker runs more than one job at a time: those that wait for others most of the time.
 RUNNERS: Mapping[str, int] = {delivery_rows.QUEUE: 4, sending.QUEUE: 4}
@@ -85,6 +96,7 @@ def kinds(depot: Depot) -> dict[str, JobKind]:
     found[ingests.JOB] = JobKind(partial(ingests.run, depot), partial(ingests.abandoned, depot), partial(_ended, depot))
     found[delivery_rows.JOB] = JobKind(partial(delivering.deliver, depot))
     found[sending.JOB] = JobKind(partial(sending.run, depot), None, partial(_ended, depot))
+    found[record_work.JOB] = JobKind(partial(record_work.run, depot), None, partial(_ended, depot))
     return found
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
 from entrepot.catalog import derived as derived_rows
 from entrepot.catalog import entries as entry_rows
+from entrepot.catalog.connection import Connection
 from entrepot.depot import paging
 from entrepot.depot.contents import ContentReader, open_content
 from entrepot.depot.context import Depot
@@ -25,24 +27,46 @@ from entrepot.depot.record_checks import LINES, build_index
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import Corrupt, Invalid, KindMismatch, NotFound, TooLarge
 from entrepot.model.values import Kind, Version
-from entrepot.records import compare, tables
+from entrepot.records import compare
 from entrepot.records.index import Index, take
 from entrepot.records.reference import parse
 from entrepot.records.select import Condition, path_of
 from entrepot.records.summary import Summary
 
-__all__ = ["Items", "Line", "LinePage", "Statistics", "diff", "filter_items", "get", "list_items", "open_items"]
+__all__ = [
+    "Diff",
+    "Items",
+    "Line",
+    "LinePage",
+    "Statistics",
+    "compared",
+    "diff",
+    "files_of",
+    "filter_items",
+    "get",
+    "items_of",
+    "list_items",
+    "open_items",
+    "open_pair",
+    "sample",
+    "statistics",
+    "summarised",
+]
 
 #: Bytes of lines that one page holds at most, unless its first line alone is longer.
 _PAGE_BYTES: Final = 8 << 20
 #: Bytes that one question reads before it answers with what it found so far.
 _SCAN_BYTES: Final = 16 << 20
 #: Items that statistics look at unless told otherwise, and at most.
-_LOOKED_AT, _MOST_LOOKED_AT = 10_000, 100_000
+_LOOKED_AT, MOST_LOOKED_AT = 10_000, 100_000
 #: Items on either side of a comparison, and differences that are told.
 _COMPARED, _TOLD = 2_000_000, 1000
-#: Lines that one read of a scan takes.
+#: Lines that one read of a scan takes, and after which progress is told.
 _STEP: Final = 1024
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Nobody wants to know how far it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +110,15 @@ class Items:
         self._open: tuple[int, ContentReader, ContentReader, Index] | None = None
         self._parts: list[_Part] = []
         self.count = 0
+        #: Bytes of all files.
+        self.size = 0
         try:
             for i, content in enumerate(contents):
                 self._parts.append(_Part(content, self.count, 0))
-                count = self._at(i)[1].items
-                self._parts[i] = _Part(content, self.count, count)
-                self.count += count
+                index = self._at(i)[1]
+                self._parts[i] = _Part(content, self.count, index.items)
+                self.count += index.items
+                self.size += index.size
         except BaseException:
             self.close()
             raise
@@ -184,12 +211,25 @@ def open_items(depot: Depot, actor: Actor, key: Key, *, revision: int | None = N
             raise KindMismatch(f"{version.name} holds {version.kind}, not records; it has no items.")
         if wanted == 0:
             raise NotFound(f"{version.name} has no items yet ({version.state}).")
-        rows: list[entry_rows.EntryRow] = []
-        while page := entry_rows.page_by_position(
-            conn, version.n, wanted, after=rows[-1].pos if rows else -1, limit=1000
-        ):
-            rows += page
+        rows = files_of(conn, version, wanted)
     return Items(depot, version, wanted, [row.content for row in rows])
+
+
+def files_of(conn: Connection, version: Version, revision: int) -> list[entry_rows.EntryRow]:
+    """The files of a revision, in the order of their items."""
+    rows: list[entry_rows.EntryRow] = []
+    while page := entry_rows.page_by_position(
+        conn, version.n, revision, after=rows[-1].pos if rows else -1, limit=1000
+    ):
+        rows += page
+    return rows
+
+
+def items_of(depot: Depot, version: Version, revision: int) -> Items:
+    """`open_items` for whoever was judged before: a task that goes on with what was asked."""
+    with depot.catalog.read() as conn:
+        rows = files_of(conn, version, revision)
+    return Items(depot, version, revision, [row.content for row in rows])
 
 
 def get(depot: Depot, actor: Actor, key: Key, n: int, *, revision: int | None = None) -> LinePage:
@@ -295,15 +335,27 @@ def statistics(
         most: Items to look at, at most 100,000; of more than that a sample is looked at.
     """
     with open_items(depot, actor, key, revision=revision) as items:
-        summary = Summary()
-        wanted = max(1, min(most, _MOST_LOOKED_AT))
-        left = _SCAN_BYTES
-        for text in _looked_at(items, wanted, seed):
-            if left < 0:
-                break
-            summary.add(parse(text))
-            left -= len(text)
-        return Statistics(items.version, items.revision, items.count, summary.items, summary.keys(), summary.more_keys)
+        return summarised(items, most, seed)
+
+
+def summarised(
+    items: Items, most: int, seed: int, *, bytes_read: int = _SCAN_BYTES, progress: Callable[[int, int], None] = _silent
+) -> Statistics:
+    """`statistics` of items that are open.
+
+    Args:
+        bytes_read: After so many of lines it is enough.
+    """
+    summary = Summary()
+    wanted = min(items.count, max(1, min(most, MOST_LOOKED_AT)))
+    for text in _looked_at(items, wanted, seed):
+        if bytes_read < 0:
+            break
+        if summary.items % _STEP == 0:
+            progress(summary.items, wanted)
+        summary.add(parse(text))
+        bytes_read -= len(text)
+    return Statistics(items.version, items.revision, items.count, summary.items, summary.keys(), summary.more_keys)
 
 
 def _looked_at(items: Items, wanted: int, seed: int) -> Iterator[bytes]:
@@ -344,7 +396,21 @@ def diff(
         Invalid: `by` is no path, or does not name each item by a value of its own.
         TooLarge: A side has more than 2,000,000 items.
     """
-    path = path_of(by)
+    with open_pair(depot, actor, key, base=base, revision=revision, base_version=base_version) as (old, new):
+        return compared(old, new, by)
+
+
+@contextmanager
+def open_pair(
+    depot: Depot,
+    actor: Actor,
+    key: Key,
+    *,
+    base: int | None = None,
+    revision: int | None = None,
+    base_version: Key | None = None,
+) -> Iterator[tuple[Items, Items]]:
+    """Both sides of a comparison, the older first; see `diff`."""
     with open_items(depot, actor, key, revision=revision) as new:
         if base is None and base_version is None:
             if new.revision == 1:
@@ -353,20 +419,34 @@ def diff(
         with open_items(depot, actor, key if base_version is None else base_version, revision=base) as old:
             if max(new.count, old.count) > _COMPARED:
                 raise TooLarge(f"At most {_COMPARED} items can be compared; get both and compare them locally.")
-            counts = {"added": 0, "removed": 0, "changed": 0}
-            rows: list[compare.Difference] = []
-            for one in compare.differences(path, _lines(old), _lines(new), max(new.count, old.count)):
-                counts[one.what] += 1
-                if len(rows) < _TOLD:
-                    rows.append(one)
+            yield old, new
+
+
+def compared(old: Items, new: Items, by: str, *, progress: Callable[[int, int], None] = _silent) -> Diff:
+    """`diff` of items that are open.
+
+    Raises:
+        Invalid: See `diff`.
+    """
+    counts = {"added": 0, "removed": 0, "changed": 0}
+    rows: list[compare.Difference] = []
+    larger = max(old.count, new.count)
+    total = (old.count + new.count) * compare.readings(larger)
+    done = 0
+
+    def lines(items: Items) -> compare.Lines:
+        def read() -> Iterator[tuple[int, bytes]]:
+            nonlocal done
+            for line in items:
+                if done % _STEP == 0:
+                    progress(done, total)
+                done += 1
+                yield line.n, line.text
+
+        return read
+
+    for one in compare.differences(path_of(by), lines(old), lines(new), larger):
+        counts[one.what] += 1
+        if len(rows) < _TOLD:
+            rows.append(one)
     return Diff(counts["added"], counts["removed"], counts["changed"], tuple(rows))
-
-
-def _lines(items: Items) -> compare.Lines:
-    return lambda: ((line.n, line.text) for line in items)
-
-
-def as_csv(items: Items) -> Iterator[bytes]:
-    """The items as CSV, in two readings: one for the columns, one for the rows. See `entrepot.records.tables`."""
-    names = tables.columns(line.text for line in items)
-    return tables.to_csv((line.text for line in items), names)

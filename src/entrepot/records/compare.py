@@ -37,6 +37,11 @@ class Difference:
     after: int | None
 
 
+def readings(items: int) -> int:
+    """How often both sides are read when the larger has so many items."""
+    return -(-items // SHARE) or 1
+
+
 def differences(path: Path, before: Lines, after: Lines, items: int) -> Iterator[Difference]:
     """Every key on which they differ, in no order that means anything.
 
@@ -47,7 +52,7 @@ def differences(path: Path, before: Lines, after: Lines, items: int) -> Iterator
     Raises:
         Invalid: An item has no such key, more than one, or one that another item of its side has too.
     """
-    shares = -(-items // SHARE) or 1
+    shares = readings(items)
     for share in range(shares):
         old = _digests(path, before(), share, shares)
         for key, (n, digest) in _digests(path, after(), share, shares).items():

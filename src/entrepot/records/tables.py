@@ -1,7 +1,8 @@
-"""Items as a table and back: CSV by the standard library, Arrow where pyarrow is installed.
+"""Items as CSV and back. Other forms of tables are in `arrow`.
 
-A column is a key of the item's outside; what is nested stands in its cell as JSON. Coming back, a cell is the text that
-it is unless JSON types are asked for, so that `007` and `1e5` stay what they were. An empty cell is no key.
+A column is a key of the item's outside; what is nested stands in its cell as JSON. An empty cell is no key. Coming
+back, a column becomes numbers, true and false, lists or objects only if every cell of it would be written again as it
+is: `007`, `1.10` and `1e5` stay texts, and so do all others of their column.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
-from entrepot.model.errors import Invalid, TooLarge, Unsupported
+from entrepot.model.errors import Invalid, TooLarge
 from entrepot.records.reference import parse
 
 MOST_COLUMNS: Final = 2000
@@ -43,7 +45,7 @@ def to_csv(lines: Iterable[bytes], names: list[str]) -> Iterator[bytes]:
     writer.writerow(names)
     for line in lines:
         item = parse(line)
-        writer.writerow([_cell(item.get(name)) for name in names])
+        writer.writerow([cell(item.get(name)) for name in names])
         if text.tell() >= _BLOCK:
             yield text.getvalue().encode()
             text.seek(0)
@@ -51,7 +53,8 @@ def to_csv(lines: Iterable[bytes], names: list[str]) -> Iterator[bytes]:
     yield text.getvalue().encode()
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """A value as the text of a cell."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -59,64 +62,84 @@ def _cell(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def from_csv(text: Iterable[str], *, typed: bool = False) -> Iterator[bytes]:
-    """NDJSON lines, newline included, of a CSV with a header.
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What is known of a CSV before its rows are taken.
+
+    Args:
+        names: Of the columns, in their order.
+        typed: Of those whose cells are JSON, and not texts.
+    """
+
+    names: tuple[str, ...]
+    typed: frozenset[str]
+
+
+def sheet_of(text: Iterable[str], *, delimiter: str = ",", typed: bool = True) -> Sheet:
+    """Read a CSV once, for its header and for what its columns hold.
 
     Args:
         text: Lines or larger pieces that end at line ends.
-        typed: A cell that is a JSON number, true, false, null, list or object becomes that.
+        typed: False leaves every cell a text.
 
     Raises:
-        Invalid: There is no header, a column has no name or the name of another, or a row is longer than the header.
+        Invalid: There is no header, or a column has no name or the name of another.
+        TooLarge: There are more than `MOST_COLUMNS`.
     """
-    rows = csv.reader(text, strict=True)
+    rows = _reader(text, delimiter)
+    names = next(rows, None)
+    if not names or "" in names or len(set(names)) != len(names):
+        raise Invalid("The first row of the table must name every column, each by a name of its own.")
+    if len(names) > MOST_COLUMNS:
+        raise TooLarge(f"The table has {len(names)} columns; at most {MOST_COLUMNS} can be turned into keys.")
+    candidates = set(range(len(names))) if typed else set()
+    filled: set[int] = set()
+    for row in rows:
+        for i in [i for i in candidates if i < len(row) and row[i]]:
+            filled.add(i)
+            if not _is_json(row[i]):
+                candidates.discard(i)
+        if not candidates:
+            break
+    return Sheet(tuple(names), frozenset(names[i] for i in candidates & filled))
+
+
+def from_csv(text: Iterable[str], sheet: Sheet, *, delimiter: str = ",") -> Iterator[bytes | str]:
+    """For each row its NDJSON line, newline included, or a clause about why it makes none.
+
+    Args:
+        text: The same CSV from its beginning.
+    """
+    rows = _reader(text, delimiter)
+    next(rows, None)
+    for row in rows:
+        if len(row) > len(sheet.names):
+            yield f"has {len(row)} cells, the header {len(sheet.names)}."
+            continue
+        item = {
+            name: json.loads(text) if name in sheet.typed else text
+            for name, text in zip(sheet.names, row, strict=False)
+            if text
+        }
+        yield json.dumps(item, ensure_ascii=False).encode() + b"\n"
+
+
+def _reader(text: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    rows = csv.reader(text, delimiter=delimiter, strict=True)
     try:
-        names = next(rows, None)
-        if not names or "" in names or len(set(names)) != len(names):
-            raise Invalid("The first line of the CSV must name every column, each by a name of its own.")
-        for n, row in enumerate(rows, 2):
-            if len(row) > len(names):
-                raise Invalid(f"Row {n} of the CSV has {len(row)} cells, the header {len(names)}.")
-            item = {name: _typed(cell) if typed else cell for name, cell in zip(names, row, strict=False) if cell}
-            yield json.dumps(item, ensure_ascii=False).encode() + b"\n"
+        yield from rows
     except csv.Error as error:
-        raise Invalid(f"The CSV cannot be read: {error}.") from error
+        raise Invalid(f"The table cannot be read from line {rows.line_num} on: {error}.") from error
 
 
-def _typed(cell: str) -> Any:
-    if cell[0] in '{["' or cell in ("true", "false", "null") or cell[0] in "-0123456789":
-        try:
-            value = json.loads(cell, parse_constant=lambda _: cell)
-        except ValueError:
-            return cell
-        # What would be written differently afterwards stays a text.
-        return value if isinstance(value, (dict, list, bool)) or value is None or json.dumps(value) == cell else cell
-    return cell
-
-
-def to_arrow(lines: Iterable[bytes], rows: int = 65536) -> Iterator[Any]:
-    """Arrow record batches of at most `rows` items each; every batch has the schema that its own items need.
-
-    Raises:
-        Unsupported: pyarrow is not installed.
-        Invalid: A key has values of different types, which Arrow does not hold in one column.
-    """
+def _is_json(text: str) -> bool:
+    """Whether a cell is a number, true, false, a list or an object, and would be written as it stands."""
+    if text in ("true", "false"):
+        return True
+    if text[0] not in "-0123456789[{":
+        return False
     try:
-        import pyarrow
-    except ImportError as error:
-        raise Unsupported("Arrow needs pyarrow, which is not installed here. Take CSV or NDJSON.") from error
-    waiting: list[dict[str, Any]] = []
-
-    def batch() -> Any:
-        try:
-            return pyarrow.RecordBatch.from_pylist(waiting)
-        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError) as error:
-            raise Invalid(f"These items do not fit into columns of one type each: {error}") from error
-
-    for line in lines:
-        waiting.append(parse(line))
-        if len(waiting) == rows:
-            yield batch()
-            waiting = []
-    if waiting:
-        yield batch()
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, (dict, list)) or json.dumps(value) == text

@@ -11,7 +11,6 @@ from entrepot.depot import entries, record_checks, records, trash
 from entrepot.depot.record_checks import LINES
 from entrepot.model.errors import Corrupt, Invalid, KindMismatch, NotFound, TooLarge
 from entrepot.model.values import Kind
-from entrepot.records import tables
 from tests.support.house import House
 from tests.support.records import checked, lines, sent
 
@@ -126,17 +125,6 @@ def test_two_versions_are_compared_by_a_key(house: House, monkeypatch: pytest.Mo
     monkeypatch.setattr(records, "_COMPARED", 10)
     with pytest.raises(TooLarge):
         records.diff(house.depot, ann, after.n, "id", base_version=before.n)
-
-
-def test_items_become_a_table_and_come_back(house: House) -> None:
-    ann = house.user("ann")
-    rows = [{"a": "007", "b": [1]}, {"a": 'x,"\n', "c": True}, {"b": {"ä": None}}]
-    n = checked(house, ann, lines(rows)).n
-    with records.open_items(house.depot, ann, n) as items:
-        text = b"".join(records.as_csv(items)).decode()
-    assert text.splitlines()[:2] == ["a,b,c", "007,[1],"]
-    back = [json.loads(line) for line in tables.from_csv(text.splitlines(keepends=True), typed=True)]
-    assert back == rows
 
 
 def test_only_records_that_are_ready_have_items(house: House) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from entrepot.catalog.work import JobKind
-from entrepot.depot import ingests
+from entrepot.depot import ingests, record_work
 from entrepot.jobs.runner import Runner
 from tests.support.site import Client, Site
 
@@ -29,6 +29,10 @@ def sent(site: Site, who: Client, data: bytes, **more: Any) -> str:
     kinds = {ingests.JOB: JobKind(partial(ingests.run, site.depot), partial(ingests.abandoned, site.depot))}
     Runner(site.depot.catalog, kinds, queue=ingests.QUEUE, worker="test").step()
     return str(made["id"])
+
+
+def reading(site: Site) -> dict[str, JobKind]:
+    return {record_work.JOB: JobKind(partial(record_work.run, site.depot))}
 
 
 def test_items_come_out_as_they_went_in(site: Site, alice: Client) -> None:
@@ -63,6 +67,29 @@ def test_items_are_searched_sampled_counted_and_compared(site: Site, alice: Clie
     diff = alice.read(f"/versions/{new}/records/diff", by="id", base_version=old)
     assert (diff["added"], diff["removed"], diff["changed"]) == (1, 1, 1)
     assert {"change": "changed", "key": 7, "before": 7, "after": 6} in diff["rows"]
+
+
+def test_a_large_question_is_a_task_and_a_table_is_kept(
+    site: Site, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_work, "AT_ONCE", 100)
+    version = sent(site, alice, b"".join(b'{"id":%d}\n' % i for i in range(50)))
+    for what, asked in (("statistics", {}), ("diff", {"by": "id", "base_version": version})):
+        begun = alice.get(f"/versions/{version}/records/{what}", params=asked)
+        assert (begun.status_code, begun.json()["state"]) == (202, "ready")
+        assert begun.headers["location"] == f"/api/v1/tasks/{begun.json()['id']}"
+        Runner(site.depot.catalog, reading(site), queue=record_work.QUEUE, worker="test").step()
+        result = alice.read(f"/tasks/{begun.json()['id']}")["result"]
+        assert result.items() <= alice.read(f"/versions/{version}/records/{what}", **asked).items()
+    address = f"/versions/{version}/records/export"
+    assert alice.get(address, params={"format": "parquet"}).status_code == 202
+    Runner(site.depot.catalog, reading(site), queue=record_work.QUEUE, worker="test").step()
+    whole = alice.get(address, params={"format": "parquet"})
+    assert (whole.status_code, whole.content[:4]) == (200, b"PAR1")
+    assert 'filename="batch.parquet"' in whole.headers["content-disposition"]
+    part = alice.get(address, params={"format": "parquet"}, headers={"Range": "bytes=-4"})
+    assert (part.status_code, part.content) == (206, b"PAR1")
+    assert alice.get(address, params={"format": "xlsx"}).status_code == 422
 
 
 def test_bad_lines_are_told_as_json_and_as_text(site: Site, alice: Client) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import builtins
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, BinaryIO, Literal, TypedDict, TypeVar, Unpack
 
 from entrepot.client.pins import Pin, Thing, pin
 from entrepot.client.resources.base import Resource
@@ -16,10 +16,13 @@ from entrepot.client.statcache import stat_of
 from entrepot.client.tree import LocalFile, read_blocks
 from entrepot.model import names
 from entrepot.model.errors import Invalid, InvalidName, KindMismatch, NotFound, Unavailable
-from entrepot.model.values import Kind, State, Visibility
+from entrepot.model.values import Kind, State, TaskState, Visibility
+from entrepot.wire.messages.base import Answer
 from entrepot.wire.messages.records import Item, ItemDiff, ItemPage, RecordsPage, Rejects, Statistics
 from entrepot.wire.messages.slots import NewSlot
+from entrepot.wire.messages.tasks import Task
 from entrepot.wire.messages.versions import Version
+from entrepot.wire.problem import from_problem
 
 __all__ = ["Deleted", "NewRecordsFields", "Page", "Records"]
 
@@ -27,6 +30,13 @@ __all__ = ["Deleted", "NewRecordsFields", "Page", "Records"]
 _PAGE = 1000
 #: Items that are fetched at a time.
 _ITEMS = 1000
+#: The status of an answer that is a task.
+_BEGUN = 202
+#: What the name of a file says about what to write into it.
+_FORMATS = {".csv": "csv", ".arrow": "arrow", ".feather": "arrow", ".parquet": "parquet"}
+
+OnTask = Callable[[Task], None]
+A = TypeVar("A", bound=Answer)
 
 
 class NewRecordsFields(TypedDict, total=False):
@@ -237,18 +247,30 @@ class Records(Resource):
         asked = {"count": count, "seed": seed, "revision": target.revision}
         return self._transport.get(self._version(target, "/records/sample"), ItemPage, asked).rows
 
-    def statistics(self, thing: Thing, *, most: int = 10_000, seed: int = 0) -> Statistics:
-        """Which keys items have, how often, of which types; of more than `most` items a sample is looked at."""
+    def statistics(
+        self, thing: Thing, *, most: int = 10_000, seed: int = 0, on_progress: OnTask | None = None
+    ) -> Statistics:
+        """Which keys items have, how often, of which types; of more than `most` items a sample is looked at.
+
+        Args:
+            on_progress: Told how far it is, when so much has to be read that the server makes it a task.
+        """
         target = self._pinned(thing)
         asked = {"most": most, "seed": seed, "revision": target.revision}
-        return self._transport.get(self._version(target, "/records/statistics"), Statistics, asked)
+        return self._found_out(target, "/records/statistics", asked, Statistics, on_progress)
 
-    def diff(self, thing: Thing, by: str, *, base: Thing | int | None = None) -> ItemDiff:
+    def diff(
+        self, thing: Thing, by: str, *, base: Thing | int | None = None, on_progress: OnTask | None = None
+    ) -> ItemDiff:
         """Items that were added, removed or changed.
 
         Args:
             by: The path of the key that tells items apart, such as `id`.
             base: What to compare with: a revision of the same version (the one before by default), or another version.
+            on_progress: Told how far it is, when so much has to be read that the server makes it a task.
+
+        Raises:
+            Invalid: Items have no such key, or the same one.
         """
         target = self._pinned(thing)
         asked: dict[str, Any] = {"by": by, "revision": target.revision}
@@ -257,28 +279,63 @@ class Records(Resource):
         elif base is not None:
             other = pin(self._transport, base)
             asked |= {"base_version": other.version, "base": other.revision}
-        return self._transport.get(self._version(target, "/records/diff"), ItemDiff, asked)
+        return self._found_out(target, "/records/diff", asked, ItemDiff, on_progress)
 
-    def export(self, thing: Thing, path: str | Path, *, format: Literal["csv", "ndjson"] = "csv") -> int:
+    def _found_out(self, target: Pin, what: str, asked: Mapping[str, Any], form: type[A], told: OnTask | None) -> A:
+        """The answer to a question, or what came of the task that it takes."""
+        answer = self._transport.send("GET", self._version(target, what), params=asked)
+        if answer.status_code != _BEGUN:
+            return form.model_validate_json(answer.content)
+        done = self._ended(Task.model_validate_json(answer.content), told)
+        return form.model_validate({"version": target.version, **(done.result or {})})
+
+    def _ended(self, task: Task, told: OnTask | None) -> Task:
+        done = self._client.tasks.wait(task, on_progress=told)
+        if done.state is not TaskState.DONE:
+            raise from_problem({"detail": f"Task {done.id} was {done.state.value}.", **(done.error or {})})
+        return done
+
+    def export(
+        self,
+        thing: Thing,
+        path: str | Path,
+        *,
+        format: Literal["csv", "ndjson", "arrow", "parquet"] | None = None,
+        on_progress: OnTask | None = None,
+    ) -> int:
         """Write all items into a new file, as a table or as lines; answers its size in bytes.
+
+        Args:
+            format: That which the name of the file says by default: `.csv`, `.arrow`, `.parquet`; else lines.
+            on_progress: Told how far it is, while the server makes the table.
 
         Raises:
             FileExistsError: There is such a file.
+            Invalid: The items make no table.
         """
-        target = self._pinned(thing)
-        asked = {"format": format, "revision": target.revision}
-        size = 0
         place = Path(path)
+        target = self._pinned(thing)
+        asked = {"format": format or _FORMATS.get(place.suffix.lower(), "ndjson"), "revision": target.revision}
+        address = self._version(target, "/records/export")
         with place.open("xb") as file:
             try:
-                with self._transport.stream("GET", self._version(target, "/records/export"), params=asked) as answer:
-                    for block in answer.iter_bytes():
-                        size += file.write(block)
+                size = self._fetch(address, asked, file)
+                if isinstance(size, Task):
+                    self._ended(size, on_progress)
+                    size = self._fetch(address, asked, file)
+                if isinstance(size, Task):
+                    raise Unavailable(f"The table of {target.version} was made and is gone again. Ask once more.")
             except BaseException:
                 file.close()
                 place.unlink()
                 raise
         return size
+
+    def _fetch(self, address: str, asked: Mapping[str, Any], file: BinaryIO) -> int | Task:
+        with self._transport.stream("GET", address, params=asked) as answer:
+            if answer.status_code == _BEGUN:
+                return Task.model_validate_json(b"".join(answer.iter_bytes()))
+            return sum(file.write(block) for block in answer.iter_bytes())
 
     def _pinned(self, thing: Thing) -> Pin:
         if isinstance(thing, Version) and thing.revision == 0:

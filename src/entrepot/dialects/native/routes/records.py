@@ -11,25 +11,32 @@ from typing import Annotated, Any, Literal
 from fastapi import Path, Query
 from starlette.responses import Response
 
-from entrepot.depot import browse, history, records
+from entrepot.depot import browse, history, naming, record_work, records
 from entrepot.depot.browse import Wanted
 from entrepot.depot.context import Depot
+from entrepot.depot.record_work import Kept
 from entrepot.depot.records import Items, LinePage
 from entrepot.dialects.native import decode, encode
+from entrepot.dialects.native.context import Message
 from entrepot.dialects.native.decode import Cursor, Limit, RevisionQuery, VersionId
 from entrepot.dialects.native.ndjson import NDJSON, wants_lines
-from entrepot.dialects.native.routing import Ask, router
-from entrepot.http.content import Representation, send_stream
+from entrepot.dialects.native.routing import PREFIX, Ask, router
+from entrepot.http.content import Representation, send_content, send_stream
+from entrepot.http.disposition import disposition
 from entrepot.model import ids
 from entrepot.model.access import Actor
 from entrepot.model.errors import NotFound
 from entrepot.model.ids import Noun
-from entrepot.model.values import Kind, State
+from entrepot.model.values import Kind, State, Task
 from entrepot.wire.messages import records as m
+from entrepot.wire.messages.tasks import Task as TaskMessage
 
 routes = router("records")
 
 _OR_LINES: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {}}, "description": "The items."}}
+
+_OR_TASK: dict[int | str, dict[str, Any]] = {202: {"model": TaskMessage, "description": "It is being found out."}}
+_EXPORTED = ("text/csv", "application/vnd.apache.arrow.file", "application/vnd.apache.parquet", NDJSON)
 
 _FIRST = Annotated[int, Query(ge=0, le=2**62, description="The number of the first item, from 0.")]
 _SEED = Annotated[int, Query(ge=0, le=2**31 - 1, description="The same seed draws the same items.")]
@@ -112,7 +119,12 @@ async def sample(
     return await ask.call(work)
 
 
-@routes.get("/versions/{version}/records/statistics", response_model=m.Statistics, summary="Keys and types of items")
+@routes.get(
+    "/versions/{version}/records/statistics",
+    response_model=m.Statistics,
+    responses=_OR_TASK,
+    summary="Keys and types of items",
+)
 async def statistics(
     ask: Ask,
     version: VersionId,
@@ -120,23 +132,24 @@ async def statistics(
     seed: _SEED = 0,
     revision: RevisionQuery = None,
 ) -> Response:
+    """Where much has to be read it is a task (202), whose `result` is the answer; asking again gives the answer."""
     key = decode.version(version)
 
-    def work(depot: Depot, actor: Actor) -> m.Statistics:
-        found = records.statistics(depot, actor, key, most=most, seed=seed, revision=revision)
-        return m.Statistics(
-            version=ids.encode(Noun.VERSION, found.version.uid),
-            revision=found.revision,
-            total=found.total,
-            looked_at=found.looked_at,
-            keys=[m.KeyStatistics(**row) for row in found.keys],
-            more_keys=found.more_keys,
-        )
+    def work(depot: Depot, actor: Actor) -> Response:
+        found = record_work.statistics(depot, actor, key, most=most, seed=seed, revision=revision)
+        if isinstance(found, Task):
+            return _task(depot, found)
+        return Message(m.Statistics(version=ids.encode(Noun.VERSION, key), **found))
 
-    return await ask.answer(work)
+    return await ask.call(work)
 
 
-@routes.get("/versions/{version}/records/diff", response_model=m.ItemDiff, summary="Items that differ, by a key")
+@routes.get(
+    "/versions/{version}/records/diff",
+    response_model=m.ItemDiff,
+    responses=_OR_TASK,
+    summary="Items that differ, by a key",
+)
 async def diff_items(
     ask: Ask,
     version: VersionId,
@@ -145,40 +158,43 @@ async def diff_items(
     base_version: Annotated[str | None, Query(description="`ver_…`, to compare with another version.")] = None,
     revision: RevisionQuery = None,
 ) -> Response:
+    """Where much has to be read it is a task (202), whose `result` is the answer; asking again gives the answer."""
     key = decode.version(version)
     other = None if base_version is None else decode.version(base_version)
 
-    def work(depot: Depot, actor: Actor) -> m.ItemDiff:
-        found = records.diff(depot, actor, key, by, base=base, revision=revision, base_version=other)
-        rows: list[Any] = [
-            {"change": one.what, "key": one.key, "before": one.before, "after": one.after} for one in found.rows
-        ]
-        return m.ItemDiff(added=found.added, removed=found.removed, changed=found.changed, rows=rows)
+    def work(depot: Depot, actor: Actor) -> Response:
+        found = record_work.diff(depot, actor, key, by, base=base, revision=revision, base_version=other)
+        return _task(depot, found) if isinstance(found, Task) else Message(m.ItemDiff(**found))
 
-    return await ask.answer(work)
+    return await ask.call(work)
 
 
 @routes.get(
     "/versions/{version}/records/export",
     response_class=Response,
-    responses={200: {"content": {"text/csv": {}, NDJSON: {}}, "description": "The items."}},
+    responses={200: {"content": {form: {} for form in _EXPORTED}, "description": "The items."}, **_OR_TASK},
     summary="All items as one table or as lines",
 )
 async def export(
-    ask: Ask, version: VersionId, format: Literal["csv", "ndjson"] = "csv", revision: RevisionQuery = None
+    ask: Ask,
+    version: VersionId,
+    format: Literal["csv", "ndjson", "arrow", "parquet"] = "csv",
+    revision: RevisionQuery = None,
 ) -> Response:
+    """Lines are streamed and a small CSV is made at once. Any other table is made by a task (202), once; when that is
+    done, asking again gives the file, in ranges too.
+    """
     key = decode.version(version)
 
-    def work(depot: Depot, actor: Actor) -> tuple[Items, Iterator[bytes]]:
-        items = records.open_items(depot, actor, key, revision=revision)
-        try:
-            return items, records.as_csv(items) if format == "csv" else (line.text + b"\n" for line in items)
-        except BaseException:
-            items.close()
-            raise
+    def work(depot: Depot, actor: Actor) -> Response:
+        if format == "ndjson":
+            return _Stream(ask, records.open_items(depot, actor, key, revision=revision))
+        found = record_work.export(depot, actor, key, format, revision=revision)
+        if isinstance(found, bytes):
+            return Response(found, media_type="text/csv", headers=_UNKEPT)
+        return _task(depot, found) if isinstance(found, Task) else _File(ask, found)
 
-    items, blocks = await ask.call(work)
-    return _Stream(ask, items, blocks, "text/csv; charset=utf-8" if format == "csv" else NDJSON)
+    return await ask.call(work)
 
 
 @routes.get(
@@ -243,20 +259,49 @@ def _page(page: LinePage, lines: bool) -> Response:
     return _json(head + b",".join(map(_item, page.rows)) + b'],"next":' + tail + b"}")
 
 
+def _task(depot: Depot, found: Task) -> Response:
+    """That the worker is at it, and where to ask for the end of it."""
+    message = encode.task(found, naming.of_tasks(depot, [found]))
+    return Message(message, 202, {"location": f"{PREFIX}/tasks/{message.id}"})
+
+
+class _File(Response):
+    """A table that is kept, whole or in ranges."""
+
+    def __init__(self, ask: Ask, kept: Kept) -> None:
+        super().__init__(media_type=kept.media_type)
+        self._ask = ask
+        self._kept = kept
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        kept = self._kept
+        representation = Representation(
+            media_type=kept.media_type,
+            etag=f'"{kept.tag}"',
+            disposition=disposition("attachment", kept.file_name),
+            headers=(
+                ("entrepot-version", ids.encode(Noun.VERSION, kept.version.uid)),
+                ("entrepot-revision", str(kept.revision)),
+            ),
+        )
+        executor = self._ask.context.executor
+        await send_content(scope, receive, send, kept.reader, kept.size, representation, executor=executor)
+
+
 class _Stream(Response):
     """All items, streamed. An error in the middle breaks the connection, so a short answer never looks complete."""
 
-    def __init__(self, ask: Ask, items: Items, blocks: Iterator[bytes], media_type: str) -> None:
-        super().__init__(media_type=media_type)
+    def __init__(self, ask: Ask, items: Items) -> None:
+        super().__init__(media_type=NDJSON)
         self._ask = ask
         self._items = items
-        self._blocks = blocks
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        representation = Representation(media_type=self.media_type or NDJSON, headers=())
+        representation = Representation(media_type=NDJSON, headers=())
+        blocks = (line.text + b"\n" for line in self._items)
         try:
             await send_stream(
-                scope, receive, send, _joined(self._blocks), representation, executor=self._ask.context.executor
+                scope, receive, send, _joined(blocks), representation, executor=self._ask.context.executor
             )
         finally:
             await self._ask.call(lambda _depot, _actor: self._items.close())
