@@ -94,6 +94,8 @@ class Lab:
     team: int
     project: int = 0
     people: dict[str, Person] = field(default_factory=dict)
+    #: What the names of the test's own things begin with.
+    mark: str = ""
     _names: int = 0
 
     def __getattr__(self, name: str) -> Person:

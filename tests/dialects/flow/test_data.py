@@ -13,10 +13,11 @@ from tests.support.flow import PASSWORD, Lab, error_of
 
 
 def test_one_object(lab: Lab) -> None:
-    made = lab.writer.upload(b"a,b\n1,2\n", "table.csv")
+    made = lab.writer.upload(b"a,b\n1,2\n", "table.csv", data_type="csv")
     found = lab.reader.ok("GET", f"/data/{made}")
     assert isinstance(found.pop("created"), int)
     assert found.pop("project")["id"] == str(lab.project)
+    known = next(one for one in lab.reader.ok("GET", "/data/types") if one["identifier"] == "csv")
     assert found.pop("absolute_path").endswith("/table.csv@1/table.csv")
     assert found == {
         "id": made,
@@ -27,7 +28,7 @@ def test_one_object(lab: Lab) -> None:
         "is_directory": False,
         "is_ready": True,
         "category": 1,
-        "data_type": None,
+        "data_type": {"identifier": "csv", **{name: known[name] for name in ("name", "description")}},
         "private": True,
         "owner": {"username": "writer", "name": "writer", "image": None},
         "group_owner": None,

@@ -108,6 +108,16 @@ def test_a_name_that_is_not_good_is_refused_with_the_first_chunk(
     assert names_in(lab) == []
 
 
+def test_a_data_type_that_nobody_knows_is_refused_with_the_first_chunk(lab: Lab) -> None:
+    refused = lab.writer.chunk(b"abc", last=False, data_type="fastqq")
+    assert refused.status_code == 400
+    assert list(error_of(refused)) == ["data_type"]
+    assert "fastq" in error_of(refused)["data_type"][0]
+    # What is known is kept as it was declared, whatever the bytes are.
+    made = lab.writer.upload(b"no reads", "x.txt", data_type="FASTQ")
+    assert lab.writer.ok("GET", f"/data/{made}")["data_type"]["identifier"] == "fastq"
+
+
 def test_fields_that_are_missing_or_wrong_are_named_together(lab: Lab) -> None:
     refused = lab.writer(
         "POST", "/upload", data={"is_last": "maybe", "expected_file_size": "-1"}, files={"blob": ("x", b"abc")}

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrepot.dialects.flow import errors
 from entrepot.dialects.flow.context import DOOR, PREFIX, Asked, Context
-from entrepot.dialects.flow.routes import data, people, session, uploads
+from entrepot.dialects.flow.routes import data, listing, people, session, uploads, vocabulary
 from entrepot.http.doors import ErrorBoundary
 from entrepot.model.errors import Malformed
 
@@ -31,13 +31,29 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
     "token": {"GET": session.token},
     "me": {"GET": people.me},
     "upload": {"POST": uploads.upload},
+    "data/types": {"GET": listing.list_types},
+    "data/search": {"GET": listing.search_data},
     "data/{id}": {"GET": data.get},
     "data/{id}/contents": {"GET": data.contents},
+    "projects/owned": {"GET": listing.owned_projects},
+    "projects/search": {"GET": listing.search_projects},
+    "projects/{id}": {"GET": listing.get_project},
+    "projects/{id}/samples": {"GET": listing.project_samples},
+    "users/search": {"GET": listing.search_users},
+    "organisms": {"GET": vocabulary.list_organisms},
+    "samples/types": {"GET": vocabulary.list_types},
+    "samples/metadata": {"GET": vocabulary.list_attributes},
+    "samples/metadata/{identifier}/options": {"GET": vocabulary.list_options},
+    "samples/search": {"GET": listing.search_samples},
+    "samples/owned": {"GET": listing.owned_samples},
+    "samples/{id}": {"GET": listing.get_sample},
     "downloads/{id}/{filename…}": {"GET": data.download, "HEAD": data.download},
 }
 
 #: Where the original takes credentials that are no good for none at all.
-_LENIENT: Final[frozenset[Call]] = frozenset()
+_LENIENT: Final[frozenset[Call]] = frozenset(
+    {listing.search_data, listing.list_types, listing.search_projects, listing.search_samples}
+)
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -10,13 +10,27 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from entrepot.depot.lookup import FoundProject
+from entrepot.depot.singles import Single
 from entrepot.depot.teams import FoundTeam
 from entrepot.dialects.flow import things
 from entrepot.dialects.flow.things import Thing
 from entrepot.model import ids
 from entrepot.model.values import Person, Role, User, Version, Visibility
 
-__all__ = ["category", "data", "full_name", "me", "owner", "seconds"]
+__all__ = [
+    "address",
+    "category",
+    "data",
+    "full_name",
+    "me",
+    "owner",
+    "person",
+    "project",
+    "row",
+    "sample",
+    "seconds",
+]
 
 
 def seconds(at: datetime) -> int:
@@ -80,7 +94,7 @@ def data(thing: Thing, *, is_binary: bool, data_type: Mapping[str, Any] | None) 
         "category": category(version),
         "data_type": data_type,
         "private": version.visibility is not Visibility.PUBLIC,
-        "absolute_path": path(version, thing),
+        "absolute_path": address(version, None if thing.entry is None else thing.entry.path),
         "owner": owner(version.creator_name) if thing.is_member else None,
         "group_owner": None,
         "paired": None,
@@ -92,11 +106,65 @@ def data(thing: Thing, *, is_binary: bool, data_type: Mapping[str, Any] | None) 
     }
 
 
-def path(version: Version, thing: Thing) -> str:
+def address(version: Version, path: str | None) -> str:
     """How the command line of this product names it."""
-    inside = f"/{thing.entry.path}" if thing.entry is not None else ""
+    inside = "" if path is None else f"/{path}"
     return f"{version.project_slug}/{version.slug}@{version.number}{inside}"
 
 
 def _project(version: Version) -> dict[str, Any]:
     return {"id": ids.flow_data(version.project), "name": version.project_slug}
+
+
+def row(one: Single) -> dict[str, Any]:
+    """One line of a search."""
+    version, entry = one.version, one.entry
+    n = version.n
+    return {
+        "id": ids.flow_entry(n, entry.position) if one.by_entry and entry is not None else ids.flow_data(n),
+        "filename": things.name_of(version) if entry is None else entry.path.rpartition("/")[2],
+        "size": version.n_bytes if entry is None else entry.size,
+        "absolute_path": address(version, None if entry is None else entry.path),
+        "created": seconds(version.created_at),
+        "pipeline_name": None,
+        "process_execution_name": None,
+        "sample_name": version.name if things.is_sample(version) else None,
+        "owner_name": version.creator_name if one.is_member else None,
+        "can_delete": one.may_trash,
+    }
+
+
+def project(found: FoundProject) -> dict[str, Any]:
+    one = found.project
+    return {
+        "id": ids.flow_data(one.n),
+        "name": one.name,
+        "slug": one.slug,
+        "description": one.description,
+        "created": seconds(one.created_at),
+        "private": True,
+        "owner": None,
+        "group_owner": {"name": one.team_name, "slug": one.team_name},
+        "can_edit": found.role >= Role.WRITE,
+    }
+
+
+def sample(version: Version) -> dict[str, Any]:
+    told = version.properties.get(things.SAMPLE)
+    known: Mapping[str, Any] = told if isinstance(told, dict) else {}
+    return {
+        "id": ids.flow_data(version.n),
+        "name": version.name,
+        "created": seconds(version.created_at),
+        "sample_type": known.get("type"),
+        "organism": known.get("organism"),
+        "metadata": known.get("metadata", {}),
+        "project": ids.flow_data(version.project),
+        "private": version.visibility is not Visibility.PUBLIC,
+        "data_count": version.n_entries,
+        "size": version.n_bytes,
+    }
+
+
+def person(user: User | Person) -> dict[str, Any]:
+    return {"id": ids.flow_data(user.n), "username": user.name, "name": full_name(user), "image": None}

@@ -7,6 +7,7 @@ one entry of a version                        `12-3`    that file
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +25,9 @@ SAMPLE: Final = "flow.sample"
 CATEGORY: Final = "flow.category"
 
 GENERIC, ANNOTATION, MULTIPLEXED = 1, 2, 3
+
+#: Files that a sample names.
+MOST_FILES: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +109,15 @@ def locate(depot: Depot, actor: Actor, text: str) -> Thing:
         can_edit=rights[Action.EDIT],
         is_member=rights[Action.VIEW_PROJECT],
     )
+
+
+def files_of(depot: Depot, actor: Actor, thing: Thing) -> list[dict[str, Any]]:
+    """The files of a version, in the order in which they came."""
+    if not thing.is_readable:
+        return []
+    n = thing.version.n
+    found = entries.iterate(depot, actor, n, by_position=True)[2]
+    return [
+        {"id": ids.flow_entry(n, one.position), "filename": one.path.rpartition("/")[2], "size": one.size}
+        for one in itertools.islice(found, MOST_FILES)
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from entrepot.depot import credentials, entries, exports, sessions
+from entrepot.depot import credentials, data_types, entries, exports, sessions
 from entrepot.depot.context import Depot
 from entrepot.depot.credentials import Bearer
 from entrepot.depot.entries import Opened
@@ -38,14 +38,21 @@ async def get(asked: Asked) -> None:
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
         thing = things.locate(depot, actor, asked.found["id"])
-        return encode.data(thing, is_binary=_is_binary(depot, actor, thing), data_type=_data_type(thing))
+        return encode.data(thing, is_binary=_is_binary(depot, actor, thing), data_type=_data_type(depot, thing))
 
     await asked.answer(work)
 
 
-def _data_type(thing: Thing) -> dict[str, Any] | None:
+def _data_type(depot: Depot, thing: Thing) -> dict[str, Any] | None:
     found = thing.entry.data_type if thing.entry is not None else thing.version.data_type
-    return None if found is None else {"identifier": found, "name": found, "description": ""}
+    if found is None:
+        return None
+    try:
+        known = data_types.find_type(depot, found)
+    except NotFound:
+        # Of a type that the settings do not have any more.
+        return {"identifier": found, "name": found, "description": ""}
+    return {"identifier": known.identifier, "name": known.name, "description": known.description}
 
 
 def _is_binary(depot: Depot, actor: Actor, thing: Thing) -> bool:

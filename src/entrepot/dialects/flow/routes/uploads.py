@@ -17,7 +17,7 @@ from entrepot.http.body import drain, pump
 from entrepot.http.threads import in_thread
 from entrepot.model import ids
 from entrepot.model.access import Actor
-from entrepot.model.errors import Conflict, EntrepotError, InvalidName, Unavailable
+from entrepot.model.errors import Conflict, EntrepotError, Invalid, InvalidName, Unavailable
 from entrepot.model.ids import Noun
 
 #: A chunk that is sent again while the first of it is still written waits so long for that, and looks so often.
@@ -38,8 +38,23 @@ async def upload(asked: Asked) -> None:
     await take_chunk(asked, _begin_file, _finish_file)
 
 
-def _begin_file(_depot: Depot, _actor: Actor, form: Form, chunk: Chunk) -> NewParcel:
-    return NewParcel(chunk.filename, data_type=form.text("data_type"))
+def _begin_file(depot: Depot, _actor: Actor, form: Form, chunk: Chunk) -> NewParcel:
+    return NewParcel(chunk.filename, data_type=declared(depot, form))
+
+
+def declared(depot: Depot, form: Form) -> str | None:
+    """The data type that the form declares.
+
+    Raises:
+        Invalid: There is none of that name.
+    """
+    said = form.text("data_type")
+    if said is None:
+        return None
+    try:
+        return depot.types.declared(said)
+    except Invalid as unknown:
+        raise invalid({"data_type": [unknown.message]}) from unknown
 
 
 def _finish_file(_depot: Depot, _actor: Actor, _form: Form, arrival: Arrival) -> dict[str, Any]:
