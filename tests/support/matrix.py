@@ -45,6 +45,7 @@ from entrepot.depot import (
     record_checks,
     relationships,
     slots,
+    table_checks,
     tokens,
     trash,
     uploads,
@@ -68,6 +69,7 @@ from entrepot.store.memory import MemoryStore
 from tests.support.catalogs import CHEAP_PASSWORDS, Clock, memory_folder, new_catalog_url
 from tests.support.house import House
 from tests.support.receivers import Receiver
+from tests.support.tables import Canned
 
 WHO = ("anonymous", "stranger", "reader", "executor", "machine", "writer", "keeper", "staff")
 HOW = ("password", "read", "write", "admin", "limited")
@@ -226,6 +228,7 @@ def new_cast(kind: str, folder: Path, server: Callable[[], Any]) -> Iterator[Cas
             Kind.TABLE.value: lambda *_: Verdict(True, {}),
             Kind.RECORDS.value: record_checks.checker(house.depot),
         }
+        house.depot.workshop = Canned()
         yield assemble(house)
         catalog.close()
 
@@ -303,6 +306,29 @@ def full_table(cast: Cast, visibility: Visibility) -> tuple[Version, slots.Slot]
     filling = slots.fill(cast.depot, cast.owner, slot.uid)
     filling.write(b"1\n")
     return version, filling.finish()
+
+
+def rows(cast: Cast, visibility: Visibility) -> Version:
+    """A table whose one file was checked."""
+    new = NewVersion(cast.fresh("rows"), kind=Kind.TABLE, visibility=visibility)
+    version, made = slots.create(cast.depot, cast.owner, cast.project.n, new, [NewSlot("a.csv", starts=True)])
+    filling = slots.fill(cast.depot, cast.owner, made[0].uid)
+    filling.write(b"a\n1\n")
+    plain = cast.depot.checkers
+    cast.depot.checkers = {**plain, Kind.TABLE.value: table_checks.checker(cast.depot)}
+    try:
+        filling.finish()
+        runner = Runner(
+            cast.depot.catalog,
+            {ingests.JOB: JobKind(partial(ingests.run, cast.depot))},
+            queue=ingests.QUEUE,
+            worker="matrix",
+        )
+        while runner.step():
+            pass
+    finally:
+        cast.depot.checkers = plain
+    return version
 
 
 def records(cast: Cast, visibility: Visibility) -> Version:

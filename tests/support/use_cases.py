@@ -34,6 +34,7 @@ from entrepot.depot import (
     relationships,
     resolving,
     slots,
+    tables,
     tasks,
     trash,
     unpacking,
@@ -82,6 +83,7 @@ from tests.support.matrix import (
     project_in_trash,
     records,
     role_of,
+    rows,
     running,
     sending,
     table,
@@ -337,6 +339,16 @@ CASES: Mapping[str, Case] = {
     "record_work.export": Case(
         lambda c, a, v: record_work.export(c.depot, a, v.n, "csv"), CONTENT, records, keeps=True
     ),
+    # reading tables
+    "tables.schema": Case(lambda c, a, v: tables.schema(c.depot, a, v.n), CONTENT, rows, keeps=True),
+    "tables.rows": Case(lambda c, a, v: tables.rows(c.depot, a, v.n), CONTENT, rows, keeps=True),
+    "tables.export": Case(lambda c, a, v: drop(tables.export(c.depot, a, v.n).blocks), CONTENT, rows, keeps=True),
+    "tables.statistics": Case(lambda c, a, v: tables.statistics(c.depot, a, v.n), CONTENT, rows, keeps=True),
+    "tables.diff": Case(lambda c, a, v: tables.diff(c.depot, a, v.n, base_version=v.n), CONTENT, rows, keeps=True),
+    "tables.query": Case(
+        lambda c, a, v: tables.query(c.depot, a, "SELECT * FROM t", {"t": (v.n, None)}), CONTENT, rows, keeps=True
+    ),
+    "tables.rejects": Case(lambda c, a, v: drop(tables.rejects(c.depot, a, v.n).blocks), CONTENT, rows, keeps=True),
     # making and editing
     "versions.create": Case(
         lambda c, a, _: versions.create(c.depot, a, c.project.n, NewVersion(c.fresh("new"))), creating, keeps=True

@@ -10,13 +10,22 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from entrepot.catalog.schema import derived
 
-__all__ = ["drop", "find", "name"]
+__all__ = ["drop", "find", "kinds", "name"]
 
 
 def find(conn: Connection, sources: Sequence[int], kind: str) -> dict[int, int]:
     """The content that holds what was made of each source, of those that have one."""
     query = select(derived.c.source, derived.c.content).where(derived.c.source.in_(list(sources)))
     return {int(row.source): int(row.content) for row in conn.execute(query.where(derived.c.kind == kind))}
+
+
+def kinds(conn: Connection, sources: Sequence[int], prefix: str) -> dict[int, dict[str, int]]:
+    """Of each source, everything made of it whose kind begins with `prefix`: the content that holds it, by kind."""
+    query = select(derived.c.source, derived.c.kind, derived.c.content).where(derived.c.source.in_(list(sources)))
+    found: dict[int, dict[str, int]] = {}
+    for row in conn.execute(query.where(derived.c.kind.startswith(prefix, autoescape=True)).order_by(derived.c.kind)):
+        found.setdefault(int(row.source), {})[str(row.kind)] = int(row.content)
+    return found
 
 
 def name(conn: Connection, source: int, kind: str, content: int, *, at: datetime) -> None:

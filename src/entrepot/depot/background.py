@@ -27,6 +27,7 @@ from entrepot.depot import (
     record_work,
     sending,
     sessions,
+    tables,
     upkeep,
     uploads,
 )
@@ -94,6 +95,7 @@ def kinds(depot: Depot) -> dict[str, JobKind]:
     found["collect.bytes"] = JobKind(partial(_collect_bytes, depot))
     found["scrub.bytes"] = JobKind(partial(_scrub, depot))
     found[ingests.JOB] = JobKind(partial(ingests.run, depot), partial(ingests.abandoned, depot), partial(_ended, depot))
+    found[tables.SORT_JOB] = JobKind(partial(tables.sort, depot), None, partial(_ended, depot))
     found[delivery_rows.JOB] = JobKind(partial(delivering.deliver, depot))
     found[sending.JOB] = JobKind(partial(sending.run, depot), None, partial(_ended, depot))
     found[record_work.JOB] = JobKind(partial(record_work.run, depot), None, partial(_ended, depot))

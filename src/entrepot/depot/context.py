@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from entrepot.catalog.uploads import UploadRow
     from entrepot.depot.ingests import Checker
     from entrepot.depot.outgoing import Courier
+    from entrepot.depot.tabling import Workshop
 
 Clock = Callable[[], datetime]
 
@@ -44,6 +45,9 @@ class Limits:
     tasks_per_user: int = 1_000
     record_line: int = 4 << 20
     webhooks_per_project: int = 50
+    query_seconds: int = 30
+    query_memory: int = 1 << 30
+    query_rows: int = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ class Depot:
     types: Registry = field(default_factory=Registry)
     #: Who carries what is sent to webhooks; None where nothing leaves the house.
     courier: Courier | None = None
+    #: Who reads and writes tables; None where nobody does.
+    workshop: Workshop | None = None
     #: The address by which clients reach this server, for links in what is sent; None leaves them without a host.
     public_url: str | None = None
     #: Rows that wait for bytes; see `depot.spares`. Lists take and give one at a time from any thread.

@@ -74,6 +74,8 @@ def remove(conn: Connection, version: int) -> None:
 
 
 def _columns(declared: Any) -> list[str]:
+    if isinstance(declared, Mapping):
+        declared = declared.get("columns")
     if not isinstance(declared, list):
         return []
     return [str(column["name"]) for column in declared if isinstance(column, Mapping) and "name" in column]

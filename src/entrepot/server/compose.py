@@ -11,16 +11,19 @@ from pathlib import Path
 
 from entrepot.catalog.database import Catalog
 from entrepot.datatypes.registry import Registry
-from entrepot.depot import bootstrap, record_checks
+from entrepot.depot import bootstrap, record_checks, table_checks
 from entrepot.depot.context import Clock, Depot, wall_clock
 from entrepot.http.courier import NetworkCourier
 from entrepot.jobs.nudge import nudge
 from entrepot.model.values import Kind
 from entrepot.server import datadir
 from entrepot.server.config import Config
+from entrepot.server.tabling import Processes
 from entrepot.store.filesystem import FilesystemStore
 
 WORKERS = "workers"
+#: Where tables are spilled to, below the folder of what runs.
+TABLES = "tables"
 
 
 @contextlib.contextmanager
@@ -56,7 +59,13 @@ def open_depot(config: Config, *, clock: Clock = wall_clock, upgrade: bool = Fal
             public_url=config.public_url,
             types=Registry(config.added_types()),
         )
-        depot.checkers = {Kind.RECORDS.value: record_checks.checker(depot)}
+        workshop = Processes(store, run / TABLES, config.limits)
+        stack.callback(workshop.close)
+        depot.workshop = workshop
+        depot.checkers = {
+            Kind.RECORDS.value: record_checks.checker(depot),
+            Kind.TABLE.value: table_checks.checker(depot),
+        }
         yield depot
 
 

@@ -221,6 +221,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("limits.tasks_per_user", whole(1), _COUNT, _LIMITS.tasks_per_user, "Tasks of a person that wait or run."),
     Setting("limits.record_line", size, _SIZE, _LIMITS.record_line, "One line of records, in bytes."),
+    Setting("limits.query_seconds", whole(1, 3600), _COUNT, _LIMITS.query_seconds, "Time of one query of tables."),
+    Setting("limits.query_memory", size, _SIZE, _LIMITS.query_memory, "Memory of one query of tables."),
+    Setting("limits.query_rows", whole(1), _COUNT, _LIMITS.query_rows, "Rows of one answer to a query."),
     Setting("limits.webhooks_per_project", whole(1), _COUNT, _LIMITS.webhooks_per_project, "Webhooks of one project."),
     Setting(
         "policy.default_licence", text, "a licence's name", _POLICY.default_licence, "What new projects begin with."

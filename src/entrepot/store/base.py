@@ -19,13 +19,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Protocol, Self, TypeAlias
+from typing import Protocol, Self, TypeAlias, runtime_checkable
 
 from entrepot.model.digests import Digests
 from entrepot.model.errors import InvalidName
 from entrepot.store.boot import boot_id
 
-__all__ = ["Block", "ObjectReader", "ObjectStore", "Stage", "Staging", "boot_id", "check_key"]
+__all__ = ["Block", "LocalFiles", "ObjectReader", "ObjectStore", "Stage", "Staging", "boot_id", "check_key"]
 
 Block: TypeAlias = bytes | bytearray | memoryview
 """Contiguous bytes. The callee is done with them when it returns, so a caller may fill the same buffer again."""
@@ -134,6 +134,15 @@ class ObjectStore(Protocol):
             DiskFull: There is no room.
             Unavailable: It does not work for another reason.
         """
+        ...
+
+
+@runtime_checkable
+class LocalFiles(Protocol):
+    """What a store can do besides whose objects are files of this machine."""
+
+    def path_of(self, key: str) -> str:
+        """Where the object lies, for programs that only read. It may be gone by the time it is opened."""
         ...
 
 

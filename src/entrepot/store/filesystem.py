@@ -87,6 +87,9 @@ class FilesystemStore:
     def open(self, key: str) -> ObjectReader:
         return _Reader(self._cache.get(check_key(key)), self._disk, key, self.name)
 
+    def path_of(self, key: str) -> str:
+        return self._layout.object(check_key(key))
+
     def put(self, key: str, blocks: Iterable[Block]) -> Digests:
         stage = self._staging.begin_put(check_key(key))
         try:

@@ -1,0 +1,249 @@
+"""The workshop: child processes that read and write tables, each within hard limits.
+
+    READ    a few processes that stay: pages, statistics, exports
+    QUERY   SQL of people: a process for each question, little memory, little time, killed when either is over
+    WORK    ingests, sorted copies, comparisons: one process at a time each, of which one stays for the next
+
+A process that dies, whatever of, costs the question it was working on and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+from entrepot.catalog.contents import Extent
+from entrepot.depot.context import Limits
+from entrepot.depot.tabling import Effort, Frames
+from entrepot.model.errors import TooLarge, Unavailable
+from entrepot.store.base import LocalFiles, ObjectStore
+
+__all__ = ["Idle", "Processes"]
+
+#: Processes that stay for the next question of their kind, and questions that are worked on at a time.
+_STAY: Final = {Effort.READ: 2, Effort.WORK: 1, Effort.QUERY: 0}
+_AT_ONCE: Final = {Effort.READ: 4, Effort.QUERY: 2, Effort.WORK: 4}
+#: How long a question waits for its turn.
+_TURN_S: Final = 10.0
+#: Address space beyond what the work itself may take: libraries, their threads' stacks, their arenas.
+_BASE: Final = 3 << 30
+_WORK_MEMORY: Final = 1 << 30
+#: Answers of a reader before it is replaced by a new one, so that what memory it holds on to comes back.
+_ANSWERS: Final = 2_000
+_READ_S: Final = 600.0
+
+
+@dataclass(slots=True)
+class _Child:
+    process: subprocess.Popen[bytes]
+    answers: int = 0
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def end(self) -> None:
+        self.process.kill()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        self.process.wait()
+
+
+class Idle:
+    """Children that wait for their next question, by what they are for."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Effort, list[_Child]] = {effort: [] for effort in Effort}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def take(self, effort: Effort) -> _Child | None:
+        with self._lock:
+            waiting = self._waiting[effort]
+            while waiting:
+                child = waiting.pop()
+                if child.alive:
+                    return child
+                child.end()
+        return None
+
+    def give(self, effort: Effort, child: _Child) -> None:
+        with self._lock:
+            waiting = self._waiting[effort]
+            if not self._closed and child.alive and child.answers < _ANSWERS and len(waiting) < _STAY[effort]:
+                waiting.append(child)
+                return
+        child.end()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            for waiting in self._waiting.values():
+                for child in waiting:
+                    child.end()
+                waiting.clear()
+
+
+class Processes:
+    """`Workshop` on this machine.
+
+    Args:
+        folder: For files that are spilled or spooled; made if missing.
+        idle: Shared with others of the same limits; tests do that.
+    """
+
+    def __init__(self, store: ObjectStore, folder: Path, limits: Limits, *, idle: Idle | None = None) -> None:
+        self._store = store
+        self._folder = folder
+        self._limits = limits
+        self._idle = idle or Idle()
+        self._turns = {effort: threading.Semaphore(count) for effort, count in _AT_ONCE.items()}
+        self._closed = False
+
+    @property
+    def folder(self) -> str:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return str(self._folder)
+
+    def file_of(self, extent: Extent) -> str | None:
+        if isinstance(self._store, LocalFiles) and extent.store == self._store.name:
+            return self._store.path_of(extent.key)
+        return None
+
+    @contextlib.contextmanager
+    def spool(self, blocks: Iterator[bytes]) -> Iterator[str]:
+        fd, path = tempfile.mkstemp(prefix="spool-", dir=self.folder)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                for block in blocks:
+                    file.write(block)
+            yield path
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(path)  # noqa: PTH108 - never was a Path
+
+    @contextlib.contextmanager
+    def ask(self, request: Mapping[str, Any], effort: Effort) -> Iterator[Frames]:
+        if not self._turns[effort].acquire(timeout=_TURN_S):
+            raise Unavailable(
+                "Too many questions about tables are being worked on. Ask again in a moment.",
+                details={"retry_after_s": 5},
+            )
+        child = None
+        timer = None
+        try:
+            child = self._take(effort)
+            late = threading.Event()
+            seconds = {Effort.QUERY: float(self._limits.query_seconds), Effort.READ: _READ_S}.get(effort)
+            if seconds is not None:
+                timer = threading.Timer(seconds, _stop, (child, late))
+                timer.daemon = True
+                timer.start()
+            whole = [False]
+            yield self._frames(child, self._bounded(request, effort), effort, late, whole)
+            if whole[0]:
+                self._idle.give(effort, child)
+                child = None
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if child is not None:
+                child.end()
+            self._turns[effort].release()
+
+    def _bounded(self, request: Mapping[str, Any], effort: Effort) -> dict[str, Any]:
+        memory = self._limits.query_memory if effort is not Effort.WORK else _WORK_MEMORY
+        return {"memory": memory // 2, "spill": self.folder if effort is Effort.WORK else "", **request}
+
+    def _frames(
+        self, child: _Child, request: Mapping[str, Any], effort: Effort, late: threading.Event, whole: list[bool]
+    ) -> Frames:
+        stdin, stdout = child.process.stdin, child.process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            stdin.write(json.dumps(request).encode() + b"\n")
+            stdin.flush()
+            while True:
+                head = _exactly(stdout, 5)
+                letter, size = head[:1].decode(), struct.unpack(">I", head[1:])[0]
+                body = _exactly(stdout, size)
+                if letter in "RX":
+                    child.answers += 1
+                    whole[0] = True
+                    yield letter, body
+                    return
+                yield letter, body
+        except (EOFError, BrokenPipeError) as error:
+            code = child.process.wait()
+            if late.is_set() or code == -24:  # SIGXCPU
+                raise TooLarge(
+                    f"This took longer than {self._limits.query_seconds} s and was stopped. Ask for less at a time."
+                ) from error
+            if effort is Effort.QUERY:
+                raise TooLarge("The query took more than it may have and was stopped. Ask for less.") from error
+            raise Unavailable("The process that reads tables was ended. Try again.") from error
+
+    def _take(self, effort: Effort) -> _Child:
+        if self._closed:
+            raise Unavailable("The server is ending.")
+        return self._idle.take(effort) or self._spawn(effort)
+
+    def _spawn(self, effort: Effort) -> _Child:
+        if effort is Effort.QUERY:
+            memory, cpu = self._limits.query_memory, self._limits.query_seconds * 2
+        else:
+            memory, cpu = _WORK_MEMORY if effort is Effort.WORK else self._limits.query_memory, 0
+        arguments = [str(memory + _BASE), str(cpu), *(["warm"] if effort is Effort.READ else [])]
+        # Nothing of our environment: it may hold secrets, and queries may ask for variables.
+        environ = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG", "TMPDIR") if name in os.environ}
+        environ |= {"OMP_NUM_THREADS": "2", "ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "entrepot.tabular.child", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environ,
+                cwd="/",
+            )
+        except OSError as error:
+            raise Unavailable(f"No process could be started to read tables: {error.strerror}.") from error
+        return _Child(process)
+
+    def close(self) -> None:
+        """End those that wait. Whoever is asking still is answered, or not."""
+        self._closed = True
+        self._idle.close()
+
+
+def _stop(child: _Child, late: threading.Event) -> None:
+    late.set()
+    child.process.kill()
+
+
+def _exactly(stream: IO[bytes], size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) != size:
+        raise EOFError
+    return data
+
+
+def clear(folder: Path) -> None:
+    """Remove what processes that were killed left behind. Only while nobody else uses the folder."""
+    with contextlib.suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -1,0 +1,383 @@
+"""Questions that DuckDB answers: statistics, differences, sorted copies, and SQL of people we do not know.
+
+Tables are handed to DuckDB as Arrow datasets: it is told of no file, so all access to files and to the network can be
+switched off before it hears the first word of anybody's SQL. What it may use besides is bounded by the limits of the
+process that this runs in, not by its own settings, which bound only a part of what it does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, BinaryIO, Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.ipc
+import pyarrow.parquet as pq
+
+from entrepot.model.columns import Column, ColumnType
+from entrepot.model.errors import Invalid, TooLarge, Unsupported
+from entrepot.tabular.canonical import GROUP, KEY
+from entrepot.tabular.reading import ROW, Table, iso
+from entrepot.tabular.values import schema_of
+
+__all__ = ["difference", "query", "sorted_copy", "statistics"]
+
+#: Bars of a histogram, frequent values that are told, and columns of one question.
+_BARS, _FREQUENT, _COLUMNS = 20, 10, 500
+#: Characters of one value of an answer for people.
+_TOLD: Final = 200
+
+_LOCKED: Final[Mapping[str, str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_unsigned_extensions": "false",
+    "python_enable_replacements": "false",
+    "python_scan_all_frames": "false",
+    "max_expression_depth": "250",
+    "threads": "2",
+}
+
+
+def _connect(memory: int, spill: str = "") -> duckdb.DuckDBPyConnection:
+    settings: dict[str, Any] = {**_LOCKED, "memory_limit": f"{memory >> 20}MiB", "temp_directory": spill}
+    return duckdb.connect(":memory:", config=settings)
+
+
+def _lock(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _dataset(paths: Sequence[str], columns: Sequence[Column]) -> ds.Dataset:
+    return ds.dataset(list(paths), format="parquet", schema=schema_of(columns))
+
+
+def _quoted(name: object) -> str:
+    text = str(name).replace('"', '""')
+    return f'"{text}"'
+
+
+# --- statistics -------------------------------------------------------------------------------------------------------
+
+
+def statistics(table: Table, paths: Sequence[str], columns: Sequence[str] | None, *, memory: int) -> dict[str, Any]:
+    """Of each column: nulls, different values, least, greatest, mean, a histogram, the most frequent values."""
+    chosen = table.chosen(columns)
+    if len(chosen) > _COLUMNS:
+        raise TooLarge(f"Statistics are told of at most {_COLUMNS} columns at a time; this table has {len(chosen)}.")
+    connection = _connect(memory)
+    connection.register("t", _dataset(paths, table.columns))
+    _lock(connection)
+    return {"rows": table.rows, "columns": [_about(connection, one, table.rows) for one in chosen]}
+
+
+def _about(connection: duckdb.DuckDBPyConnection, column: Column, rows: int) -> dict[str, Any]:
+    name = _quoted(column.name)
+    ordered = not column.list and column.type not in (ColumnType.JSON,)
+    numeric = not column.list and column.type in (ColumnType.INT, ColumnType.FLOAT)
+    dated = not column.list and column.type in (ColumnType.DATE, ColumnType.DATETIME)
+    # What is no number has no place in an order.
+    finite = f"CASE WHEN isfinite({name}) THEN {name} END" if column.type is ColumnType.FLOAT else name
+    asked = [
+        f"count({name})",
+        f"approx_count_distinct({name})",
+        f"min({finite})" if ordered else "NULL",
+        f"max({finite})" if ordered else "NULL",
+        f"avg({finite})" if numeric else "NULL",
+        f"stddev_samp({finite})" if numeric else "NULL",
+        f"max(length({name}))" if not column.list and column.type is ColumnType.STRING else "NULL",
+    ]
+    named = ", ".join(f"{one} AS c{i}" for i, one in enumerate(asked))
+    (found,) = _rows(connection, f"SELECT {named} FROM t")
+    count, distinct, least, greatest, mean, deviation, longest = found.values()
+    said: dict[str, Any] = {
+        **column.as_json(),
+        "nulls": rows - count,
+        "distinct": min(int(distinct), count),
+        "min": _told(least),
+        "max": _told(greatest),
+        "mean": mean,
+        "standard_deviation": deviation,
+        "longest": longest,
+        "histogram": [],
+        "frequent": [],
+    }
+    if (numeric or dated) and count and least != greatest:
+        said["histogram"] = _histogram(connection, finite, column)
+    if ordered and not (numeric and distinct > 1000):
+        often = f"SELECT {name} AS v, count(*) AS n FROM t WHERE {name} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+        said["frequent"] = [
+            {"value": _told(one["v"]), "rows": one["n"]} for one in _rows(connection, f"{often} LIMIT {_FREQUENT}")
+        ]
+    return said
+
+
+def _histogram(connection: duckdb.DuckDBPyConnection, value: str, column: Column) -> list[dict[str, Any]]:
+    if column.type is ColumnType.DATE:
+        value = f"epoch({value}::TIMESTAMP)"
+    elif column.type is ColumnType.DATETIME:
+        value = f"epoch({value})"
+    query = f"""
+        WITH e AS (SELECT min({value})::DOUBLE AS lo, max({value})::DOUBLE AS hi FROM t)
+        SELECT least(floor(({value}::DOUBLE - lo) / ((hi - lo) / {_BARS})), {_BARS - 1})::INT AS bar,
+            count(*) AS n, any_value(lo) AS lo, any_value(hi) AS hi
+        FROM t, e WHERE {value} IS NOT NULL GROUP BY 1 ORDER BY 1"""
+    found = _rows(connection, query)
+    counts = {one["bar"]: one["n"] for one in found}
+    low, high = found[0]["lo"], found[0]["hi"]
+    step = (high - low) / _BARS
+    edges = [low + step * i for i in range(_BARS)] + [high]
+    dated = column.type in (ColumnType.DATE, ColumnType.DATETIME)
+    return [
+        {
+            "from": _moment(edges[i]) if dated else edges[i],
+            "to": _moment(edges[i + 1]) if dated else edges[i + 1],
+            "rows": counts.get(i, 0),
+        }
+        for i in range(_BARS)
+    ]
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+    """As Arrow: fetching times as Python values asks for a package of time zones."""
+    rows: list[dict[str, Any]] = connection.sql(query).to_arrow_table().to_pylist()
+    return rows
+
+
+def _moment(seconds: float) -> str:
+    return iso(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds))
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= _TOLD else value[: _TOLD - 1] + "…"
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return str(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    return [_told(one) for one in value] if isinstance(value, list) else value
+
+
+# --- differences ------------------------------------------------------------------------------------------------------
+
+
+def difference(
+    old: tuple[Table, Sequence[str]],
+    new: tuple[Table, Sequence[str]],
+    by: Sequence[str],
+    *,
+    limit: int,
+    memory: int,
+    spill: str,
+) -> dict[str, Any]:
+    """What differs between two tables: exact counts, and the first differences.
+
+    Args:
+        by: Columns that tell rows apart; none compares rows as they are, each as often as it is there.
+
+    Raises:
+        Invalid: A key is no column of both, is null somewhere, or two rows share it.
+    """
+    connection = _connect(memory, spill)
+    for name, (table, paths) in (("o", old), ("n", new)):
+        connection.register(name, _dataset(paths, table.columns))
+    names = ([str(one.name) for one in old[0].columns], [str(one.name) for one in new[0].columns])
+    types = ({str(c.name): c for c in old[0].columns}, {str(c.name): c for c in new[0].columns})
+    said: dict[str, Any] = {
+        "columns_added": [name for name in names[1] if name not in types[0]],
+        "columns_removed": [name for name in names[0] if name not in types[1]],
+        "columns_changed": [
+            {"name": name, "before": types[0][name].type.value, "after": types[1][name].type.value}
+            for name in names[1]
+            if name in types[0]
+            and (types[0][name].type, types[0][name].list) != (types[1][name].type, types[1][name].list)
+        ],
+    }
+    common = [name for name in names[1] if name in types[0]]
+    changed_type = {one["name"] for one in said["columns_changed"]}
+    if not by:
+        return said | _by_content(connection, common, changed_type, limit)
+    for name in by:
+        if name not in common:
+            raise Invalid(f"The key {name!r} is not a column of both. Both have {', '.join(map(repr, common[:20]))}.")
+    return said | _by_key(connection, list(by), common, changed_type, limit)
+
+
+def _side(alias: str, name: str, changed_type: set[str]) -> str:
+    # Of columns whose type changed the texts are compared.
+    found = f"{alias}.{_quoted(name)}"
+    return f"{found}::VARCHAR" if name in changed_type else found
+
+
+def _by_key(
+    connection: duckdb.DuckDBPyConnection, by: list[str], common: list[str], changed_type: set[str], limit: int
+) -> dict[str, Any]:
+    keys = ", ".join(_quoted(name) for name in by)
+    for side, told in (("o", "before"), ("n", "after")):
+        null = " OR ".join(f"{_quoted(name)} IS NULL" for name in by)
+        if _rows(connection, f"SELECT 1 FROM {side} WHERE {null} LIMIT 1"):
+            raise Invalid(f"The key {', '.join(by)} is null in a row {told}; it does not name each row.")
+        twice = connection.sql(
+            f"SELECT {keys} FROM {side} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"
+        ).to_arrow_table()
+        if twice.num_rows:
+            first = {name: _told(value) for name, value in twice.to_pylist()[0].items()}
+            raise Invalid(f"Several rows {told} have the key {first}; it does not name each row.")
+    rest = [name for name in common if name not in by]
+    joined = " AND ".join(f"{_side('o', name, changed_type)} = {_side('n', name, changed_type)}" for name in by)
+    differs = [f"{_side('o', name, changed_type)} IS DISTINCT FROM {_side('n', name, changed_type)}" for name in rest]
+    shown = ", ".join(
+        [
+            f"coalesce({_side('n', name, changed_type)}, {_side('o', name, changed_type)}) AS k{i}"
+            for i, name in enumerate(by)
+        ]
+        + [f"o.{_quoted(name)} AS o{i}, n.{_quoted(name)} AS n{i}" for i, name in enumerate(rest)]
+    )
+    connection.execute(
+        f"""CREATE TEMP TABLE d AS
+        SELECT CASE WHEN o.p IS NULL THEN 'added' WHEN n.p IS NULL THEN 'removed' ELSE 'changed' END AS what, {shown}
+        FROM (SELECT *, 1 AS p FROM o) AS o FULL OUTER JOIN (SELECT *, 1 AS p FROM n) AS n ON {joined}
+        WHERE o.p IS NULL OR n.p IS NULL{"".join(f" OR {one}" for one in differs)}"""
+    )
+    said = _counts(connection, "SELECT what, count(*) AS n FROM d GROUP BY 1")
+    ordered = ", ".join(f"k{i}" for i in range(len(by)))
+    cells: dict[str, int] = {}
+    if rest:
+        sums = ", ".join(f"count(*) FILTER (WHERE o{i} IS DISTINCT FROM n{i}) AS c{i}" for i in range(len(rest)))
+        (found,) = _rows(connection, f"SELECT {sums} FROM d WHERE what = 'changed'")
+        cells = {name: count for name, count in zip(rest, found.values(), strict=True) if count}
+    rows = []
+    for one in connection.sql(f"SELECT * FROM d ORDER BY {ordered} LIMIT {int(limit)}").to_arrow_table().to_pylist():
+        said_of = {
+            "change": one["what"],
+            "key": {name: _told(one[f"k{i}"]) for i, name in enumerate(by)},
+            "cells": {},
+        }
+        for i, name in enumerate(rest):
+            before, after = one[f"o{i}"], one[f"n{i}"]
+            if one["what"] == "changed" and before == after:
+                continue
+            said_of["cells"][name] = {"before": _told(before), "after": _told(after)}
+        rows.append(said_of)
+    return said | {"changed_cells": cells, "rows": rows}
+
+
+def _by_content(
+    connection: duckdb.DuckDBPyConnection, common: list[str], changed_type: set[str], limit: int
+) -> dict[str, Any]:
+    texts = {
+        side: ", ".join(f"{_side(side, name, changed_type)} AS c{i}" for i, name in enumerate(common)) for side in "on"
+    }
+    if not common:
+        return {"added": 0, "removed": 0, "changed": 0, "changed_cells": {}, "rows": []}
+    connection.execute(
+        f"""CREATE TEMP TABLE d AS
+        SELECT 'removed' AS what, * FROM (SELECT {texts["o"]} FROM o EXCEPT ALL SELECT {texts["n"]} FROM n)
+        UNION ALL SELECT 'added' AS what, * FROM (SELECT {texts["n"]} FROM n EXCEPT ALL SELECT {texts["o"]} FROM o)"""
+    )
+    said = _counts(connection, "SELECT what, count(*) AS n FROM d GROUP BY 1")
+    rows = [
+        {
+            "change": one["what"],
+            "key": None,
+            "cells": {
+                name: {"before": _told(one[f"c{i}"])} if one["what"] == "removed" else {"after": _told(one[f"c{i}"])}
+                for i, name in enumerate(common)
+            },
+        }
+        for one in connection.sql(f"SELECT * FROM d ORDER BY ALL LIMIT {int(limit)}").to_arrow_table().to_pylist()
+    ]
+    return said | {"changed_cells": {}, "rows": rows}
+
+
+def _counts(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any]:
+    found = {one["what"]: one["n"] for one in _rows(connection, query)}
+    return {what: int(found.get(what, 0)) for what in ("added", "removed", "changed")}
+
+
+# --- sorting ----------------------------------------------------------------------------------------------------------
+
+
+def sorted_copy(table: Table, column: str, *, descending: bool, sink: BinaryIO, memory: int, spill: str) -> None:
+    """The table in another order, as a canonical file with the number of each row in `ROW`. Nulls come last."""
+    (by,) = table.chosen([column])
+    if by.list or by.type is ColumnType.JSON:
+        raise Invalid(f"Column {column!r} is {by.type.value}{' list' if by.list else ''}; it has no order.")
+    connection = _connect(memory, spill)
+    columns = schema_of(table.columns)
+
+    def numbered() -> Iterator[pa.RecordBatch]:
+        at = 0
+        for file in table.files:
+            for batch in file.iter_batches(65_536):
+                numbers = pa.array(range(at, at + batch.num_rows), pa.int64())
+                at += batch.num_rows
+                yield pa.RecordBatch.from_arrays([*batch.columns, numbers], schema=wide)
+
+    wide = columns.append(pa.field(ROW, pa.int64()))
+    connection.register("t", pa.RecordBatchReader.from_batches(wide, numbered()))
+    order = f"{_quoted(column)} {'DESC' if descending else 'ASC'} NULLS LAST, {_quoted(ROW)}"
+    reader = connection.sql(f"SELECT * FROM t ORDER BY {order}").to_arrow_reader(GROUP)
+    told = {"columns": [one.as_json() for one in table.columns], "rows": table.rows, "sorted": column}
+    with pq.ParquetWriter(sink, wide, compression="zstd") as writer:
+        for batch in reader:
+            writer.write_table(pa.Table.from_batches([batch]).cast(wide), row_group_size=GROUP)
+        writer.add_key_value_metadata({KEY: json.dumps(told, ensure_ascii=False)})
+
+
+# --- SQL --------------------------------------------------------------------------------------------------------------
+
+
+def query(tables: Mapping[str, Sequence[str]], sql: str, *, sink: BinaryIO, limit: int, memory: int) -> dict[str, Any]:
+    """Answer one SELECT over the tables as an Arrow stream; says how many rows that were, and whether there are more.
+
+    Args:
+        tables: By the name that the query calls them: the canonical files.
+
+    Raises:
+        Invalid: It is no single SELECT, or DuckDB does not understand it.
+        TooLarge: It needs more memory than there is.
+        Unsupported: It wants to read files, or to change something.
+    """
+    connection = _connect(memory)
+    opened = []
+    for name, paths in tables.items():
+        table = Table(paths)
+        opened.append(table)
+        connection.register(name, _dataset(paths, table.columns))
+    _lock(connection)
+    try:
+        statements = connection.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
+            raise Unsupported("Send exactly one SELECT; other statements are not taken.")
+        found = connection.sql(statements[0].query)
+        if found is None:
+            raise Unsupported("Send exactly one SELECT; other statements are not taken.")
+        reader = found.to_arrow_reader(8192)
+        rows, more = 0, False
+        with pa.ipc.new_stream(sink, reader.schema) as stream:
+            for batch in reader:
+                if rows + batch.num_rows > limit:
+                    batch, more = batch.slice(0, limit - rows), True
+                stream.write_batch(batch)
+                rows += batch.num_rows
+                if more:
+                    break
+    except duckdb.PermissionException as error:
+        raise Unsupported(f"A query reads tables only, no files: {_first_line(error)}") from error
+    except (duckdb.OutOfMemoryException, MemoryError) as error:
+        raise TooLarge("The query needs more memory than it may have. Ask for fewer columns or rows.") from error
+    except (duckdb.Error, pa.ArrowException, RuntimeError) as error:
+        raise Invalid(f"The query cannot be answered: {_first_line(error)}") from error
+    return {"rows": rows, "more": more}
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n\n")[0][:500]

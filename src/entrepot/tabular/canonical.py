@@ -1,0 +1,77 @@
+"""The canonical form of a table: Parquet whose pages are cut where the content says: a changed row changes little.
+
+One file for each file of the table. Its row groups have `GROUP` rows, so a page of rows is one read of one group. The
+file's own metadata says what its columns are, in the key `entrepot`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from entrepot.model.columns import Column
+from entrepot.tabular.values import schema_of
+
+__all__ = ["GROUP", "KEY", "CanonicalWriter", "columns_in"]
+
+#: Rows of a group, unless they are large.
+GROUP: Final = 131_072
+#: Bytes of values after which a group is closed early.
+_GROUP_BYTES: Final = 64 << 20
+KEY: Final = "entrepot"
+
+
+class CanonicalWriter:
+    """Writes one file.
+
+    Args:
+        sink: Takes bytes in order; is never asked to go back.
+    """
+
+    def __init__(self, sink: BinaryIO, columns: Sequence[Column]) -> None:
+        self._schema = schema_of(columns)
+        self._writer = pq.ParquetWriter(
+            sink,
+            self._schema,
+            compression="zstd",
+            use_content_defined_chunking=True,
+            store_schema=True,
+        )
+        self._waiting: list[pa.RecordBatch] = []
+        self._rows = 0
+        self._bytes = 0
+        self.rows = 0
+
+    def write(self, arrays: Sequence[pa.Array]) -> None:
+        batch = pa.RecordBatch.from_arrays(list(arrays), schema=self._schema)
+        while batch.num_rows:
+            piece = batch.slice(0, GROUP - self._rows)
+            self._waiting.append(piece)
+            self._rows += piece.num_rows
+            self._bytes += piece.nbytes
+            batch = batch.slice(piece.num_rows)
+            if self._rows == GROUP or self._bytes >= _GROUP_BYTES:
+                self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.Table.from_batches(self._waiting), row_group_size=GROUP)
+        self.rows += self._rows
+        self._waiting, self._rows, self._bytes = [], 0, 0
+
+    def close(self, columns: Sequence[Column], further: Mapping[str, Any] | None = None) -> None:
+        """End the file; only now it is known which columns have no value somewhere."""
+        self._flush()
+        told = {"columns": [one.as_json() for one in columns], "rows": self.rows, **(further or {})}
+        self._writer.add_key_value_metadata({KEY: json.dumps(told, ensure_ascii=False)})
+        self._writer.close()
+
+
+def columns_in(file: pq.ParquetFile) -> Mapping[str, Any]:
+    """What a canonical file says of itself."""
+    found: Mapping[str, Any] = json.loads(file.metadata.metadata[KEY.encode()])
+    return found
