@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from tests.support.house import House
 
 #: Children of all tests of this process: each costs a second to start. They end with their standard input.
 _IDLE = Idle()
+atexit.register(_IDLE.close)
 
 
 def equip(house: House, folder: Path) -> Processes:

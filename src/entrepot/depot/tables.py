@@ -65,6 +65,8 @@ MEDIA_TYPES: Final[Mapping[Format, str]] = {
 _TOLD: Final = 1000
 #: Tables that one query may name, and characters of it.
 _TABLES, _SQL = 20, 100_000
+#: Rows of an answer to a query that is JSON.
+_JSON_ROWS: Final = 10_000
 _ALIAS: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
@@ -411,13 +413,13 @@ class Queried:
     """An answer to SQL.
 
     Args:
-        arrow: An Arrow stream.
+        body: An Arrow stream, or JSON: `columns`, `rows`, `more`.
         more: There are more rows than were given.
     """
 
     rows: int
     more: bool
-    arrow: bytes
+    body: bytes
 
 
 def query(
@@ -427,6 +429,7 @@ def query(
     tables: Mapping[str, tuple[Key, int | None]],
     *,
     limit: int | None = None,
+    arrow: bool = True,
 ) -> Queried:
     """Answer one SELECT over tables that the caller may read.
 
@@ -434,6 +437,7 @@ def query(
 
     Args:
         tables: By the name that the query calls them: version and revision.
+        arrow: Answer with an Arrow stream; else with JSON, of at most 10,000 rows.
 
     Raises:
         Invalid: It is no SELECT that can be understood, or names a table that was not given.
@@ -447,12 +451,14 @@ def query(
     for name in tables:
         if not _ALIAS.fullmatch(name):
             raise Invalid(f"{name[:80]!r} cannot be the name of a table in a query: letters, digits and _ only.")
-    most = depot.limits.query_rows if limit is None else max(1, min(limit, depot.limits.query_rows))
+    # As JSON every value is an object of this process for a moment.
+    bound = depot.limits.query_rows if arrow else min(depot.limits.query_rows, _JSON_ROWS)
+    most = bound if limit is None else max(1, min(limit, bound))
     with ExitStack() as stack:
         lent: dict[str, list[str]] = {}
         for name, (key, revision) in tables.items():
             lent[name] = files_of(depot, _pinned(depot, actor, key, revision).files, stack)
-        request = {"do": "query", "sql": sql, "tables": lent, "limit": most}
+        request = {"do": "query", "sql": sql, "tables": lent, "limit": most, "arrow": arrow}
         said, data = answer(depot, request, Effort.QUERY)
     return Queried(said["rows"], said["more"], data)
 

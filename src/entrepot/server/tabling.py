@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
+import entrepot
 from entrepot.catalog.contents import Extent
 from entrepot.depot.context import Limits
 from entrepot.depot.tabling import Effort, Frames
@@ -208,7 +209,8 @@ class Processes:
             memory, cpu = _WORK_MEMORY if effort is Effort.WORK else self._limits.query_memory, 0
         arguments = [str(memory + _BASE), str(cpu), *(["warm"] if effort is Effort.READ else [])]
         # Nothing of our environment: it may hold secrets, and queries may ask for variables.
-        environ = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG", "TMPDIR") if name in os.environ}
+        environ = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+        environ["PYTHONPATH"] = str(Path(entrepot.__file__).parents[1])
         environ |= {"OMP_NUM_THREADS": "2", "ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
         try:
             process = subprocess.Popen(

@@ -8,8 +8,10 @@ process that this runs in, not by its own settings, which bound only a part of w
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any, BinaryIO, Final
 
 import duckdb
@@ -335,7 +337,9 @@ def sorted_copy(table: Table, column: str, *, descending: bool, sink: BinaryIO, 
 # --- SQL --------------------------------------------------------------------------------------------------------------
 
 
-def query(tables: Mapping[str, Sequence[str]], sql: str, *, sink: BinaryIO, limit: int, memory: int) -> dict[str, Any]:
+def query(
+    tables: Mapping[str, Sequence[str]], sql: str, *, sink: BinaryIO, limit: int, memory: int, arrow: bool = True
+) -> dict[str, Any]:
     """Answer one SELECT over the tables as an Arrow stream; says how many rows that were, and whether there are more.
 
     Args:
@@ -361,22 +365,68 @@ def query(tables: Mapping[str, Sequence[str]], sql: str, *, sink: BinaryIO, limi
         if found is None:
             raise Unsupported("Send exactly one SELECT; other statements are not taken.")
         reader = found.to_arrow_reader(8192)
-        rows, more = 0, False
-        with pa.ipc.new_stream(sink, reader.schema) as stream:
-            for batch in reader:
-                if rows + batch.num_rows > limit:
-                    batch, more = batch.slice(0, limit - rows), True
-                stream.write_batch(batch)
-                rows += batch.num_rows
-                if more:
-                    break
+        told = _Told(limit, reader)
+        if arrow:
+            with pa.ipc.new_stream(sink, reader.schema) as stream:
+                for batch in told:
+                    stream.write_batch(batch)
+        else:
+            found_rows = [
+                [_in_json(cell) for cell in row] for batch in told for row in zip(*_cells(batch), strict=True)
+            ]
+            body = {"columns": reader.schema.names, "rows": found_rows, "more": told.more}
+            sink.write(json.dumps(body, ensure_ascii=False, allow_nan=False).encode())
     except duckdb.PermissionException as error:
         raise Unsupported(f"A query reads tables only, no files: {_first_line(error)}") from error
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         raise TooLarge("The query needs more memory than it may have. Ask for fewer columns or rows.") from error
     except (duckdb.Error, pa.ArrowException, RuntimeError) as error:
         raise Invalid(f"The query cannot be answered: {_first_line(error)}") from error
-    return {"rows": rows, "more": more}
+    return {"rows": told.rows, "more": told.more}
+
+
+class _Told:
+    """The first rows of an answer, and whether there are more."""
+
+    def __init__(self, limit: int, reader: pa.RecordBatchReader) -> None:
+        self._limit = limit
+        self._reader = reader
+        self.rows = 0
+        self.more = False
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._reader:
+            if self.rows + batch.num_rows > self._limit:
+                batch = batch.slice(0, self._limit - self.rows)
+                self.more = True
+            self.rows += batch.num_rows
+            yield batch
+            if self.more:
+                return
+
+
+def _cells(batch: pa.RecordBatch) -> list[list[Any]]:
+    return [column.to_pylist() for column in batch.columns]
+
+
+def _in_json(value: Any) -> Any:
+    """A value of whatever type DuckDB has, as JSON has it."""
+    if isinstance(value, Mapping):
+        return {str(key): _in_json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_json(one) for one in value]
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        # Sums of whole numbers.
+        return int(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value).replace("nan", "NaN").replace("inf", "Infinity")
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return iso(value.astimezone(UTC))
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
 
 
 def _first_line(error: BaseException) -> str:

@@ -244,7 +244,14 @@ def _query(asked: dict[str, Any], frames: Frames, opened: _Opened) -> Any:
     from entrepot.tabular.asking import query
 
     sink = frames.begin(0)
-    said = query(asked["tables"], asked["sql"], sink=sink, limit=asked["limit"], memory=asked["memory"])
+    said = query(
+        asked["tables"],
+        asked["sql"],
+        sink=sink,
+        limit=asked["limit"],
+        memory=asked["memory"],
+        arrow=asked.get("arrow", True),
+    )
     frames.end(0, said["rows"])
     return said
 

@@ -22,7 +22,7 @@ from entrepot.model.columns import Column, ColumnType, rules_of
 from entrepot.model.errors import Invalid
 from entrepot.tabular.canonical import columns_in
 from entrepot.tabular.faults import BadCell
-from entrepot.tabular.values import parse, schema_of
+from entrepot.tabular.values import arrow_type, parse, schema_of
 
 __all__ = ["ROW", "Table", "condition", "export", "page"]
 
@@ -289,7 +289,7 @@ def export(table: Table, sink: BinaryIO, format: str, columns: Sequence[str] | N
                 )
             )
     else:
-        texts = pa.schema([pa.field(name, pa.string()) for name in names])
+        texts = pa.schema([pa.field(name, _in_csv(one)) for name, one in zip(names, chosen, strict=True)])
         options = pa.csv.WriteOptions(include_header=True, quoting_style="needed")
         with pa.csv.CSVWriter(sink, texts, write_options=options) as csv_writer:
             for batch in _batches(table, names):
@@ -302,11 +302,15 @@ def _batches(table: Table, names: list[str]) -> Iterator[pa.RecordBatch]:
         yield from file.iter_batches(_BATCH, columns=names)
 
 
+def _in_csv(column: Column) -> pa.DataType:
+    """What the writer writes as it should be; floats it would round off to no `.0`, and times it gives no `Z`."""
+    plain = column.type in (ColumnType.INT, ColumnType.BOOLEAN, ColumnType.DATE) and not column.list
+    return arrow_type(column) if plain else pa.string()
+
+
 def _csv(array: pa.Array, column: Column) -> pa.Array:
-    if pa.types.is_string(array.type):
+    if array.type == _in_csv(column):
         return array
-    if column.type in (ColumnType.INT, ColumnType.BOOLEAN, ColumnType.DATE) and not column.list:
-        return pc.cast(array, pa.string())
     if column.list:
         values = _plain(pa.chunked_array([array]), column)
         return pa.array([None if one is None else msgspec.json.encode(one).decode() for one in values], pa.string())

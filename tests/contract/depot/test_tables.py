@@ -153,7 +153,7 @@ def test_a_query_joins_tables_and_refuses_everything_else(house: House, ann: Act
     b = checked(house, ann, {"b.csv": b"id,w\n2,x\n"}, name="B")
     named: Any = {"a": (a.n, None), "b": (b.n, None)}
     found = tables.query(house.depot, ann, "SELECT a.id, v, w FROM a JOIN b USING (id)", named)
-    assert pa.ipc.open_stream(io.BytesIO(found.arrow)).read_all().to_pylist() == [{"id": 2, "v": 20, "w": "x"}]
+    assert pa.ipc.open_stream(io.BytesIO(found.body)).read_all().to_pylist() == [{"id": 2, "v": 20, "w": "x"}]
     assert tables.query(house.depot, ann, "SELECT * FROM a", named, limit=1).more
     with pytest.raises(Invalid, match="c"):
         tables.query(house.depot, ann, "SELECT * FROM c", named)
