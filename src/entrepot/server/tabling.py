@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-import entrepot
 from entrepot.catalog.contents import Extent
 from entrepot.depot.context import Limits
 from entrepot.depot.tabling import Effort, Frames
@@ -210,7 +209,7 @@ class Processes:
         arguments = [str(memory + _BASE), str(cpu), *(["warm"] if effort is Effort.READ else [])]
         # Nothing of our environment: it may hold secrets, and queries may ask for variables.
         environ = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
-        environ["PYTHONPATH"] = str(Path(entrepot.__file__).parents[1])
+        environ["PYTHONPATH"] = str(Path(__file__).parents[2])
         environ |= {"OMP_NUM_THREADS": "2", "ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
         try:
             process = subprocess.Popen(
