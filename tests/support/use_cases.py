@@ -5,6 +5,7 @@ What should happen is derived from the table in `tests.support.matrix`, not from
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from collections.abc import Callable, Mapping
@@ -27,6 +28,7 @@ from entrepot.depot import (
     leafing,
     notes,
     objects,
+    packing,
     parcels,
     projects,
     putting,
@@ -60,6 +62,7 @@ from entrepot.model.errors import EntrepotError, Forbidden, Hidden, Invalid, Not
 from entrepot.model.ids import Noun
 from entrepot.model.references import parse_reference
 from entrepot.model.values import Kind, Role, Version, Visibility
+from entrepot.wire import frames
 from tests.support.matrix import (
     CONTENT,
     COPY_INSIDE,
@@ -252,6 +255,12 @@ def finish_upload(cast: Cast, actor: Actor) -> None:
     uploads.finish(cast.depot, actor, row.uid)
 
 
+def put_batch(cast: Cast, actor: Actor, project: int | None = None) -> None:
+    putting_it = packing.put_batch(cast.depot, actor, project=project)
+    putting_it.write(frames.header("a", 1, hashlib.sha256(b"1").digest()) + b"1")
+    putting_it.finish()
+
+
 def put_upload(cast: Cast, actor: Actor) -> None:
     putting_it = putting.put_upload(cast.depot, actor, NewUpload(length=1))
     putting_it.write(b"1")
@@ -305,6 +314,7 @@ CASES: Mapping[str, Case] = {
     "entries.open_entry": Case(
         lambda c, a, v: entries.open_entry(c.depot, a, v.n, "a.txt").reader.close(), CONTENT, keeps=True
     ),
+    "packing.open_batch": Case(lambda c, a, v: packing.open_batch(c.depot, a, v.n, ["a.txt"]), CONTENT, keeps=True),
     "entries.iterate": Case(lambda c, a, v: drop(entries.iterate(c.depot, a, v.n)[2]), CONTENT, keeps=True),
     "entries.revision": Case(lambda c, a, v: entries.revision(c.depot, a, v.n, 1), CONTENT, keeps=True),
     "entries.diff": Case(lambda c, a, v: drop(entries.diff(c.depot, a, (v.n, 0), (v.n, 1))), CONTENT, keeps=True),
@@ -579,6 +589,12 @@ CASES: Mapping[str, Case] = {
         keeps=True,
     ),
     "uploads.receive and finish": Case(lambda c, a, _: finish_upload(c, a), anybody(True), keeps=True),
+    "packing.put_batch": Case(lambda c, a, _: put_batch(c, a), anybody(True), keeps=True),
+    "packing.put_batch for a project": Case(
+        lambda c, a, _: put_batch(c, a, c.project.n),
+        lambda who, how, seen: anybody(True)(who, how, seen) or creating(who, how, seen),
+        keeps=True,
+    ),
     "putting.put_upload": Case(lambda c, a, _: put_upload(c, a), anybody(True), keeps=True),
     "uploads.list_uploads": Case(lambda c, a, _: uploads.list_uploads(c.depot, a), anybody(False), keeps=True),
     "entries.known": Case(lambda c, a, _: entries.known(c.depot, a, [b"x" * 32]), anybody(False), keeps=True),

@@ -38,6 +38,7 @@ __all__ = [
     "expire_placing",
     "forget_object",
     "sizes",
+    "sparse_after",
     "unreferenced",
     "waiting",
 ]
@@ -46,6 +47,7 @@ _NOTHING_REFERS = (
     "NOT EXISTS (SELECT 1 FROM live AS l WHERE l.content = c.id) "
     "AND NOT EXISTS (SELECT 1 FROM past AS p WHERE p.content = c.id) "
     "AND NOT EXISTS (SELECT 1 FROM upload AS u WHERE u.content = c.id) "
+    "AND NOT EXISTS (SELECT 1 FROM packed AS k WHERE k.content = c.id) "
     "AND NOT EXISTS (SELECT 1 FROM derived AS d WHERE d.content = c.id)"
 )
 _PAGE_END = Sql(
@@ -70,7 +72,15 @@ _WAITING_OBJECTS = Sql(
     "SELECT count(*) AS n, coalesce(sum(o.size), 0) AS size FROM object AS o "
     "WHERE (o.state != 'placed' AND o.state = 'doomed') OR o.id IN (SELECT e.object FROM content AS c "
     "JOIN extent AS e ON e.content = c.id JOIN object AS p ON p.id = e.object "
-    "WHERE c.state = 1 AND c.touched < :before AND p.kind = 'plain')"
+    "WHERE c.state = 1 AND c.touched < :before AND p.kind = 'plain') "
+    "OR (o.kind = 'pack' AND o.state = 'placed' AND NOT EXISTS (SELECT 1 FROM extent AS e {join} content AS c "
+    "ON c.id = e.content WHERE e.object = o.id AND NOT (c.state = 1 AND c.touched < :before)))"
+)
+_SPARSE_AFTER = Sql(
+    "SELECT count(*) AS n, coalesce(sum(s.size - s.live), 0) AS size FROM ("
+    "SELECT o.size, o.body_bytes, o.live_bytes - coalesce((SELECT sum(e.len) FROM extent AS e {join} content AS c "
+    "ON c.id = e.content WHERE e.object = o.id AND c.state = 1 AND c.touched < :before), 0) AS live "
+    "FROM object AS o WHERE o.kind = 'pack' AND o.state = 'placed') AS s WHERE s.live * 2 < s.body_bytes AND s.live > 0"
 )
 _DOOMABLE = Sql("SELECT id FROM content WHERE state = 1 AND touched < :before ORDER BY touched LIMIT :limit")
 _LOCK = Sql("SELECT state, touched FROM content WHERE id = :content {for_update}")
@@ -140,6 +150,15 @@ def waiting(conn: Connection, *, before: datetime) -> tuple[int, int, int, int]:
     contents = _WAITING(conn, before=to_micros(before)).first()
     objects = _WAITING_OBJECTS(conn, before=to_micros(before)).first()
     return int(contents.n), int(contents.size), int(objects.n), int(objects.size)
+
+
+def sparse_after(conn: Connection, *, before: datetime) -> tuple[int, int]:
+    """Packs of which less than half would be needed after such a run, and the bytes that rewriting them gives back.
+
+    Looks at every content in a pack: for reports, not for requests.
+    """
+    row = _SPARSE_AFTER(conn, before=to_micros(before)).first()
+    return int(row.n), int(row.size)
 
 
 def doomable(conn: Connection, *, before: datetime, limit: int) -> list[int]:

@@ -21,7 +21,7 @@ from entrepot.catalog import bulk
 from entrepot.catalog.failures import Contended
 from entrepot.catalog.reach import readable, readable_refs
 from entrepot.catalog.schema import content, extent, object_
-from entrepot.catalog.schema.types import to_micros
+from entrepot.catalog.schema.types import from_micros, to_micros
 from entrepot.catalog.statements import Sql
 from entrepot.model.digests import Digests
 from entrepot.model.errors import Gone
@@ -31,11 +31,13 @@ __all__ = [
     "Measures",
     "dedupe_hit",
     "extents",
+    "extents_many",
     "find",
     "find_many",
     "insert_packed",
     "insert_placed",
     "measures",
+    "measures_many",
     "object_known",
     "readable",
     "readable_refs",
@@ -126,6 +128,35 @@ def extents(conn: Connection, n: int) -> list[Extent]:
     return [Extent(row.store, row.key, row.off, row.len) for row in conn.execute(_EXTENTS, {"n": n})]
 
 
+_MEASURES_MANY = Sql(
+    "SELECT c.id, c.size, c.crc32c, c.damaged_at FROM {ids} {join} content AS c ON c.id = listed.value"
+)
+_EXTENTS_MANY = Sql(
+    "SELECT e.content, e.n, o.store, o.key, e.off, e.len FROM {ids} {join} extent AS e ON e.content = listed.value "
+    "{join} object AS o ON o.id = e.object"
+)
+
+
+def measures_many(conn: Connection, numbers: Sequence[int]) -> dict[int, Measures]:
+    """`measures` of many contents in one question, of those that there are."""
+    rows = _MEASURES_MANY(conn, ids=list(numbers))
+    return {
+        int(row.id): Measures(
+            int(row.size), int(row.crc32c), None if row.damaged_at is None else from_micros(row.damaged_at)
+        )
+        for row in rows
+    }
+
+
+def extents_many(conn: Connection, numbers: Sequence[int]) -> dict[int, list[Extent]]:
+    """`extents` of many contents in one question."""
+    found: dict[int, list[Extent]] = {n: [] for n in numbers}
+    rows = sorted(_EXTENTS_MANY(conn, ids=list(numbers)).tuples)
+    for content_n, _, store, key, offset, length in rows:
+        found[content_n].append(Extent(store, key, offset, length))
+    return found
+
+
 def object_known(conn: Connection, store: str, key: str) -> bool:
     query = select(object_.c.id).where(object_.c.store == store, object_.c.key == key)
     return conn.execute(query).first() is not None
@@ -194,8 +225,9 @@ def reserve_object(conn: Connection, *, store: str, key: str, kind: str, at: dat
 
     Until `insert_packed` names its contents it is `placing`, and the sweep may expire it.
     """
-    row = {"store": store, "key": key, "size": 0, "kind": kind, "state": "placing", "live_bytes": 0, "created_at": at}
-    return int(conn.execute(insert(object_).returning(object_.c.id), row).scalar_one())
+    row = {"store": store, "key": key, "kind": kind, "state": "placing", "created_at": at}
+    nothing = {"size": 0, "body_bytes": 0, "live_bytes": 0}
+    return int(conn.execute(insert(object_).returning(object_.c.id), row | nothing).scalar_one())
 
 
 _NAME_CONTENT = {
@@ -231,6 +263,7 @@ def insert_placed(conn: Connection, digests: Digests, *, store: str, key: str, a
         "store": store,
         "key": key,
         "size": digests.size,
+        "body_bytes": digests.size,
         "kind": "plain",
         "state": "doomed" if n is None else "placed",
         "live_bytes": 0 if n is None else digests.size,
@@ -269,8 +302,9 @@ _GIVE_UP = Sql(
 )
 
 _PLACE = Sql(
-    "UPDATE object SET state = 'placed', size = :size, live_bytes = :live_bytes "
-    "WHERE id = :object AND state = 'placing'"
+    # Nothing of it may be needed, because all of it was here by then: it goes again.
+    "UPDATE object SET state = CASE WHEN :members > 0 THEN 'placed' ELSE 'doomed' END, size = :size, "
+    "body_bytes = :body_bytes, live_bytes = :live_bytes WHERE id = :object AND state = 'placing'"
 )
 
 
@@ -307,7 +341,9 @@ def insert_packed(
     bare = {row.id for row in _BARE(conn, ids=sorted(numbers.values()))}
     ours = [sha256 for sha256, n in numbers.items() if n in bare]
     placed = sum(new[sha256][1].size for sha256 in ours)
-    if _PLACE(conn, object=object_n, size=size, live_bytes=placed).rowcount != 1:
+    body = sum(digests.size for digests in members.values())
+    done = _PLACE(conn, object=object_n, size=size, body_bytes=body, live_bytes=placed, members=len(ours))
+    if done.rowcount != 1:
         raise Gone("The room reserved for these bytes has expired. Send them again.")
     bulk.insert_rows(
         conn,

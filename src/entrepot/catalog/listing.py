@@ -31,6 +31,7 @@ __all__ = [
     "get",
     "get_by_content",
     "get_by_position",
+    "get_many",
     "iterate",
     "of_heads",
     "page",
@@ -224,6 +225,15 @@ def rows_at(conn: Connection, at: Point, paths: Sequence[str]) -> dict[str, Entr
     else:
         rows = _AT_POINT(conn, strand=at.strand, seq=at.seq, paths=list(paths)).tuples
     return {row.path: row for row in entry_rows(conn, rows)}
+
+
+def get_many(conn: Connection, version: int, rev: int, paths: Sequence[str]) -> dict[str, EntryRow]:
+    """The entries at these paths in one question, those that there are; each path once.
+
+    Raises:
+        NotFound: There is no such revision.
+    """
+    return rows_at(conn, point(conn, version, rev), paths)
 
 
 # One level of a folder: from each name found the next seek starts behind everything below it, so that a level costs

@@ -92,6 +92,7 @@ _REFERENCED = Sql(
     "SELECT CASE WHEN EXISTS (SELECT 1 FROM live WHERE content = :content) "
     "OR EXISTS (SELECT 1 FROM past WHERE content = :content) "
     "OR EXISTS (SELECT 1 FROM upload WHERE content = :content) "
+    "OR EXISTS (SELECT 1 FROM packed WHERE content = :content) "
     "OR EXISTS (SELECT 1 FROM derived WHERE content = :content) THEN 1 ELSE 0 END"
 )
 

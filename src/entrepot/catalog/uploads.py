@@ -11,7 +11,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, Select, Update, bindparam, delete, func, insert, select, update
 
-from entrepot.catalog.schema import content, dataset, upload, version
+from entrepot.catalog import bulk
+from entrepot.catalog.schema import content, dataset, packed, upload, version
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,7 @@ def of_owner(conn: Connection, owner: int, *, before: int | None, limit: int) ->
     a consignment with that.
     """
     mine = upload.c.owner == owner
-    query = _select().where(mine, upload.c.state != "aborted", upload.c.purpose.in_(("content", "part")))
+    query = _select().where(mine, upload.c.state != "aborted", upload.c.purpose.in_(("content", "part", "batch")))
     if before is not None:
         query = query.where(upload.c.id < before)
     return [_value(row) for row in conn.execute(query.order_by(upload.c.id.desc()).limit(limit))]
@@ -229,5 +230,21 @@ def abort_expired(conn: Connection, n: int, now: datetime) -> bool:
     return conn.execute(over.values(state="aborted")).rowcount == 1
 
 
+def hold_members(conn: Connection, n: int, contents: Sequence[int]) -> None:
+    """Let an upload hold these contents, which came with it: nothing collects them as long as it does."""
+    bulk.insert_rows(conn, packed, ("upload", "content"), [(n, one) for one in sorted(set(contents))])
+
+
+def members(conn: Connection, n: int) -> dict[bytes, int]:
+    """The contents that an upload holds, by digest."""
+    held = select(content.c.sha256, content.c.id).join_from(packed, content, packed.c.content == content.c.id)
+    return {bytes(row.sha256): int(row.id) for row in conn.execute(held.where(packed.c.upload == n))}
+
+
+def let_members_go(conn: Connection, n: int) -> None:
+    conn.execute(delete(packed).where(packed.c.upload == n))
+
+
 def remove(conn: Connection, n: int) -> None:
+    let_members_go(conn, n)
     conn.execute(delete(upload).where(upload.c.id == n))

@@ -28,6 +28,8 @@ def gc(
 ) -> None:
     """Give back the bytes that nothing refers to any more. A server may be running; its worker does this every hour.
 
+    Small files that came together share an object, a pack. Less than half needed, it is rewritten without the rest.
+
     Bytes are first marked, and deleted by a run after the grace (policy.collection_grace, a day) if nothing came to
     refer to them meanwhile. So what was purged a moment ago takes two runs with a day between them.
 
@@ -44,4 +46,9 @@ def gc(
         return
     would = "would be " if dry_run else ""
     output.line(f"{done.objects} objects {would}deleted, {output.size(done.freed_bytes)} freed")
+    if done.packs:
+        output.line(
+            f"{done.packs} packs of small files {would}rewritten, "
+            f"{output.size(done.packs_bytes)} freed by the run after that"
+        )
     output.line(f"{done.condemned} contents {would}marked, {output.size(done.condemned_bytes)}")

@@ -18,10 +18,11 @@ Condition = Literal["any", "absent", "present"]
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """Put content at a path. Exactly one of `upload`, `sha256` and `source` says which content.
+    """Put content at a path. One of `upload`, `sha256` and `source` says which content, or the first two together.
 
     Args:
-        upload: A finished upload of the caller.
+        upload: A finished upload of the caller. With `sha256` the content of this digest that came with it: one of
+            many, if the upload is a batch.
         sha256: Content that the caller may read somewhere already; it is refused as unknown otherwise.
         source: (version, revision or None for the newest, path) whose content the caller may read.
         condition: What must be at the path before: anything, nothing, or an entry.
@@ -86,8 +87,10 @@ def clean_changes(depot: Depot, changes: Sequence[Change]) -> list[Change]:
 def clean_change(depot: Depot, change: Change) -> Change:
     if isinstance(change, Add):
         given = [change.upload is not None, change.sha256 is not None, change.source is not None]
-        if sum(given) != 1:
-            raise Invalid(f"{change.path!r} needs exactly one of upload, sha256 and source.")
+        if sum(given) != 1 and given != [True, True, False]:
+            raise Invalid(
+                f"{change.path!r} needs exactly one of upload, sha256 and source, or a digest beside an upload."
+            )
         return Add(
             path=names.entry_path(change.path),
             upload=change.upload,

@@ -3,7 +3,8 @@
     used ──condemn──► condemned ──grace──► end: rows gone, object doomed ──► bytes deleted ──► object forgotten
 
 Nothing is deleted because a listing of the store shows it: every object has a row before it has bytes, and only rows
-decide. A run may be killed anywhere, and any number may run at once; the next one finishes what was begun.
+decide. What ended in a pack, which others share, leaves a gap; `compaction` closes those. A run may be killed anywhere,
+and any number may run at once; the next one finishes what was begun.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from functools import partial
 import structlog
 
 from entrepot.catalog import collecting as rows
-from entrepot.catalog import reach
+from entrepot.catalog import compacting, reach
 from entrepot.catalog.collecting import DoomedObject
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.reach import Frees
-from entrepot.depot import lookup
+from entrepot.depot import compaction, lookup
 from entrepot.depot.context import Depot
 from entrepot.model.access import Action, Actor, Standing, require
 from entrepot.model.errors import EntrepotError
@@ -43,7 +44,10 @@ class Collected:
         ended: Contents whose grace was over and that nothing referred to even then.
         ended_bytes: Theirs.
         objects: Objects whose bytes were deleted.
-        freed_bytes: Theirs: what the disk got back.
+        freed_bytes: Theirs: what the disk got back. Small files that shared an object, a pack, give nothing back until
+            less than half of it is needed.
+        packs: Packs of which less than half is needed, and that were rewritten.
+        packs_bytes: What the disk gets back by that: the old ones go with the next run.
     """
 
     condemned: int = 0
@@ -52,6 +56,8 @@ class Collected:
     ended_bytes: int = 0
     objects: int = 0
     freed_bytes: int = 0
+    packs: int = 0
+    packs_bytes: int = 0
 
 
 def frees(depot: Depot, actor: Actor, key: lookup.Key) -> Frees:
@@ -83,10 +89,13 @@ def collect(depot: Depot, step: Step = lambda _done: None) -> Collected:
     ended, ended_bytes = _end(depot, before, step)
     condemned, condemned_bytes = _condemn(depot, before, now, step)
     depot.catalog.write(lambda conn: rows.expire_placing(conn, before=before))
+    depot.catalog.write(compacting.doom_empty)
     objects, freed = _delete(depot, step)
-    done = Collected(condemned, condemned_bytes, ended, ended_bytes, objects, freed)
+    # Last, when there is room. What this empties goes with the next run: who knows its key may read on until then.
+    packs, packs_bytes = compaction.compact(depot, step)
+    done = Collected(condemned, condemned_bytes, ended, ended_bytes, objects, freed, packs, packs_bytes)
     if done != Collected():
-        log.info("collected", condemned=condemned, ended=ended, objects=objects, freed_bytes=freed)
+        log.info("collected", condemned=condemned, ended=ended, objects=objects, freed_bytes=freed, packs=packs)
     return done
 
 
@@ -95,6 +104,7 @@ def look(depot: Depot) -> Collected:
     before = depot.now() - depot.policy.collection_grace
     with depot.catalog.read() as conn:
         ended, ended_bytes, objects, freed = rows.waiting(conn, before=before)
+        packs, packs_bytes = rows.sparse_after(conn, before=before)
     condemned, condemned_bytes, after = 0, 0, 0
     while True:
         with depot.catalog.read() as conn:
@@ -102,7 +112,7 @@ def look(depot: Depot) -> Collected:
             condemned += len(found)
             condemned_bytes += sum(rows.sizes(conn, found).values())
         if last is None:
-            return Collected(condemned, condemned_bytes, ended, ended_bytes, objects, freed)
+            return Collected(condemned, condemned_bytes, ended, ended_bytes, objects, freed, packs, packs_bytes)
         after = last
 
 

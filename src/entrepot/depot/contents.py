@@ -8,6 +8,7 @@ instead. CRC-32C, because SHA-256 would cost several times what sending does, an
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -170,7 +171,17 @@ def locate(conn: Connection, content: int) -> Located:
     return Located(content, measures, rows.extents(conn, content))
 
 
-def open_located(depot: Depot, found: Located) -> ContentReader:
+def locate_many(conn: Connection, contents: Sequence[int]) -> dict[int, Located]:
+    """`locate` for many at once."""
+    numbers = list(set(contents))
+    measures, extents = rows.measures_many(conn, numbers), rows.extents_many(conn, numbers)
+    unknown = [n for n in numbers if n not in measures]
+    if unknown:
+        raise Corrupt(f"Content {unknown[0]} is named but unknown. Run `entrepot verify`.")
+    return {n: Located(n, measures[n], extents[n]) for n in numbers}
+
+
+def refuse_damaged(found: Located) -> None:
     """
     Raises:
         Corrupt: Its bytes are known to be damaged.
@@ -183,7 +194,15 @@ def open_located(depot: Depot, found: Located) -> ContentReader:
             "verify --repair-from` with a backup.",
             details={"damaged_at": measures.damaged_at.isoformat()},
         )
-    reader = ContentReader(depot, found.content, measures.size, found.extents, measures.crc32c)
+
+
+def open_located(depot: Depot, found: Located) -> ContentReader:
+    """
+    Raises:
+        Corrupt: Its bytes are known to be damaged.
+    """
+    refuse_damaged(found)
+    reader = ContentReader(depot, found.content, found.measures.size, found.extents, found.measures.crc32c)
     reader.warm()
     return reader
 

@@ -34,7 +34,7 @@ from entrepot.depot.contents import ContentReader, locate, open_located
 from entrepot.depot.context import Depot
 from entrepot.depot.events import tell
 from entrepot.depot.lookup import Key
-from entrepot.depot.uploads import FINISHED
+from entrepot.depot.uploads import BATCH, FINISHED, UploadRow
 from entrepot.depot.versions import again
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor, may
@@ -174,7 +174,8 @@ def unchanged(conn: Connection, found: Found) -> Committed:
 def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Change]) -> list[rows.RowChange]:
     """Find the content of every addition; all that are missing are named together."""
     uploads = upload_rows.find_many(conn, list({c.upload for c in changes if isinstance(c, Add) and c.upload}))
-    claimed = list({c.sha256 for c in changes if isinstance(c, Add) and c.sha256})
+    claimed = list({c.sha256 for c in changes if isinstance(c, Add) and c.sha256 and not c.upload})
+    batches: dict[int, dict[bytes, int]] = {}
     known = claim(conn, depot, actor, claimed) if claimed else {}
     faults: list[dict[str, Any]] = []
     out: list[rows.RowChange] = []
@@ -192,10 +193,13 @@ def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Cha
                 name = ids.encode(Noun.UPLOAD, change.upload)
                 if row is None or row.owner != actor.user or row.state == "aborted":
                     fault = f"There is no upload {name}, or it is not yours."
-                elif row.state != FINISHED or row.content is None:
+                elif row.state != FINISHED:
                     fault = f"Upload {name} is not complete. Send the rest first."
                 else:
-                    content, media = row.content, media or row.media
+                    if row.purpose == BATCH and row.n not in batches:
+                        batches[row.n] = upload_rows.members(conn, row.n)
+                    content, fault = _of_upload(row, name, change.sha256, batches.get(row.n, {}))
+                    media = media or row.media
             elif change.sha256 is not None:
                 content = known.get(change.sha256)
                 if content is None:
@@ -224,6 +228,21 @@ def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Cha
             details={"missing": len(faults)},
         )
     return out
+
+
+def _of_upload(row: UploadRow, name: str, sha256: bytes | None, members: Mapping[bytes, int]) -> tuple[int | None, str]:
+    """Which content of a finished upload is meant; or None and why there is none."""
+    if row.purpose == BATCH:
+        if sha256 is None:
+            return None, f"Upload {name} holds many files. Say with `sha256` which of them is meant."
+        content = members.get(sha256)
+    elif row.content is None:
+        return None, f"Upload {name} is not complete. Send the rest first."
+    else:
+        content = row.content if sha256 in (None, row.content_sha256) else None
+    if content is None:
+        return None, f"Upload {name} did not bring {sha256_text(sha256 or b'')}. Send it."
+    return content, ""
 
 
 def _from_elsewhere(

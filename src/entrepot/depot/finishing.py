@@ -183,7 +183,8 @@ def _bind(
 def with_offset(depot: Depot, row: UploadRow) -> UploadRow:
     """The row with what has been received by now."""
     if row.state == FINISHED:
-        return replace(row, received=row.content_size or 0)
+        # Of a batch no single content has the size.
+        return row if row.content_size is None else replace(row, received=row.content_size)
     staged = depot.staging.stat(row.key, durable=row.durable, boot_id=row.boot_id)
     if staged is None:
         # Placed but not yet named, or never written: what the store has is what was received.

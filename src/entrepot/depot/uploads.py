@@ -11,6 +11,7 @@ An upload belongs to the user who began it. What it becomes is named in `purpose
     content    nothing yet; a commit refers to it
     slot       a file of a version that waits for its ingest
     part       a piece that a concatenation will be made of
+    batch      many small files in one body; a commit refers to one of them by the upload and its digest
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ from entrepot.store.base import Block, Stage
 
 #: A true sync, and the offset it reached written down, this often while bytes arrive.
 _MARK = 64 << 20
+
+#: Of uploads that hold many contents.
+BATCH = "batch"
 
 #: What has a way in of its own.
 _ELSEWHERE = frozenset({"slot", "consignment", "consigned", "split", "piece", "parcel"})
@@ -219,7 +223,14 @@ def _look(depot: Depot, actor: Actor, uid: UUID) -> UploadRow:
 def _own(conn: Connection, actor: Actor, uid: UUID) -> UploadRow:
     row = rows.find(conn, uid=uid)
     # Slots and consignments are filled by their own way in, which asks whether the version still takes files.
-    if row is None or actor.user is None or row.owner != actor.user or row.purpose in _ELSEWHERE:
+    # A batch comes in one request; while that is under way nobody else has anything to do with it.
+    if (
+        row is None
+        or actor.user is None
+        or row.owner != actor.user
+        or row.purpose in _ELSEWHERE
+        or (row.purpose == BATCH and row.state == OPEN)
+    ):
         raise NotFound(f"There is no upload {ids.encode(Noun.UPLOAD, uid)}, or it is not yours.")
     return row
 
@@ -448,9 +459,12 @@ def abort(depot: Depot, actor: Actor, uid: UUID) -> None:
     with depot.catalog.read() as conn:
         row = _own(conn, actor, uid)
     require_alive(depot, row)
-    depot.catalog.write(
-        lambda conn: rows.change(conn, row.n, {"state": ABORTED, "expires_at": depot.now(), "content": None})
-    )
+
+    def work(conn: Connection) -> None:
+        rows.change(conn, row.n, {"state": ABORTED, "expires_at": depot.now(), "content": None})
+        rows.let_members_go(conn, row.n)
+
+    depot.catalog.write(work)
     depot.staging.discard(row.key)
 
 

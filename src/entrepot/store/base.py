@@ -206,6 +206,13 @@ class Stage(Protocol):
         """
         ...
 
+    def seal(self) -> int:
+        """`place` for whoever knows the digests of all parts and needs none of the whole; returns the size.
+
+        The bytes are not read again for it, also when the stage was created without hashing.
+        """
+        ...
+
     def release(self) -> None:
         """Let go of the stage and keep its bytes, so that anybody may resume it. May be repeated."""
         ...
@@ -226,8 +233,12 @@ class Stage(Protocol):
 class Staging(Protocol):
     """The uploads that still grow. Safe for any number of threads and processes."""
 
-    def create(self, key: str) -> Stage:
+    def create(self, key: str, *, hashed: bool = True) -> Stage:
         """A new, empty stage, held by the caller. Of several concurrent creators of one key exactly one succeeds.
+
+        Args:
+            hashed: False for who checks the parts of what is written and ends with `seal`: hashing everything a second
+                time would cost as much as all the rest. `digests` and `place` then read the bytes back.
 
         Raises:
             Conflict: The key has a stage or an object.

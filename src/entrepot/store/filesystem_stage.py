@@ -65,6 +65,7 @@ class FilesystemStage:
         complete: `fd` is already the object of this key.
         name_durable: The staged name is known to have survived an fsync of its folder.
         retain: Gets hash state and descriptor at `release`, for a later resume in this process.
+        hashed: Whether `write` hashes; otherwise whoever asks for digests waits for everything to be read back.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class FilesystemStage:
         complete: bool = False,
         name_durable: bool = False,
         retain: Callable[[str, int, Hasher], None] | None = None,
+        hashed: bool = True,
     ) -> None:
         self.key = key
         self.size = size
@@ -95,6 +97,7 @@ class FilesystemStage:
         self._hasher = hasher or Hasher()
         self._name_durable = name_durable
         self._retain = retain
+        self._hashing = hashed
         self._digests: Digests | None = None
         self._pushed = size
         self._first_pushed = size
@@ -114,7 +117,9 @@ class FilesystemStage:
                 self._roll_back(offset)
                 raise translate(error, f"write to {self._what}") from error
             self.size = offset + len(view)
-            if self._hasher.size == offset:
+            if not self._hashing:
+                pass
+            elif self._hasher.size == offset:
                 self._hasher.update(view)
             else:
                 self._catch_up(CATCH_UP)
@@ -161,27 +166,16 @@ class FilesystemStage:
                 return self._digests
             self._require(_State.GROWING, _State.COMPLETE)
             digests = self._hashed()
-            with self._syncing:
-                # Again: a `sync` beside us may have failed while we hashed.
-                self._require(_State.GROWING, _State.COMPLETE)
-                if self._state is _State.GROWING:
-                    self._check_length()
-                    self._sync_file(name=False)
-                    linked = self._link()
-                    # A staged name that stays behind has no bytes of its own; the next start of the store removes it.
-                    with contextlib.suppress(OSError):
-                        self._disk.unlink(self._path)
-                    # Some file systems know no modes; sealing only guards against slips.
-                    with contextlib.suppress(OSError):
-                        self._disk.seal(self._fd)
-                else:
-                    linked = False
-                self._sync_final_name(ours=linked)
-                self._close()
-                self._digests = digests
-                self.durable = self.size
-                self._state = _State.PLACED
+            self._settle()
+            self._digests = digests
             return digests
+
+    def seal(self) -> int:
+        with self._lock:
+            if self._state is not _State.PLACED:
+                self._require(_State.GROWING, _State.COMPLETE)
+                self._settle()
+            return self.size
 
     def release(self) -> None:
         with self._lock, self._syncing:
@@ -275,6 +269,27 @@ class FilesystemStage:
         return Corrupt(f"The bytes of {self._what} cannot be read back: {how}. Abort it and send the file again.")
 
     # ------------------------------------------------------------------ placing
+
+    def _settle(self) -> None:
+        with self._syncing:
+            # Again: a `sync` beside us may have failed while we hashed.
+            self._require(_State.GROWING, _State.COMPLETE)
+            if self._state is _State.GROWING:
+                self._check_length()
+                self._sync_file(name=False)
+                linked = self._link()
+                # A staged name that stays behind has no bytes of its own; the next start of the store removes it.
+                with contextlib.suppress(OSError):
+                    self._disk.unlink(self._path)
+                # Some file systems know no modes; sealing only guards against slips.
+                with contextlib.suppress(OSError):
+                    self._disk.seal(self._fd)
+            else:
+                linked = False
+            self._sync_final_name(ours=linked)
+            self._close()
+            self.durable = self.size
+            self._state = _State.PLACED
 
     def _check_length(self) -> None:
         """What becomes the object is what was hashed: not less, and no tail of a write that never returned."""

@@ -38,7 +38,7 @@ class FilesystemStaging:
         self._boot = boot
         self._hashes = _RetainedHashes(disk)
 
-    def create(self, key: str) -> FilesystemStage:
+    def create(self, key: str, *, hashed: bool = True) -> FilesystemStage:
         check_key(key)
         path = self._layout.staged(key)
         try:
@@ -52,7 +52,9 @@ class FilesystemStaging:
         if not self._locked(fd, key):
             # Somebody resumed it in the instant since it was made.
             raise self._held(key)
-        return FilesystemStage(self._disk, self._layout, self._store, key, path, fd, retain=self._hashes.keep)
+        return FilesystemStage(
+            self._disk, self._layout, self._store, key, path, fd, retain=self._hashes.keep, hashed=hashed
+        )
 
     def resume(self, key: str, *, durable: int, boot_id: str) -> FilesystemStage:
         check_key(key)

@@ -178,7 +178,7 @@ class MemoryStaging:
         with self._lock:
             return sum(len(staged.content) for staged in self._staged.values())
 
-    def create(self, key: str) -> MemoryStage:
+    def create(self, key: str, *, hashed: bool = True) -> MemoryStage:  # noqa: ARG002  nothing is hashed early here
         check_key(key)
         with self._lock:
             if key in self._staged or self._store.stat(key) is not None:
@@ -274,6 +274,7 @@ class MemoryStage:
         self._staging = staging
         self._staged = staged
         self._placed: Digests | None = None
+        self._sealed = False
         self._complete = complete
         self._ended: str | None = None
         self._hasher = Hasher()
@@ -282,7 +283,7 @@ class MemoryStage:
     def write(self, block: Block) -> None:
         with self._lock:
             self._require_held()
-            if self._complete or self._placed is not None:
+            if self._complete or self._sealed:
                 raise WrongState(f"All bytes of upload {self.key} were received and placed; it takes no more.")
             self._staging.reserve(memoryview(block).nbytes)
             self._staged.content += block
@@ -311,15 +312,22 @@ class MemoryStage:
 
     def place(self) -> Digests:
         with self._lock:
-            if self._placed is not None:
-                return self._placed
-            digests = self.digests()
-            if not self._complete:
-                self._staging.place(self.key, self._staged)
-            self.durable = self.size
-            self._placed = digests
-            self._staging.let_go(self.key, self._staged, remove=False)
-            return digests
+            if self._placed is None:
+                digests = self.digests()
+                self.seal()
+                self._placed = digests
+            return self._placed
+
+    def seal(self) -> int:
+        with self._lock:
+            if not self._sealed:
+                self._require_held()
+                if not self._complete:
+                    self._staging.place(self.key, self._staged)
+                self.durable = self.size
+                self._sealed = True
+                self._staging.let_go(self.key, self._staged, remove=False)
+            return self.size
 
     def release(self) -> None:
         self._end("released", remove=False)
@@ -341,7 +349,7 @@ class MemoryStage:
 
     def _end(self, how: str, *, remove: bool) -> None:
         with self._lock:
-            if self._ended is None and self._placed is None:
+            if self._ended is None and not self._sealed:
                 self._ended = how
                 self._staging.let_go(self.key, self._staged, remove=remove)
 

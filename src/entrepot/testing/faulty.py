@@ -183,15 +183,16 @@ class _FaultyReader:
 
 class FaultyStaging:
     """Any `Staging`, with steps `staging.create`, `.resume`, `.discard`, `.stat` and those of its stages:
-    `stage.write`, `.sync`, `.digests`, `.place`, `.discard`. A torn write leaves the first half of its block.
+    `stage.write`, `.sync`, `.digests`, `.place`, `.seal`, `.discard`. A torn write leaves the first half of its block.
     """
 
     def __init__(self, inner: Staging, faults: Faults) -> None:
         self._inner = inner
         self._faults = faults
 
-    def create(self, key: str) -> Stage:
-        return _FaultyStage(self._faults.run("staging.create", lambda: self._inner.create(key)), self._faults)
+    def create(self, key: str, *, hashed: bool = True) -> Stage:
+        inner = self._faults.run("staging.create", lambda: self._inner.create(key, hashed=hashed))
+        return _FaultyStage(inner, self._faults)
 
     def resume(self, key: str, *, durable: int, boot_id: str) -> Stage:
         inner = self._faults.run("staging.resume", lambda: self._inner.resume(key, durable=durable, boot_id=boot_id))
@@ -243,6 +244,9 @@ class _FaultyStage:
 
     def place(self) -> Digests:
         return self._faults.run("stage.place", self._inner.place)
+
+    def seal(self) -> int:
+        return self._faults.run("stage.seal", self._inner.seal)
 
     def release(self) -> None:
         # A dead process releases nothing itself; the backend's own `crash` does what the system would.

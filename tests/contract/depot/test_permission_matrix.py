@@ -215,6 +215,7 @@ NOBODYS: Mapping[str, frozenset[str]] = {
             "checking.totals",
             "checking.verify",
             "collection.collect",
+            "compaction.compact",
             "collection.look",
             "delivering.deliver",
             "delivering.tend",

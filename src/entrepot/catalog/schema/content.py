@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from entrepot.catalog.schema.types import Id, Instant, Json, PathText, Uid, metadata
@@ -164,6 +165,8 @@ object_ = Table(
     Column("store", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
+    # Of the contents that came with it, without what surrounds them; and of those that still need it.
+    Column("body_bytes", BigInteger, nullable=False, server_default=text("0")),
     Column("kind", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("live_bytes", BigInteger, nullable=False, default=0),
@@ -177,6 +180,10 @@ Index(
     sqlite_where=object_.c.state != "placed",
     postgresql_where=object_.c.state != "placed",
 )
+
+#: Packs of which less than half is still needed.
+_SPARSE = text("kind = 'pack' AND state = 'placed' AND live_bytes * 2 < body_bytes")
+Index("ix_object_sparse", object_.c.id, sqlite_where=_SPARSE, postgresql_where=_SPARSE)
 
 extent = Table(
     "extent",
@@ -236,6 +243,16 @@ Index("ix_upload_expires_at", upload.c.expires_at)
 Index("ix_upload_version", upload.c.version)
 Index("ix_upload_content", upload.c.content)
 Index("ix_upload_owner", upload.c.owner, upload.c.id)
+
+#: What came together in one upload, the members of a pack: they are held as long as the upload's row is.
+packed = Table(
+    "packed",
+    metadata,
+    Column("upload", Id, ForeignKey("upload.id"), primary_key=True),
+    Column("content", Id, ForeignKey("content.id"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+Index("ix_packed_content", packed.c.content)
 
 #: Background work: queue and what clients poll in one row.
 job = Table(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from entrepot.wire.frames import MEDIA_TYPE
+
 _JSON: Final = "application/json"
 _BYTES: Final = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
@@ -193,6 +195,22 @@ BYTE_PATHS: Final[dict[str, dict[str, Any]]] = {
                             "Tus-Max-Size": _field("The largest upload, if there is a limit.", _NUMBER),
                         },
                     )
+                },
+            },
+        },
+    ),
+    "/api/v1/packs": _tagged(
+        "uploads",
+        {
+            "put": {
+                "name": "pack",
+                "summary": "Many small files as one body: all of them or none",
+                "parameters": [
+                    _parameter("query", "project", "Where they are meant for; its allocation is looked at.", _TEXT),
+                ],
+                "requestBody": {"content": {MEDIA_TYPE: _BINARY}, "required": True},
+                "responses": {
+                    "201": _answer("A commit may refer to each by the upload and its digest.", _message("Packed")),
                 },
             },
         },

@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from entrepot.dialects.native import archives, files, one_shot
+from entrepot.dialects.native import archives, files, one_shot, packs
 from entrepot.dialects.native.context import Asked, Context
 from entrepot.dialects.native.routes.versions import answer_record
 from entrepot.dialects.native.routing import PREFIX
@@ -31,6 +31,7 @@ _FILES: Final = re.compile(rf"{PREFIX}/versions/(?P<version>[^/]+)/files/(?P<pat
 _ARCHIVE: Final = re.compile(rf"{PREFIX}/versions/(?P<version>[^/]+)/archive")
 _RECORD: Final = re.compile(rf"{PREFIX}/versions/(?P<version>[^/]+)")
 _UPLOADS: Final = f"{PREFIX}/uploads"
+_PACKS: Final = f"{PREFIX}/packs"
 
 
 class ByteRoutes:
@@ -55,6 +56,8 @@ class ByteRoutes:
             _require_utf8(scope)
         if path.startswith(_UPLOADS):
             return self._find_upload(scope, path)
+        if path == _PACKS:
+            return self._route({"PUT": packs.put}, {})
         # Looked for before the expressions are tried: most requests are none of these.
         if "/files/" in path and (match := _FILES.fullmatch(path)):
             return self._route(self._of_files, match.groupdict())

@@ -14,6 +14,7 @@ from entrepot.depot.lookup import FoundProject
 from entrepot.depot.naming import Names
 from entrepot.depot.notes import Notes
 from entrepot.depot.objects import Link
+from entrepot.depot.packing import Packed
 from entrepot.depot.relationships import Graph
 from entrepot.depot.resolving import Resolved
 from entrepot.depot.search import Result
@@ -30,6 +31,7 @@ from entrepot.wire.messages import (
     events,
     licences,
     nodes,
+    packs,
     projects,
     relationships,
     resolve,
@@ -362,6 +364,11 @@ def upload(one: UploadRow) -> uploads.Upload:
         created_at=one.created_at,
         expires_at=one.expires_at,
     )
+
+
+def packed(one: Packed) -> packs.Packed:
+    files = [packs.PackedFile(name=f.name, size=f.size, sha256=sha256_text(f.sha256)) for f in one.files]
+    return packs.Packed(upload=upload(one.upload), files=files)
 
 
 # Work and history

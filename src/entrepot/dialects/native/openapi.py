@@ -12,9 +12,10 @@ from starlette.routing import Route
 
 from entrepot.dialects.native import errors
 from entrepot.dialects.native.byte_docs import BYTE_PATHS
-from entrepot.dialects.native.routing import PREFIX, TAKES_SECRET, TELLS_SECRET, LateRoute
+from entrepot.dialects.native.routing import PREFIX, STREAMS, TAKES_SECRET, TELLS_SECRET, LateRoute
 from entrepot.wire import problem
 from entrepot.wire.messages.base import Problem
+from entrepot.wire.messages.packs import Packed
 
 PATH = f"{PREFIX}/openapi.json"
 
@@ -79,6 +80,10 @@ def _share_problems(found: dict[str, Any]) -> None:
     schemas = found["components"].setdefault("schemas", {})
     # Not told to the framework: it would make a checker of each status for each route, at the first request a second.
     schemas["Problem"] = Problem.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
+    # Answered by a route of bytes only.
+    packed = Packed.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
+    schemas.update(packed.pop("$defs"))
+    schemas["Packed"] = packed
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
 
@@ -93,8 +98,8 @@ def _finish(path: str, method: str, operation: dict[str, Any]) -> None:
             or "application/json" in given.get("content", {})
         ):
             operation["responses"][str(status)] = {"$ref": f"#/components/responses/problem{status}"}
-    tells_secret, takes_secret = (operation.pop(mark, False) for mark in (TELLS_SECRET, TAKES_SECRET))
-    if method == "post" and not takes_secret and not path.startswith(f"{PREFIX}/uploads"):
+    tells_secret, takes_secret, streams = (operation.pop(one, False) for one in (TELLS_SECRET, TAKES_SECRET, STREAMS))
+    if method == "post" and not takes_secret and not streams and not path.startswith(f"{PREFIX}/uploads"):
         operation.setdefault("parameters", []).append(
             {
                 "name": "Idempotency-Key",

@@ -43,6 +43,9 @@ TAKES_SECRET = "x-takes-secret"  # noqa: S105
 #: Marks routes whose answers must not be kept: they hold a secret that is told once.
 TELLS_SECRET = "x-tells-secret"  # noqa: S105
 
+#: Marks routes that are asked something and answer with bytes: there is nothing in it that a repeat would have to get.
+STREAMS = "x-streams"
+
 #: Of an answer, what a repeat gets again.
 _KEPT_HEADERS = ("content-type", "etag", "location")
 
@@ -64,7 +67,8 @@ class NativeRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         inner = super().get_route_handler()
         takes_body = self.body_field is not None
-        keyed = "POST" in (self.methods or ()) and not (self.openapi_extra or {}).get(TAKES_SECRET)
+        marks = self.openapi_extra or {}
+        keyed = "POST" in (self.methods or ()) and not marks.get(TAKES_SECRET) and not marks.get(STREAMS)
         once = _Once(inner, self)
 
         async def handle(request: Request) -> Response:

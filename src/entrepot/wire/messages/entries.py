@@ -21,12 +21,16 @@ class Source(Request):
 
 
 class Add(Request):
-    """Put content at a path; exactly one of `upload`, `sha256` and `source` says which."""
+    """Put content at a path; one of `upload`, `sha256` and `source` says which, or the first two together."""
 
     op: Literal["add"]
     path: str
-    upload: str | None = Field(default=None, description="A finished upload of the caller.")
-    sha256: Sha256 | None = Field(default=None, description="Content that the caller may read already.")
+    upload: str | None = Field(
+        default=None, description="A finished upload of the caller; of a batch `sha256` says which."
+    )
+    sha256: Sha256 | None = Field(
+        default=None, description="Content that the caller may read already, or that came with `upload`."
+    )
     source: Source | None = None
     media_type: str | None = None
     data_type: str | None = None
