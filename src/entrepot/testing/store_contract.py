@@ -28,6 +28,7 @@ from entrepot.model.digests import EMPTY
 from entrepot.model.errors import Conflict, Invalid, InvalidName, NotFound, WrongState
 from entrepot.store.base import Block, ObjectStore, Stage, Staging, boot_id
 from entrepot.store.hashing import digests_of
+from entrepot.testing.sealing_contract import SealingContract
 
 __all__ = ["KEYS", "ObjectStoreContract", "StagingContract", "content_of", "dice", "in_blocks", "read_all"]
 
@@ -256,7 +257,7 @@ class ObjectStoreContract:
         assert read_all(reopen(), KEY) == b"kept"
 
 
-class StagingContract:
+class StagingContract(SealingContract):
     """What every `Staging` promises. Give the fixtures `store` and `staging`; the second places into the first."""
 
     @pytest.fixture
@@ -293,34 +294,6 @@ class StagingContract:
             assert stage.size == 18
             stage.place()
         assert read_all(store, KEY) == b"abcdefghcd" + bytes(8)
-
-    def test_a_sealed_stage_is_an_object_whoever_hashed_it(self, staging: Staging, store: ObjectStore) -> None:
-        with staging.create(KEY, hashed=False) as stage:
-            stage.write(b"abc")
-            stage.write(b"def")
-            assert stage.seal() == 6
-            assert stage.durable == 6
-            assert stage.seal() == 6
-            with pytest.raises(WrongState):
-                stage.write(b"more")
-        assert read_all(store, KEY) == b"abcdef"
-        assert list(staging.keys()) == []
-
-    def test_digests_are_made_afterwards_where_nothing_was_hashed_on_the_way(self, staging: Staging) -> None:
-        with staging.create(KEY, hashed=False) as stage:
-            stage.write(b"abc")
-            assert stage.digests() == digests_of([b"abc"])
-            stage.write(b"def")
-            assert stage.place() == digests_of([b"abcdef"])
-
-    def test_a_discarded_stage_cannot_be_sealed(self, staging: Staging, store: ObjectStore) -> None:
-        stage = staging.create(KEY, hashed=False)
-        stage.write(b"abc")
-        staging.discard(KEY)
-        with pytest.raises(NotFound):
-            stage.seal()
-        stage.release()
-        assert store.stat(KEY) is None
 
     def test_a_key_can_be_created_once(self, staging: Staging) -> None:
         with staging.create(KEY) as stage:
