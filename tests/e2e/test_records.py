@@ -53,6 +53,25 @@ def test_records_from_their_file_to_their_items(client: Client, project: str, tm
     assert (tmp_path / "out.csv").read_text().splitlines()[0] == "id,label,u"
 
 
+def test_tables_become_records_and_records_become_tables(
+    client: Client, cli: Cli, project: str, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text("id,code\n" + "".join(f"{i},0{i}\n" for i in range(300)))
+    made = client.records.wait_until_done(client.records.create("Rows", tmp_path / "rows.csv", project=project), 1)
+    assert (made.items, client.records.item(made, 7)) == (300, {"id": 7, "code": "07"})
+    told: list[object] = []
+    size = client.records.export(made, tmp_path / "rows.parquet", on_progress=told.append)
+    assert (size, told != []) == ((tmp_path / "rows.parquet").stat().st_size, True)
+    held = client.data.from_file(tmp_path / "rows.parquet", "Held", project=project)
+    again = answer(cli("records", "from-table", held.id, "Again", "--path", "rows.parquet", "--json"))
+    assert (again["items"], list(client.records.items(again["id"]))) == (300, list(client.records.items(made)))
+    (edge,) = client.relationships.list(again["id"], direction="out")
+    assert (edge.verb, edge.target.version if edge.target else None) == ("derived_from", held.id)
+    (tmp_path / "bad.csv").write_text("id\n1,2\n")
+    bad = cli("records", "create", "Bad", str(tmp_path / "bad.csv"), "--project", project, code=6)
+    assert "Row 1 has 2 cells, the header 1." in bad.stderr
+
+
 def test_bad_lines_are_an_error_that_names_them(client: Client, project: str, tmp_path: Path) -> None:
     (tmp_path / "b.ndjson").write_bytes(b'{"kind":"Image","url":"https://a/b"}\n{"kind":"Image"}\n')
     made = client.records.create("Batch", tmp_path / "b.ndjson", lines="image", project=project)

@@ -13,15 +13,25 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 import entrepot
 from entrepot.cli.main import run
+from entrepot.depot import bootstrap, history, projects, webhooks
+from entrepot.depot.credentials import as_operator
+from entrepot.depot.versions import NewVersion, VersionChanges, create, update
+from entrepot.model.errors import Unavailable
+from entrepot.model.webhooks import Retries
+from entrepot.server import config
+from entrepot.server.compose import open_depot
 from tests.e2e.test_documents import blocks
+from tests.support.postgres import PostgresServer, PostgresUnavailable
 from tests.support.server import Server, command, environ, free_port, running_server, wait_until
 from tests.support.webhook_receiver import SECRET
+
+T = TypeVar("T")
 
 SETTINGS = """
 jobs = false
@@ -330,6 +340,80 @@ def survive(
     came = receiver.got("/flaky")[before:]
     assert {one["event"] for one in came} == expected, "nothing else came"
     require_order(came, lambda one: one["dataset"], "event")
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.soak)])
+def test_every_event_arrives_in_order_while_the_database_restarts(
+    receiver: Receiver, tmp_path: Path, times: int
+) -> None:
+    """PostgreSQL is stopped and started while deliveries go on; the worker is not told of it."""
+    try:
+        database = PostgresServer()
+    except PostgresUnavailable as missing:
+        pytest.skip(str(missing))
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    names = ["one", "two", "three", "four"]
+    with database, database.database() as name:
+        (data / "entrepot.toml").write_text(f'database = "{database.url(name)}"\n{SETTINGS}')
+        made = Workers(data)
+        with open_depot(config.load({}, data=data), upgrade=True) as depot, made.stack:
+            bootstrap.bootstrap(depot, admin_password=SECRET)
+            who = as_operator(depot, "admin")
+            home = projects.create(depot, who, "Restarted")
+            hook = webhooks.NewWebhook(
+                "flaky",
+                f"{receiver.url}/flaky",
+                events=("version.*", "revision.*"),
+                secret=SECRET,
+                retries=Retries(**STUBBORN),
+            )
+            webhooks.create(depot, who, home.n, hook)
+            before = len(receiver.got("/flaky"))
+
+            def came() -> list[dict[str, Any]]:
+                return receiver.got("/flaky")[before:]
+
+            versions = [insist(lambda name=name: create(depot, who, home.n, NewVersion(name))).n for name in names]
+            made.start()
+            for turn in range(times):
+                for n in versions:
+                    insist(lambda n=n, turn=turn: update(depot, who, n, VersionChanges(description=str(turn))))
+                wait_until(lambda turn=turn: len(came()) >= 4 * (turn + 1), "deliveries go on")
+                with database.away():
+                    seen = len(came())
+                    with pytest.raises(Unavailable):
+                        update(depot, who, versions[0], VersionChanges(description="lost"))
+                assert made.current is not None
+                assert made.current.poll() is None, "the worker outlives its database"
+                assert len(came()) >= seen
+            expected = {
+                one.n
+                for one in insist(lambda: history.events(depot, who, project=home.n, limit=1000)).rows
+                if one.version
+            }
+            assert len(expected) >= 4 * (times + 1)
+
+            def missing() -> set[int]:
+                return expected - {one["event"] for one in came() if one["done"] == "good"}
+
+            wait_until(lambda: not missing(), "every event was taken")
+            made.kill()
+    assert {one["event"] for one in came()} == expected, "nothing else came"
+    require_order(came(), lambda one: one["dataset"], "event")
+
+
+def insist(work: Callable[[], T]) -> T:
+    """What `work` answers once the database is there again. In doubt it may have been done twice."""
+    found: list[T] = []
+
+    def there() -> bool:
+        with contextlib.suppress(Unavailable):
+            found.append(work())
+        return bool(found)
+
+    wait_until(there, "the database is there again")
+    return found[0]
 
 
 @pytest.mark.soak

@@ -277,8 +277,16 @@ class PostgresServer:
         with psycopg.connect(self.url("postgres", driver="postgresql"), autocommit=True) as connection:
             connection.execute(statement)  # type: ignore[arg-type]
 
-    def close(self) -> None:
-        """Stop the server by its pid and remove its folder. May be called again."""
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """The server is stopped, connections and all, and started again on its port at the end."""
+        self._stop()
+        try:
+            yield
+        finally:
+            self._start_on(self.port)
+
+    def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             # INT is PostgreSQL's fast shutdown, QUIT the immediate one.
@@ -287,6 +295,10 @@ class PostgresServer:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(STOP_TIMEOUT_S)
                     break
+
+    def close(self) -> None:
+        """Stop the server by its pid and remove its folder. May be called again."""
+        self._stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _as_account(self) -> dict[str, Any]:

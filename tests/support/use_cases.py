@@ -18,6 +18,7 @@ from entrepot.depot import (
     checking,
     collection,
     consignments,
+    conversions,
     copies,
     deliveries,
     entries,
@@ -567,6 +568,13 @@ CASES: Mapping[str, Case] = {
     ),
     "deliveries.replay_since": Case(
         lambda c, a, h: deliveries.replay_since(c.depot, a, h.n, c.house.clock.at), of_project(A), hook, keeps=True
+    ),
+    "conversions.convert": Case(
+        lambda c, a, v: conversions.convert(
+            c.depot, a, v.n, NewVersion(c.fresh("new"), kind=Kind.RECORDS), project=c.project.n
+        ),
+        lambda who, how, seen: verdict(CONTENT, who, how, seen) or creating(who, how, seen),
+        keeps=True,
     ),
     "batches.start": Case(
         lambda c, a, v: batches.start(c.depot, a, v.n, c.destination.n),

@@ -17,6 +17,7 @@ from entrepot.cli.record import moment
 from entrepot.model.errors import Invalid
 
 if TYPE_CHECKING:
+    from entrepot.client.client import Client
     from entrepot.wire.messages.versions import Version
 
 app = typer.Typer(
@@ -35,7 +36,10 @@ Count = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so man
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="Of the dataset; a name in use gets the next version.")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="NDJSON, one object a line.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="NDJSON, one object a line; or a table (.csv, .tsv, .parquet, .arrow)."),
+    ],
     project: Annotated[str | None, typer.Option(help="Id or slug; your default project otherwise.")] = None,
     schema: Annotated[Path | None, typer.Option(help="A file with a JSON Schema that every line has to fit.")] = None,
     lines: Annotated[str | None, typer.Option(help="A kind of lines, such as image.")] = None,
@@ -60,17 +64,63 @@ def create(
         fields["expires_at"] = moment(expires)
     with connected() as client:
         made = client.records.create(name, file, schema=_schema(schema), lines=lines, **fields)
-        if wait:
-            made = client.versions.wait(made)
-        rejects = client.records.rejects(made) if made.state.value == "failed" else None
+        _checked(client, made, wait, as_json)
+
+
+@app.command("from-table")
+def from_table(
+    thing: Reference,
+    name: Annotated[str, typer.Argument(help="Of the new records; a name in use gets the next version.")],
+    path: Annotated[str | None, typer.Option(help="One of its files; all otherwise.")] = None,
+    project: Annotated[str | None, typer.Option(help="Id or slug; where the table is otherwise.")] = None,
+    schema: Annotated[Path | None, typer.Option(help="A file with a JSON Schema that every line has to fit.")] = None,
+    wait: Annotated[bool, typer.Option(help="Until every line was checked.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Make records of the tables that a version holds: a line for each row, a key for each column.
+
+    \b
+    Example:
+      entrepot records from-table lab/measurements "Measured items" --path 2027/march.csv
+    """
+    with connected() as client:
+        made = client.records.from_table(thing, name, path=path, project=project, schema=_schema(schema))
+        _checked(client, made, wait, as_json)
+
+
+@app.command("to-table")
+def to_table(
+    thing: Reference,
+    name: Annotated[str, typer.Argument(help="Of the new table; a name in use gets the next version.")],
+    project: Annotated[str | None, typer.Option(help="Id or slug; where the records are otherwise.")] = None,
+    wait: Annotated[bool, typer.Option(help="Until every row was checked.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Make a table of records. `entrepot records export` writes one into a file instead.
+
+    \b
+    Example:
+      entrepot records to-table lab/batch-12 "Batch 12 as a table"
+    """
+    with connected() as client:
+        made = client.records.to_table(thing, name, project=project)
+        _checked(client, made, wait, as_json)
+
+
+def _checked(client: Client, made: Version, wait: bool, as_json: bool) -> None:
+    """Tell what became of a new version."""
+    if wait:
+        made = client.versions.wait(made)
+    failed = made.state.value == "failed"
     if as_json:
         output.emit(made)
-    elif rejects is None:
+    elif not failed:
         _say(made)
     else:
-        output.note(f"Nothing was published: {rejects.message}")
-        output.table(["line", "byte", "what is wrong", "text"], _bad(rejects.errors))
-    if rejects is not None:
+        output.note(f"Nothing was published: {(made.report or {}).get('message')}")
+        if made.kind.value == "records":
+            output.table(["line", "byte", "what is wrong", "text"], _bad(client.records.rejects(made).errors))
+    if failed:
         raise Partial
 
 

@@ -18,13 +18,14 @@ from typing import Any
 from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import ingests as rows
 from entrepot.catalog import leaving, queue
+from entrepot.catalog import projects as project_rows
 from entrepot.catalog import tasks as task_rows
 from entrepot.catalog import uploads as upload_rows
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.versions import Found
 from entrepot.catalog.work import Work
-from entrepot.depot import lines, lookup, search
+from entrepot.depot import lines, lookup, relationships, search
 from entrepot.depot.contents import ContentReader, open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import settle
@@ -39,6 +40,9 @@ from entrepot.model.values import Kind, Numbering, Stage, State, Task, TaskState
 
 JOB = "ingest"
 QUEUE = "ingest"
+
+#: In the detail of a slot: the version and revision that its file was taken from.
+ORIGIN = "from"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class Verdict:
         declared: The schema as found or enforced, kept on the version.
         media_types: By part name.
         also: Written with the revision, in its transaction, which may run more than once.
+        instead: Likewise; answers, by part name, the path and content that are published in a part's place.
     """
 
     accepted: bool
@@ -71,6 +76,7 @@ class Verdict:
     media_types: Mapping[str, str] = field(default_factory=dict)
     data_type: str | None = None
     also: Callable[[Connection], None] | None = None
+    instead: Callable[[Connection], Mapping[str, tuple[str, int]]] | None = None
 
 
 #: Judges the parts of a version; `progress(done, total)` in bytes. Raises nothing but errors of the tree.
@@ -155,7 +161,8 @@ def run(depot: Depot, work: Work) -> None:
                 parts.append(Part(row.file_name or "", row.content, reader.size, reader))
         verdict = _judge(depot, version, parts, work)
     if verdict.accepted:
-        work.finish(lambda conn: _publish(conn, depot, work, found, parts, verdict))
+        origins = [row.detail[ORIGIN] for row in slots if ORIGIN in row.detail]
+        work.finish(lambda conn: _publish(conn, depot, work, found, parts, verdict, origins))
     else:
         work.finish(
             lambda conn: fail_in(conn, depot, work.payload, Stage.CONTENT, verdict.report), state=TaskState.FAILED
@@ -180,9 +187,19 @@ def _actor(payload: Mapping[str, Any]) -> Actor:
 
 
 def _publish(
-    conn: Connection, depot: Depot, work: Work, found: Found, parts: Sequence[Part], verdict: Verdict
+    conn: Connection,
+    depot: Depot,
+    work: Work,
+    found: Found,
+    parts: Sequence[Part],
+    verdict: Verdict,
+    origins: Sequence[Mapping[str, Any]],
 ) -> Mapping[str, Any]:
     now, actor = depot.now(), _actor(work.payload)
+    if origins and project_rows.hold_names(conn, [found.version.project]):
+        # In the order in which everybody holds several: what it was made of is not purged in between.
+        for n in sorted({found.version.n, *(one["version"] for one in origins)}):
+            version_rows.hold(conn, n)
     current = lookup.hold_due(conn, found.version.n, asking=actor.user)
     if current is None or current.version.trash is not None or current.version.project_trashed:
         # Nothing is published; what the job leaves is cleared up as that of any other that fails.
@@ -215,14 +232,16 @@ def _publish(
     puts: list[entry_rows.RowChange] = (
         [entry_rows.Remove("", recursive=True, condition="any")] if version.n_entries else []
     )
+    placed = {} if verdict.instead is None else verdict.instead(conn)
+    standing = [(part, *placed.get(part.name, (part.name, part.content))) for part in parts]
     puts += [
         entry_rows.Put(
-            path=names.entry_path(part.name),
-            content=part.content,
+            path=names.entry_path(path),
+            content=content,
             media=verdict.media_types.get(part.name),
             dtype=verdict.data_type,
         )
-        for part in parts
+        for part, path, content in standing
     ]
     if verdict.also is not None:
         verdict.also(conn)
@@ -233,6 +252,8 @@ def _publish(
     # Its columns are searched too.
     search.write(conn, again(conn, actor, version.n))
     done = settle(conn, actor, current, now)
+    for origin in {one["version"]: one for one in origins}.values():
+        relationships.made_from(conn, depot, actor, done.version, origin["version"], origin["revision"])
     return {"version": done.version.uid.hex, "revision": done.version.revision, "item_count": verdict.item_count}
 
 

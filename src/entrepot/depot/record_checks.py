@@ -10,7 +10,7 @@ names them; a check that is killed leaves a reserved object that is swept away, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -22,7 +22,9 @@ from entrepot.catalog.connection import Connection
 from entrepot.depot.contents import ContentReader, open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.ingests import Checker, Part, Verdict
+from entrepot.depot.record_tables import Converted, convert, is_table, lines_name
 from entrepot.model.digests import Digests
+from entrepot.model.errors import Invalid
 from entrepot.model.values import Version
 from entrepot.records.check import LISTED, Check, Checked, Rule
 from entrepot.records.index import IndexWriter
@@ -34,6 +36,9 @@ __all__ = ["DATA_TYPE", "LINES", "MEDIA_TYPE", "build_index", "checker"]
 LINES: Final = "lines"
 MEDIA_TYPE: Final = "application/x-ndjson"
 DATA_TYPE: Final = "ndjson"
+
+#: What a bad line is called, of files of lines and of tables.
+_WHERE: Final = ("Line {line}", "Row {line}")
 
 #: Bytes read at a time.
 _BLOCK: Final = 1 << 20
@@ -63,11 +68,19 @@ def _check(depot: Depot, version: Version, parts: Sequence[Part], progress: Call
     before = 0
     results: list[tuple[Part, Checked]] = []
     made: list[_Made] = []
+    turned: dict[str, _Turned] = {}
+    _check_names(parts)
     for part in parts:
-        checked, index = _pass(depot, part, rule, partial(_further, progress, before, total))
+        further = partial(_further, progress, before, total)
+        if is_table(part.name):
+            checked, lines = _turn(depot, part, rule, further)
+            if lines is not None:
+                turned[part.name] = lines
+        else:
+            checked, index = _pass(depot, part, rule, further)
+            if index is not None:
+                made.append(index)
         results.append((part, checked))
-        if index is not None:
-            made.append(index)
         before += part.size
     report = _report(results)
     good = all(checked.good for _, checked in results)
@@ -78,7 +91,53 @@ def _check(depot: Depot, version: Version, parts: Sequence[Part], progress: Call
         media_types={part.name: MEDIA_TYPE for part in parts},
         data_type=DATA_TYPE,
         also=partial(_name_all, depot=depot, made=made) if made else None,
+        instead=partial(_name_turned, depot=depot, turned=turned) if turned else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Turned:
+    """Lines that were made of a table, and their index."""
+
+    lines: Converted
+    index: _Made
+
+
+def _check_names(parts: Sequence[Part]) -> None:
+    """
+    Raises:
+        Invalid: Two files would be called the same.
+    """
+    seen: dict[str, str] = {}
+    for part in parts:
+        name = lines_name(part.name)
+        if name in seen:
+            raise Invalid(f"The lines of {part.name} would be called {name}, as those of {seen[name]}. Rename one.")
+        seen[name] = part.name
+
+
+def _turn(
+    depot: Depot, part: Part, rule: Rule | None, progress: Callable[[int], None]
+) -> tuple[Checked, _Turned | None]:
+    """Make lines of a table, check them, and keep them with their index if they are good."""
+    checked, lines = convert(depot, part.name, part.reader, rule, progress)
+    if lines is None:
+        return checked, None
+    with lines.reader(depot) as reader:
+        writer = IndexWriter()
+        check = Check(index=writer, max_line=depot.limits.record_line)
+        whole = Part(part.name, 0, reader.size, reader)
+        return checked, _Turned(lines, _store(depot, whole, check, writer, lambda _: progress(part.size)))
+
+
+def _name_turned(conn: Connection, *, depot: Depot, turned: Mapping[str, _Turned]) -> dict[str, tuple[str, int]]:
+    """What stands for each table: the name and the content of its lines."""
+    found: dict[str, tuple[str, int]] = {}
+    for name, one in turned.items():
+        content = one.lines.name(conn, depot)
+        _name(conn, replace(one.index, source=content), depot.now())
+        found[name] = (lines_name(name), content)
+    return found
 
 
 def _further(progress: Callable[[int, int], None], before: int, total: int, done: int) -> None:
@@ -171,12 +230,14 @@ def _report(results: Sequence[tuple[Part, Checked]]) -> Mapping[str, Any]:
     bad = sum(checked.bad for _, checked in results)
     if not bad:
         return {"message": f"{items} items, every line good.", "items": items, "bad_lines": 0}
-    listed = [line.as_json(part.name) for part, checked in results for line in checked.listed][:LISTED]
-    first = next((part, checked.listed[0]) for part, checked in results if checked.listed)
-    where = f" of {first[0].name}" if len(results) > 1 else ""
+    listed = [
+        line.as_json(part.name, _WHERE[is_table(part.name)]) for part, checked in results for line in checked.listed
+    ][:LISTED]
+    part, first = next((part, checked.listed[0]) for part, checked in results if checked.listed)
+    where = _WHERE[is_table(part.name)] + (f" of {part.name}" if len(results) > 1 else "")
     rest = "" if bad == 1 else f" {bad} of {items + bad} lines are bad; the first {len(listed)} are in the report."
     return {
-        "message": first[1].told().replace(f"Line {first[1].line}", f"Line {first[1].line}{where}", 1) + rest,
+        "message": first.told(where) + rest,
         "items": items,
         "bad_lines": bad,
         "listed": len(listed),

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal
 from uuid import UUID
 
@@ -29,6 +30,9 @@ from entrepot.model.json_values import json_object
 from entrepot.model.values import Page, Relationship, Role, Version, VersionRef, Visibility
 
 MODES = ("non_destructive", "altering", "destructive", "in_situ", "ex_situ", "invasive", "non_invasive")
+
+#: What is said of a version that the server made of another one.
+MADE_FROM = "derived_from"
 
 Direction = Literal["up", "down", "both"]
 
@@ -95,21 +99,9 @@ def link(depot: Depot, actor: Actor, new: NewRelationship) -> tuple[Relationship
         target, target_rev = _pinned(other.version, new.target_revision)
         if source.n == target.n:
             raise Invalid(f"{source.label} cannot be related to itself.")
-        identity = [
-            source.uid.hex,
-            source_rev,
-            target.uid.hex,
-            target_rev,
-            verb,
-            new.mode,
-            note,
-            None if at is None else at.isoformat(),
-            qualifiers,
-        ]
-        fingerprint = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         row, fresh = rows.insert_edge(
             conn,
-            fingerprint=fingerprint,
+            fingerprint=_fingerprint(source, source_rev, target, target_rev, verb, new.mode, note, at, qualifiers),
             uid=depot.new_uid(),
             source=source.n,
             source_rev=source_rev,
@@ -124,18 +116,77 @@ def link(depot: Depot, actor: Actor, new: NewRelationship) -> tuple[Relationship
             created_at=now,
         )
         if fresh:
-            tell(
-                conn,
-                actor,
-                "relationship.created",
-                source,
-                now,
-                subject=ids.encode(Noun.RELATIONSHIP, row.uid),
-                after={"verb": verb, "target": ids.revision_id(target.uid, target_rev)},
-            )
+            _tell(conn, actor, row, source, target, now)
         return _shown(conn, actor, [row])[0], fresh
 
     return depot.catalog.write(work)
+
+
+def _fingerprint(
+    source: Version,
+    source_rev: int,
+    target: Version,
+    target_rev: int,
+    verb: str,
+    mode: str | None = None,
+    note: str | None = None,
+    at: datetime | None = None,
+    qualifiers: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
+    """What makes an edge the same edge."""
+    identity = [
+        source.uid.hex,
+        source_rev,
+        target.uid.hex,
+        target_rev,
+        verb,
+        mode,
+        note,
+        None if at is None else at.isoformat(),
+        dict(qualifiers),
+    ]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def made_from(conn: Connection, depot: Depot, actor: Actor, made: Version, target: int, revision: int) -> None:
+    """Write down what the newest revision of `made` was made of; nothing, if that was purged meanwhile.
+
+    The judge was asked when the work began, and the caller holds both.
+    """
+    found = version_rows.find(conn, asking=actor.user, n=target)
+    if found is None or target == made.n:
+        return
+    now, of = depot.now(), found.version
+    row, fresh = rows.insert_edge(
+        conn,
+        fingerprint=_fingerprint(made, made.revision, of, revision, MADE_FROM),
+        uid=depot.new_uid(),
+        source=made.n,
+        source_rev=made.revision,
+        target=of.n,
+        target_rev=revision,
+        verb=MADE_FROM,
+        mode=None,
+        note=None,
+        at=None,
+        qualifiers={},
+        creator=actor.user,
+        created_at=now,
+    )
+    if fresh:
+        _tell(conn, actor, row, made, of, now)
+
+
+def _tell(conn: Connection, actor: Actor, row: EdgeRow, source: Version, target: Version, now: datetime) -> None:
+    tell(
+        conn,
+        actor,
+        "relationship.created",
+        source,
+        now,
+        subject=ids.encode(Noun.RELATIONSHIP, row.uid),
+        after={"verb": row.verb, "target": ids.revision_id(target.uid, row.target_rev)},
+    )
 
 
 def _pinned(version: Version, revision: int | None) -> tuple[Version, int]:

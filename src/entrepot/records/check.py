@@ -122,6 +122,12 @@ class Check:
             return
         self._take(final=False)
 
+    def refuse(self, fault: Fault) -> None:
+        """Count a line that could not even be written, where whole lines were fed before."""
+        self._no_blanks()
+        self._line += 1
+        self._fail(self._line, self._offset, fault, b"")
+
     def finish(self) -> Checked:
         """The end of the file."""
         if not self._over:

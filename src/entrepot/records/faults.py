@@ -31,6 +31,7 @@ class Reason(StrEnum):
     SCHEMA = "schema"
     COMPRESSED = "compressed"
     ENCODING = "encoding"
+    ROW = "row"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,11 @@ class BadLine:
     fault: Fault
     excerpt: str
 
-    def told(self) -> str:
+    def told(self, where: str = "Line {line}") -> str:
         """The sentence that people read."""
-        return f"Line {self.line} {self.fault.detail}"
+        return f"{where.format(line=self.line)} {self.fault.detail}"
 
-    def as_json(self, part: str) -> Mapping[str, Any]:
+    def as_json(self, part: str, where: str = "Line {line}") -> Mapping[str, Any]:
         """One row of the report: `offset` is that of the line in its file, `at` that of the fault in its line."""
         return {
             "part": part,
@@ -74,7 +75,7 @@ class BadLine:
             "offset": self.offset,
             "at": self.fault.at,
             "reason": self.fault.reason.value,
-            "detail": self.told(),
+            "detail": self.told(where),
             "excerpt": self.excerpt,
         }
 

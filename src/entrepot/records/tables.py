@@ -18,6 +18,8 @@ from entrepot.model.errors import Invalid, TooLarge
 from entrepot.records.reference import parse
 
 MOST_COLUMNS: Final = 2000
+#: Characters of a cell that comes in.
+_LONGEST_CELL: Final = 4 << 20
 #: Characters written before they are given out.
 _BLOCK: Final = 1 << 18
 
@@ -125,6 +127,8 @@ def from_csv(text: Iterable[str], sheet: Sheet, *, delimiter: str = ",") -> Iter
 
 
 def _reader(text: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    # Of the whole process, and by default less than a line of records may have.
+    csv.field_size_limit(_LONGEST_CELL)
     rows = csv.reader(text, delimiter=delimiter, strict=True)
     try:
         yield from rows

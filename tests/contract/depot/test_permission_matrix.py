@@ -264,6 +264,7 @@ NOBODYS: Mapping[str, frozenset[str]] = {
             "paging.size",
             "record_checks.build_index",
             "record_checks.checker",
+            "record_tables.convert",
             "records.items_of",
             "sealing.seal",
             "sealing.unseal",

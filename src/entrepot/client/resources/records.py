@@ -21,7 +21,7 @@ from entrepot.wire.messages.base import Answer
 from entrepot.wire.messages.records import Item, ItemDiff, ItemPage, RecordsPage, Rejects, Statistics
 from entrepot.wire.messages.slots import NewSlot
 from entrepot.wire.messages.tasks import Task
-from entrepot.wire.messages.versions import Version
+from entrepot.wire.messages.versions import ConvertVersion, Version
 from entrepot.wire.problem import from_problem
 
 __all__ = ["Deleted", "NewRecordsFields", "Page", "Records"]
@@ -100,6 +100,8 @@ class Records(Resource):
     ) -> Version:
         """Make a dataset, or the next version of it, of an NDJSON file: send the file and start its check.
 
+        A file that is called `.csv`, `.tsv`, `.parquet` or `.arrow` is a table: each row becomes a line.
+
         Does not wait for the check: `wait_until_done` does. A repeat after a broken connection sends the file again.
 
         Args:
@@ -111,12 +113,10 @@ class Records(Resource):
             Invalid: The schema cannot be used.
             SourceChanged: The file changed while it was sent.
         """
-        if schema is not None and lines is not None:
-            raise Invalid("Give a schema or a kind of lines, not both.")
-        file = _local(Path(path))
         given: dict[str, Any] = {**fields}
-        if schema is not None or lines is not None:
-            given["declared"] = {"lines": lines} if schema is None else {"schema": dict(schema)}
+        if (declared := _declared(schema, lines)) is not None:
+            given["declared"] = declared
+        file = _local(Path(path))
         made = self._client.versions.create(
             name,
             kind=Kind.RECORDS,
@@ -131,6 +131,60 @@ class Records(Resource):
         self._transport.put_url(slot.url, lambda: read_blocks(file, 0, file.size), headers)
         self._client.versions.ingest(made)
         return self._client.versions.get(made)
+
+    def from_table(
+        self,
+        thing: Thing,
+        name: str,
+        *,
+        path: str | None = None,
+        project: str | None = None,
+        schema: Mapping[str, Any] | None = None,
+        lines: str | None = None,
+        description: str = "",
+    ) -> Version:
+        """Make records of the tables that a version holds: a line for each row, a key for each column.
+
+        A table on this machine needs no version: `create` takes it as it is. Does not wait: `wait_until_done` does.
+
+        Args:
+            thing: A version with CSV, TSV, Parquet, Arrow or NDJSON files.
+            path: One of its files; all otherwise.
+            project: Where the records are made; where `thing` is otherwise.
+            schema, lines: As for `create`.
+        """
+        declared = _declared(schema, lines)
+        return self._converted(thing, name, "records", path, project, declared, description)
+
+    def to_table(self, thing: Thing, name: str, *, project: str | None = None, description: str = "") -> Version:
+        """Make a table of records, which the server checks and types as any other; the other way is `from_table`.
+
+        Raises:
+            Unsupported: This server keeps no tables. `export` writes them into files.
+        """
+        return self._converted(thing, name, "table", None, project, None, description)
+
+    def _converted(
+        self,
+        thing: Thing,
+        name: str,
+        kind: Literal["records", "table"],
+        path: str | None,
+        project: str | None,
+        declared: Mapping[str, Any] | None,
+        description: str,
+    ) -> Version:
+        target = self._pinned(thing)
+        wish = ConvertVersion(
+            name=name,
+            kind=kind,
+            path=path,
+            project=project,
+            revision=target.revision,
+            declared=declared,
+            description=description,
+        )
+        return self._transport.post(self._version(target, "/convert"), Version, wish)
 
     def list(
         self,
@@ -342,6 +396,14 @@ class Records(Resource):
             # As it was before its check was done: what is meant is what came of it.
             thing = self.get(thing)
         return pin(self._transport, thing)
+
+
+def _declared(schema: Mapping[str, Any] | None, lines: str | None) -> dict[str, Any] | None:
+    if schema is not None and lines is not None:
+        raise Invalid("Give a schema or a kind of lines, not both.")
+    if schema is not None:
+        return {"schema": dict(schema)}
+    return None if lines is None else {"lines": lines}
 
 
 def _local(path: Path) -> LocalFile:

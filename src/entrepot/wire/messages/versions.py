@@ -69,6 +69,19 @@ class CopyVersion(Request):
     only_paths: list[str] | None = None
 
 
+class ConvertVersion(Request):
+    """A version of checked content made of files that another one holds."""
+
+    name: str
+    kind: Literal["records", "table"] = "records"
+    project: str | None = Field(default=None, description="Id or slug; where the other one is otherwise.")
+    path: str | None = Field(default=None, description="One of its files; all otherwise.")
+    revision: RevisionNumber | None = None
+    numbering: Literal["only", "first", "next"] = "next"
+    description: str = ""
+    declared: Any = None
+
+
 class MergeVersion(Request):
     """Add the files of `source` to this version."""
 

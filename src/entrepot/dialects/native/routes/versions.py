@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Header, Query
 from starlette.responses import Response
 
-from entrepot.depot import browse, checking, collection, copies, entries, slots, trash, versions
+from entrepot.depot import browse, checking, collection, conversions, copies, entries, slots, trash, versions
 from entrepot.depot.browse import Wanted
 from entrepot.depot.context import Depot
 from entrepot.depot.versions import NewVersion, VersionChanges
@@ -257,6 +257,30 @@ async def copy_version(ask: Ask, version: VersionId, how: m.CopyVersion | None =
             numbering=Numbering(wish.numbering),
             only_paths=wish.only_paths,
         )
+        return written.version(depot, actor, made)
+
+    return await ask.answer(work, status=201, headers=etag)
+
+
+@routes.post(
+    "/versions/{version}/convert", response_model=m.Version, status_code=201, summary="Make records or a table of files"
+)
+async def convert_version(ask: Ask, version: VersionId, wish: m.ConvertVersion) -> Response:
+    """The new version takes the very files of this one through its check, and names this one as what it was made of.
+    Tables (`.csv`, `.tsv`, `.parquet`, `.arrow`) become lines on their way into records. Wait for it as for any ingest.
+    """
+    key = decode.version(version)
+    new = NewVersion(
+        name=wish.name,
+        kind=Kind(wish.kind),
+        numbering=Numbering(wish.numbering),
+        description=wish.description,
+        declared=wish.declared,
+    )
+    home = decode.optional_project(wish.project)
+
+    def work(depot: Depot, actor: Actor) -> m.Version:
+        made, _ = conversions.convert(depot, actor, key, new, project=home, path=wish.path, revision=wish.revision)
         return written.version(depot, actor, made)
 
     return await ask.answer(work, status=201, headers=etag)
