@@ -35,6 +35,7 @@ from entrepot.depot import (
     putting,
     record_work,
     relationships,
+    reports,
     resolving,
     slots,
     tables,
@@ -310,6 +311,10 @@ CASES: Mapping[str, Case] = {
     "relationships.graph": Case(lambda c, a, v: relationships.graph(c.depot, a, v.n), RECORD, keeps=True),
     # reading content
     "entries.list_entries": Case(lambda c, a, v: entries.list_entries(c.depot, a, v.n), CONTENT, keeps=True),
+    "reports.report": Case(lambda c, a, v: reports.report(c.depot, a, v.n, "a.txt"), CONTENT, keeps=True),
+    "reports.list_reports": Case(lambda c, a, v: reports.list_reports(c.depot, a, v.n), CONTENT, keeps=True),
+    "reports.declare": Case(lambda c, a, v: reports.declare(c.depot, a, v.n, {"a.txt": "csv"}), EDIT),
+    "reports.check": Case(lambda c, a, v: reports.check(c.depot, a, v.n), EDIT),
     "entries.list_folder": Case(lambda c, a, v: entries.list_folder(c.depot, a, v.n), CONTENT, keeps=True),
     "entries.get": Case(lambda c, a, v: entries.get(c.depot, a, v.n, "a.txt"), CONTENT, keeps=True),
     "entries.open_entry": Case(

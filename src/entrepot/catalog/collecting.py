@@ -88,6 +88,7 @@ _KEEP = Sql("UPDATE content SET state = 0 WHERE id = :content")
 _PLACES = Sql("SELECT object, sum(len) AS size FROM extent WHERE content = :content GROUP BY object ORDER BY object")
 _DROP_EXTENTS = Sql("DELETE FROM extent WHERE content = :content")
 _DROP_DERIVED = Sql("DELETE FROM derived WHERE source = :content")
+_DROP_EXAMINATIONS = Sql("DELETE FROM examination WHERE content = :content")
 _DROP_CONTENT = Sql("DELETE FROM content WHERE id = :content")
 _LOWER = Sql("UPDATE object SET live_bytes = live_bytes - :size WHERE id = :object")
 _DOOM_EMPTY = Sql(
@@ -181,6 +182,7 @@ def doom(conn: Connection, content: int, *, before: datetime) -> bool:
     _DROP_EXTENTS(conn, content=content)
     # What was made of it has nothing to be looked up in any more; its own content ends like any other.
     _DROP_DERIVED(conn, content=content)
+    _DROP_EXAMINATIONS(conn, content=content)
     _DROP_CONTENT(conn, content=content)
     for place in places:
         _LOWER(conn, object=place.object, size=int(place.size))

@@ -15,8 +15,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from entrepot.catalog import examinations
 from entrepot.catalog.applying import Application
-from entrepot.catalog.entry_values import RevisionRow, RowChange
+from entrepot.catalog.entry_values import Put, RevisionRow, RowChange
 from entrepot.catalog.schema.types import to_micros
 from entrepot.catalog.statements import Sql
 from entrepot.catalog.strands import Point, continue_from, point
@@ -161,6 +162,8 @@ def commit(
     strand, seq = continue_from(conn, turn.seen)
     turn.next_pos = Application(conn, strand, seq, turn.next_pos, event).apply(changes)
     entries, size, types = tally(conn, turn.seen, strand, seq)
+    if any(isinstance(change, Put) for change in changes):
+        examinations.ask(conn, version, turn.num, at)
     return add_revision(
         conn,
         turn,

@@ -29,11 +29,13 @@ from entrepot.model.errors import Gone
 __all__ = [
     "Extent",
     "Measures",
+    "Place",
     "dedupe_hit",
     "extents",
     "extents_many",
     "find",
     "find_many",
+    "first_places",
     "insert_packed",
     "insert_placed",
     "measures",
@@ -154,6 +156,30 @@ def extents_many(conn: Connection, numbers: Sequence[int]) -> dict[int, list[Ext
     rows = sorted(_EXTENTS_MANY(conn, ids=list(numbers)).tuples)
     for content_n, _, store, key, offset, length in rows:
         found[content_n].append(Extent(store, key, offset, length))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a content begins: `length` bytes of it from `offset` of the object `key`, of `size` in all."""
+
+    key: str
+    offset: int
+    length: int
+    size: int
+
+
+def first_places(conn: Connection, numbers: Sequence[int]) -> dict[int, Place]:
+    """Where each of these contents begins; those that are damaged or unknown are left out."""
+    found: dict[int, Place] = {}
+    for part in bulk.chunks(numbers, _CHUNK):
+        query = (
+            select(content.c.id, object_.c.key, extent.c.off, extent.c.len, content.c.size)
+            .join_from(content, extent, (extent.c.content == content.c.id) & (extent.c.n == 0))
+            .join(object_, extent.c.object == object_.c.id)
+            .where(content.c.id.in_(part), content.c.damaged_at.is_(None))
+        )
+        found |= {int(row.id): Place(row.key, row.off, row.len, row.size) for row in conn.execute(query)}
     return found
 
 

@@ -463,6 +463,16 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     return conditions
 
 
+def count_types(conn: Connection, sight: Sight) -> dict[str, int]:
+    """How many active versions that `sight` may show are of which data type."""
+    counted = _SELECT.with_only_columns(version.c.data_type, func.count().label("n"))
+    query = counted.where(
+        sight_condition(sight), *_conditions(Filter(ready_only=True)), version.c.data_type.is_not(None)
+    )
+    found = conn.execute(query.group_by(version.c.data_type), {"asking": sight.user or 0})
+    return {str(row.data_type): int(row.n) for row in found}
+
+
 def by_numbers(conn: Connection, sight: Sight, numbers: Sequence[int]) -> dict[int, Found]:
     """Those of the given versions that `sight` may show, by number."""
     found: dict[int, Found] = {}

@@ -42,6 +42,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "ls": ("files", "List projects, datasets or files"),
         "show": ("show", "Show a thing, by any of its names or ids"),
         "search": ("show", "Find datasets by words"),
+        "check": ("types", "Say which files of a dataset are not what they should be"),
+        "type": ("types", "Data types: list, show, set"),
         "versions": ("show", "List the versions of a dataset and their revisions"),
         "diff": ("history", "Show what changed between two revisions"),
         "log": ("history", "Show who changed what, and when"),

@@ -12,6 +12,7 @@ from entrepot.cli.options import AsJson, Reference, connected
 
 if TYPE_CHECKING:
     from entrepot.client.client import Client
+    from entrepot.wire.messages.data_types import Report
     from entrepot.wire.messages.projects import Project, ProjectDetail
     from entrepot.wire.messages.resolve import Resolved
     from entrepot.wire.messages.versions import Integrity, Version
@@ -36,9 +37,10 @@ def show(thing: Anything, as_json: AsJson = False) -> None:
     """
     with connected() as client:
         found, path = _resolved(client, thing)
-        entry = integrity = None
+        entry = integrity = report = None
         if path is not None and found.version is not None:
             entry = client.versions.entry(_pinned(found), path)
+            report = client.data_types.report(_pinned(found), path).report
         elif found.version is not None:
             integrity = _integrity(client, _pinned(found))
         project = client.projects.get(found.project.id) if found.project is not None else None
@@ -46,6 +48,7 @@ def show(thing: Anything, as_json: AsJson = False) -> None:
         answer = output.plain(found)
         answer |= {"path": path, "entry": output.plain(entry)} if entry is not None else {}
         answer |= {"integrity": output.plain(integrity)} if integrity is not None else {}
+        answer |= {"report": output.plain(report)} if report is not None else {}
         answer |= {"project": output.plain(project)} if project is not None else {}
         output.emit(answer)
         return
@@ -58,6 +61,7 @@ def show(thing: Anything, as_json: AsJson = False) -> None:
                 ("sha256", entry.sha256),
                 ("media type", entry.media_type),
                 ("data type", entry.data_type),
+                *report_details(report),
                 ("text", entry.metadata),
                 ("added", output.when(entry.added_at)),
                 ("by", entry.added_by),
@@ -93,6 +97,20 @@ def _pinned(found: Resolved) -> Any:
     assert found.version is not None
     revision = found.version.revision if found.revision is None else found.revision
     return Pin(found.version.id, revision, found.version)
+
+
+def report_details(report: Report | None) -> Iterator[tuple[str, Any]]:
+    """What was found out about a file's bytes, in a few lines."""
+    if report is None:
+        yield "check", "not examined yet"
+        return
+    yield "is really", report.recognised if report.recognised != report.examined_as else None
+    yield "check", report.standing if not report.found else f"{report.standing}: {report.found} findings"
+    for finding in report.findings[:5]:
+        yield "", finding.message
+    if isinstance(report.facts, dict):
+        for name, value in report.facts.items():
+            yield name.replace("_", " "), value
 
 
 def version_details(version: Version, revision: int | None = None) -> Iterator[tuple[str, Any]]:

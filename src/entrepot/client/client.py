@@ -11,6 +11,7 @@ import httpx2
 from entrepot.client import credentials, pins
 from entrepot.client.cache import ContentCache
 from entrepot.client.resources.data import Data
+from entrepot.client.resources.data_types import DataTypes
 from entrepot.client.resources.links import Events, Relationships, Search, Tasks
 from entrepot.client.resources.people import Nodes, Teams, Tokens, Users
 from entrepot.client.resources.projects import Collections, Licences, Projects
@@ -160,6 +161,10 @@ class Client:
     @cached_property
     def records(self) -> Records:
         return Records(self)
+
+    @cached_property
+    def data_types(self) -> DataTypes:
+        return DataTypes(self)
 
     @cached_property
     def tasks(self) -> Tasks:

@@ -18,6 +18,7 @@ from entrepot.model.data_types import DataType, Means, Recognition
 __all__ = ["recognise", "suffix_type"]
 
 _COMPRESSED: Final = ("gz", "bgz", "bgzf")
+_PACKED_ALWAYS: Final = frozenset({"bam", "bcf"})
 
 #: Formats that are written in another one: their names say more than the bytes at the beginning do.
 _INSIDE: Final[Mapping[str, frozenset[str]]] = {
@@ -52,47 +53,56 @@ _SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
 )
 
 
-def recognise(name: str, head: bytes, types: Mapping[str, DataType], added: Sequence[DataType] = ()) -> Recognition:
+def recognise(
+    name: str, head: bytes, types: Mapping[str, DataType], added: Sequence[DataType] = (), *, whole: bool = True
+) -> Recognition:
     """What a file is.
 
     Args:
         types: By identifier.
         added: Types whose magic is asked before ours.
+        whole: Whether `head` is all of the file.
     """
     packed = peek.compression(head)
     if packed is None:
-        return _plain(name, head, types, added, None)
-    inner = _without_packing(name)
-    found = _plain(inner, peek.inflate(head), types, added, packed)
+        return _plain(name, head, types, added, None, whole)
+    inside = peek.inflate(head)
+    found = _plain(_without_packing(name), inside, types, added, packed, whole and len(inside) < peek.HEAD)
     # `.bam` and `.bcf` are compressed without saying so in their names; anything else that is unknown inside is gzip.
-    if found.data_type is None:
+    says_packed = _without_packing(name) != name or found.data_type in _PACKED_ALWAYS
+    if found.data_type is None or (found.means is Means.SUFFIX and not says_packed):
         return Recognition("gzip", Means.CONTENT)
     return found
 
 
 def _plain(
-    name: str, head: bytes, types: Mapping[str, DataType], added: Sequence[DataType], packed: str | None
+    name: str,
+    head: bytes,
+    types: Mapping[str, DataType],
+    added: Sequence[DataType],
+    packed: str | None,
+    whole: bool,
 ) -> Recognition:
     for one in added:
         if any(head[magic.offset : magic.offset + len(magic.data)] == magic.data for magic in one.magic):
             return Recognition(one.identifier, Means.CONTENT, packed)
     named = suffix_type(name, types, added)
     by_name = Recognition(named, Means.SUFFIX, packed) if named is not None else Recognition(None, compression=packed)
+    foreign = named is not None and not types[named].is_own
     signed = _signature(head)
     if signed is not None:
-        if named in _INSIDE.get(signed, ()) or (named is not None and not types[named].is_own and signed in _INSIDE):
+        if named in _INSIDE.get(signed, ()) or (foreign and signed in _INSIDE):
             return by_name
         return Recognition(signed, Means.CONTENT, packed)
-    shape = texts.shape(head, whole=len(head) < peek.HEAD)
+    shape = texts.shape(head, whole=whole)
     if shape is None:
         return by_name
-    if shape.sure or named is None:
-        return Recognition(shape.data_type, Means.CONTENT, packed)
-    if not types[named].is_text:
-        return Recognition(shape.data_type, Means.CONTENT, packed)
-    if shape.data_type == "text" or texts.are_kin(named, shape.data_type) or not types[named].is_own:
+    by_content = Recognition(shape.data_type, Means.CONTENT, packed)
+    if shape.sure or named is None or not types[named].is_text:
+        return by_content
+    if shape.data_type == "text" or foreign or texts.are_kin(named, shape.data_type):
         return by_name
-    return Recognition(shape.data_type, Means.CONTENT, packed)
+    return by_content
 
 
 def suffix_type(name: str, types: Mapping[str, DataType], added: Sequence[DataType] = ()) -> str | None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from entrepot.datatypes.builtin import BUILTIN
+from entrepot.datatypes.peek import HEAD
 from entrepot.datatypes.recognise import recognise
 from entrepot.model.data_types import DataType, Magic, Recognition
 from entrepot.model.errors import Invalid, NotFound
@@ -65,14 +66,15 @@ class Registry:
             raise Invalid(self._unknown(identifier), details={"known": list(self._types)})
         return found.identifier
 
-    def recognise(self, name: str, head: bytes) -> Recognition:
+    def recognise(self, name: str, head: bytes, *, whole: bool | None = None) -> Recognition:
         """What a file is: by what its first bytes say, and else by the ending of its name.
 
         Args:
             name: A path or a file's name.
             head: The first bytes, `peek.HEAD` of them if there are so many; fewer tell less.
+            whole: Whether that is all of it; None is if it is shorter than that.
         """
-        return recognise(name, head, self._types, self._added)
+        return recognise(name, head, self._types, self._added, whole=len(head) < HEAD if whole is None else whole)
 
     def _unknown(self, identifier: str) -> str:
         close = difflib.get_close_matches(identifier.strip().lower()[:100], self._types, n=3, cutoff=0.5)

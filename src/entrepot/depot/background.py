@@ -22,6 +22,7 @@ from entrepot.depot import (
     checking,
     collection,
     delivering,
+    examining,
     idempotency,
     ingests,
     record_work,
@@ -42,7 +43,16 @@ COLLECTION = "collection"
 SCRUB = "scrub"
 
 #: The queues there are; a worker runs one job of each at a time, but for those in `RUNNERS`.
-QUEUES = (ingests.QUEUE, UPKEEP, COLLECTION, SCRUB, delivery_rows.QUEUE, sending.QUEUE, record_work.QUEUE)
+QUEUES = (
+    ingests.QUEUE,
+    UPKEEP,
+    COLLECTION,
+    SCRUB,
+    delivery_rows.QUEUE,
+    sending.QUEUE,
+    record_work.QUEUE,
+    examining.QUEUE,
+)
 
 #: Of which queues a worker runs more than one job at a time: those that wait for others most of the time.
 RUNNERS: Mapping[str, int] = {delivery_rows.QUEUE: 4, sending.QUEUE: 4}
@@ -97,6 +107,7 @@ def kinds(depot: Depot) -> dict[str, JobKind]:
     found[ingests.JOB] = JobKind(partial(ingests.run, depot), partial(ingests.abandoned, depot), partial(_ended, depot))
     found[tables.SORT_JOB] = JobKind(partial(tables.sort, depot), None, partial(_ended, depot))
     found[delivery_rows.JOB] = JobKind(partial(delivering.deliver, depot))
+    found[examining.JOB] = JobKind(partial(examining.run, depot), None, partial(_ended, depot))
     found[sending.JOB] = JobKind(partial(sending.run, depot), None, partial(_ended, depot))
     found[record_work.JOB] = JobKind(partial(record_work.run, depot), None, partial(_ended, depot))
     return found

@@ -42,6 +42,7 @@ from entrepot.depot.consigned import Consignment as Consignment
 from entrepot.depot.consigned import NewConsigned as NewConsigned
 from entrepot.depot.context import Depot
 from entrepot.depot.lookup import Key
+from entrepot.depot.recognising import Head
 from entrepot.depot.uploads import ABORTED, FINISHED, OPEN, Receiver
 from entrepot.depot.versions import NewVersion, create_in
 from entrepot.model import names
@@ -203,8 +204,10 @@ class Arrival:
         self._actor = actor
         self._row = row
         self._receiver = receiver
+        self._head = Head()
 
     def write(self, block: bytes | bytearray | memoryview) -> None:
+        self._head.take(block)
         try:
             self._receiver.write(block)
         except LengthMismatch as wrong:
@@ -222,7 +225,10 @@ class Arrival:
         try:
             if row.length is not None and self._receiver.offset != row.length:
                 raise LengthMismatch(f"{row.length} bytes were announced, {self._receiver.offset} came.")
-            _, done = self._receiver.finish(lambda conn, content: _arrived(conn, depot, actor, row, attempt, content))
+            kind = self._head.guess(depot, row.file_name or "")
+            _, done = self._receiver.finish(
+                lambda conn, content: _arrived(conn, depot, actor, row, attempt, content, kind)
+            )
         except (LengthMismatch, DigestMismatch) as wrong:
             self._refuse(wrong)
             raise
@@ -274,7 +280,13 @@ def fill(depot: Depot, actor: Actor, uid: UUID) -> Arrival:
 
 
 def _arrived(
-    conn: Connection, depot: Depot, actor: Actor, row: UploadRow, attempt: UploadRow, content: int
+    conn: Connection,
+    depot: Depot,
+    actor: Actor,
+    row: UploadRow,
+    attempt: UploadRow,
+    content: int,
+    data_type: str | None,
 ) -> Consigned:
     """The bytes are here: name them, unless an equal PUT whose answer was lost has done it."""
     now = depot.now()
@@ -292,7 +304,7 @@ def _arrived(
     detail = {name: value for name, value in current.detail.items() if name != "error"}
     rows.change(conn, row.n, {"state": FINISHED, "content": content, "detail": detail, "touched_at": now})
     if row.purpose == FILE:
-        put = Add(row.file_name or "", upload=row.uid, media_type=row.media)
+        put = Add(row.file_name or "", upload=row.uid, media_type=row.media, data_type=data_type)
         version = current.detail["version"]
         entries.commit_in(conn, depot, actor, version, [put], expected=None, message="", now=now)
     fresh = rows.find(conn, n=row.n)

@@ -16,6 +16,7 @@ from entrepot.store.base import ObjectStore, Staging, boot_id
 if TYPE_CHECKING:
     from entrepot.catalog.database import Catalog
     from entrepot.catalog.uploads import UploadRow
+    from entrepot.depot.examining import Examiner
     from entrepot.depot.ingests import Checker
     from entrepot.depot.outgoing import Courier
     from entrepot.depot.tabling import Workshop
@@ -102,6 +103,8 @@ class Depot:
     boot: Callable[[], str] = boot_id
     #: By kind: who judges an ingest. The composition root fills it, so that no checker's library is imported here.
     checkers: Mapping[str, Checker] = field(default_factory=dict)
+    #: Who examines what was committed; None where nobody does.
+    examiner: Examiner | None = None
     #: What files can be: the program's types and those of this server's settings.
     types: Registry = field(default_factory=Registry)
     #: Who carries what is sent to webhooks; None where nothing leaves the house.

@@ -34,6 +34,7 @@ from entrepot.depot.contents import ContentReader, locate, open_located
 from entrepot.depot.context import Depot
 from entrepot.depot.events import tell
 from entrepot.depot.lookup import Key
+from entrepot.depot.recognising import with_types
 from entrepot.depot.uploads import BATCH, FINISHED, UploadRow
 from entrepot.depot.versions import again
 from entrepot.model import ids, names
@@ -78,7 +79,7 @@ def commit(
         )
     now = depot.now()
     text = names.text(message, max_length=10_000, field="Message")
-    clean = clean_changes(depot, changes)
+    clean = with_types(depot, actor, clean_changes(depot, changes))
 
     def work(conn: Connection) -> Committed:
         return commit_in(conn, depot, actor, key, clean, expected=expected, message=text, now=now)
@@ -187,7 +188,7 @@ def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Cha
         elif isinstance(change, Describe):
             out.append(rows.Describe(change.path, change.metadata))
         else:
-            content, media, fault = None, change.media_type, ""
+            content, media, fault, dtype = None, change.media_type, "", change.data_type
             if change.upload is not None:
                 row = uploads.get(change.upload)
                 name = ids.encode(Noun.UPLOAD, change.upload)
@@ -205,7 +206,7 @@ def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Cha
                 if content is None:
                     fault = f"The content {sha256_text(change.sha256)} is not here, or not for you. Send the bytes."
             else:
-                content, media, fault = _from_elsewhere(conn, actor, change, media)
+                content, media, fault, dtype = _from_elsewhere(conn, actor, change, media)
             if content is None:
                 faults.append({"index": i, "path": change.path, "code": "missing_content", "detail": fault})
                 continue
@@ -214,7 +215,7 @@ def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Cha
                     path=change.path,
                     content=content,
                     media=media,
-                    dtype=change.data_type,
+                    dtype=dtype,
                     meta=change.metadata,
                     pos=None,
                     condition=change.condition,
@@ -247,15 +248,15 @@ def _of_upload(row: UploadRow, name: str, sha256: bytes | None, members: Mapping
 
 def _from_elsewhere(
     conn: Connection, actor: Actor, change: Add, media: str | None
-) -> tuple[int | None, str | None, str]:
+) -> tuple[int | None, str | None, str, str | None]:
     assert change.source is not None
     key, revision, path = change.source
     try:
         found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
         row = entry_at(conn, found.version, wanted, path)
     except EntrepotError as error:
-        return None, media, str(error)
-    return row.content, media or row.media, ""
+        return None, media, str(error), None
+    return row.content, media or row.media, "", change.data_type or row.dtype
 
 
 def entry_at(conn: Connection, version: Version, revision: int, path: str) -> EntryRow:

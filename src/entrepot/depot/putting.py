@@ -22,6 +22,7 @@ from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import Add, Committed, Condition, entry_of
 from entrepot.depot.lookup import Key
+from entrepot.depot.recognising import Head
 from entrepot.depot.uploads import NewUpload, Receiver
 from entrepot.model import names
 from entrepot.model.access import Action, Actor
@@ -85,9 +86,11 @@ class FilePut:
         self._row = row
         self._check = check
         self._receiver = uploads.receive_first(depot, row)
+        self._head = Head()
         self._done = False
 
     def write(self, block: Block) -> None:
+        self._head.take(block)
         self._receiver.write(block)
 
     @property
@@ -108,6 +111,7 @@ class FilePut:
             As `entries.commit`.
         """
         depot, actor, new, now = self._depot, self._actor, self._new, self._depot.now()
+        dtype = new.data_type or self._head.guess(depot, new.path)
 
         def commit(conn: Connection, content: int) -> tuple[Committed, bool]:
             found = lookup.hold(conn, actor, self._version.n, Action.EDIT)
@@ -118,7 +122,7 @@ class FilePut:
                 path=new.path,
                 content=content,
                 media=new.media_type,
-                dtype=new.data_type,
+                dtype=dtype,
                 meta=new.metadata,
                 pos=None,
                 condition=new.condition,

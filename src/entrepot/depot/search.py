@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from entrepot.catalog import entries as entry_rows
+from entrepot.catalog import examinations as examination_rows
 from entrepot.catalog import search as rows
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
@@ -17,10 +19,13 @@ from entrepot.depot.context import Depot
 from entrepot.model import cursors, names
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import BadCursor
-from entrepot.model.values import Page, Version
+from entrepot.model.values import Kind, Page, Version
 
 #: Versions whose texts are written in one transaction.
 _SLICE = 100
+
+#: Entries of a version whose facts are searched.
+_READ_OUT = 200
 
 #: Nobody reads further; ranking deeper would cost more and more.
 _DEEPEST = 10_000
@@ -45,7 +50,7 @@ def write(conn: Connection, version: Version) -> None:
             visibility=version.visibility,
             name=" ".join(filter(None, (version.name, version.slug, version.alias))),
             tags=" ".join(version.tags),
-            columns=" ".join(_columns(version.declared)),
+            columns=" ".join((*_columns(version.declared), *_read_out(conn, version))),
             description=version.description,
             metadata=" ".join(_texts(version.custom)),
         ),
@@ -79,6 +84,26 @@ def _columns(declared: Any) -> list[str]:
     if not isinstance(declared, list):
         return []
     return [str(column["name"]) for column in declared if isinstance(column, Mapping) and "name" in column]
+
+
+def _read_out(conn: Connection, version: Version) -> list[str]:
+    """Names of columns, samples, contigs and the like that were read out of the first entries."""
+    if not version.n_entries or version.kind is not Kind.FILES:
+        return []
+    listed = entry_rows.page(conn, version.n, version.revision, limit=_READ_OUT)
+    found = examination_rows.find_many(conn, [(row.content, row.dtype) for row in listed])
+    words: dict[str, None] = {}
+    for report, _ in found.values():
+        words |= dict.fromkeys(_strings(report.facts))
+    return list(words)
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return [text for inner in value.values() for text in _strings(inner)]
+    if isinstance(value, (list, tuple)):
+        return [text for inner in value for text in _strings(inner)]
+    return [value] if isinstance(value, str) else []
 
 
 def _texts(value: Any) -> list[str]:

@@ -10,6 +10,7 @@ from entrepot.depot.changes import clean_changes
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import Change, Committed
 from entrepot.depot.lookup import Key
+from entrepot.depot.recognising import with_types
 from entrepot.depot.versions import NewVersion
 from entrepot.model import names
 from entrepot.model.access import Actor
@@ -44,7 +45,7 @@ def create(
         )
     now = depot.now()
     text = names.text(message, max_length=10_000, field="Message")
-    clean = clean_changes(depot, changes)
+    clean = with_types(depot, actor, clean_changes(depot, changes))
 
     def work(conn: Connection) -> Committed:
         made = versions.create_in(conn, depot, actor, project, new, now)

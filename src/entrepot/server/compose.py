@@ -6,6 +6,8 @@ The doors are put around the depot by `server.house`, which commands, workers an
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from entrepot.jobs.nudge import nudge
 from entrepot.model.values import Kind
 from entrepot.server import datadir
 from entrepot.server.config import Config
+from entrepot.server.examining import ChildExaminer
 from entrepot.server.tabling import Processes
 from entrepot.store.filesystem import FilesystemStore
 
@@ -66,6 +69,12 @@ def open_depot(config: Config, *, clock: Clock = wall_clock, upgrade: bool = Fal
             Kind.RECORDS.value: record_checks.checker(depot),
             Kind.TABLE.value: table_checks.checker(depot),
         }
+        if os.name == "posix":
+            examiner = ChildExaminer(
+                json.loads(config.data_types), memory=config.examine_memory, seconds=config.examine_time_s
+            )
+            stack.callback(examiner.close)
+            depot.examiner = examiner
         yield depot
 
 

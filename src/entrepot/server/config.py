@@ -179,6 +179,8 @@ SETTINGS: tuple[Setting, ...] = (
         "[]",
         "Data types besides those of the program, each with identifier, name, description, suffixes and magic.",
     ),
+    Setting("examine_memory", size, _SIZE, 2 << 30, "Memory of the process that examines one file."),
+    Setting("examine_time", duration, _TIME, duration("5min"), "How long the examination of one file may take."),
     Setting("doors", words(DOORS), "names with commas between them", DOORS, "The doors that are open."),
     Setting("workers", whole(1, 64), _COUNT, 1, "Processes that answer requests."),
     Setting("threads", whole(4, 1000), _COUNT, 40, "Threads for the depot in each of them."),
@@ -397,6 +399,8 @@ class Config:
     webhook_ports: tuple[str, ...] = ("80", "443", "8080", "8443")
     #: As JSON; `added_types` has them read.
     data_types: str = "[]"
+    examine_memory: int = 2 << 30
+    examine_time_s: float = 300.0
     #: Signs links and short-lived tokens; None takes the key in the data folder.
     secret_key: bytes | None = field(default=None, repr=False)
     limits: Limits = field(default_factory=Limits)
@@ -451,6 +455,7 @@ def load(
     return Config(
         data=folder.absolute(),
         shutdown_grace_s=values["shutdown_grace"].total_seconds(),
+        examine_time_s=values["examine_time"].total_seconds(),
         json_body=values["limits.json_body"],
         json_depth=values["limits.json_depth"],
         limits=Limits(**{f.name: values[f"limits.{f.name}"] for f in fields(Limits)}),
@@ -471,6 +476,7 @@ def load(
                 "webhook_allow",
                 "webhook_ports",
                 "data_types",
+                "examine_memory",
                 "doors",
                 "workers",
                 "threads",
@@ -490,6 +496,8 @@ def environment(config: Config) -> dict[str, str]:
         section, _, key = setting.name.rpartition(".")
         if setting.name == "shutdown_grace":
             value: Any = timedelta(seconds=config.shutdown_grace_s)
+        elif setting.name == "examine_time":
+            value = timedelta(seconds=config.examine_time_s)
         elif section == "policy" or setting.name == "anonymous":
             value = getattr(config.policy, key)
         elif section == "limits" and hasattr(config.limits, key):

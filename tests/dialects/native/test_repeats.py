@@ -12,6 +12,7 @@ from entrepot.catalog import events
 from entrepot.catalog.schema import idempotency as kept
 from entrepot.depot.ingests import Verdict
 from entrepot.dialects.native.again import SHOWN
+from entrepot.model.data_types import Report, Standing
 from tests.support.receivers import Receiver
 from tests.support.site import Client, Site
 
@@ -54,6 +55,15 @@ def _accept(_site: Site, who: Client) -> Request:
 def _merge(_site: Site, who: Client) -> Request:
     body = {"source": _version(who, name="other", files={"b": b"2"}), "hard": True}
     return who, f"/versions/{_files(who)}/merge", body
+
+
+def _check(site: Site, who: Client) -> Request:
+    site.depot.examiner = lambda _source, kind: Report(Standing.UNCHECKED, None, kind)
+    return who, f"/versions/{_files(who)}/check", None
+
+
+def _declare(_site: Site, who: Client) -> Request:
+    return who, f"/versions/{_files(who)}/data-types", {"types": {"a": "csv"}}
 
 
 def _whole(_site: Site, who: Client) -> Request:
@@ -159,6 +169,8 @@ ANSWERED: dict[str, Prepare] = {
     "/versions/{version}/restore": _at("/versions/{v}/restore", {"revision": 0}),
     "/versions/{version}/copy": _at("/versions/{v}/copy", {"numbering": "next"}),
     "/versions/{version}/merge": _merge,
+    "/versions/{version}/check": _check,
+    "/versions/{version}/data-types": _declare,
     "/versions/{version}/trash": _at("/versions/{v}/trash"),
     "/versions/{version}/reinstate": _at("/versions/{v}/reinstate", trashed=True),
     "/versions/{version}/freeze": _at("/versions/{v}/freeze"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,3 +99,12 @@ def test_types_of_the_settings_come_from_the_file_or_the_environment(tmp_path: A
         config.load({"data_types": json.dumps([1])})
     with pytest.raises(Invalid, match="data_types"):
         config.load({"data_types": "{"})
+
+
+def test_the_reference_page_lists_every_type() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/data-types.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (.+) \| (.+) \| (.+) \|$", page, re.M)
+    told = [(one.identifier, one.name, one.description) for one in Registry().all()]
+    assert [row[:3] for row in rows if row[0] in {kind for kind, *_ in told}] == told
+    for one in Registry().all():
+        assert all(f"`.{suffix}`" in page for suffix in one.suffixes)

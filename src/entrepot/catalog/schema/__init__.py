@@ -5,6 +5,7 @@ from __future__ import annotations
 from entrepot.catalog.schema.content import (
     content,
     derived,
+    examination,
     extent,
     job,
     live,
@@ -54,6 +55,7 @@ __all__ = [
     "delivery",
     "derived",
     "event",
+    "examination",
     "extent",
     "idempotency",
     "ingest",

@@ -210,6 +210,26 @@ derived = Table(
 )
 Index("ix_derived_content", derived.c.content)
 
+#: What was found out about a content when it was examined as what an entry says it is; "" is as nothing.
+examination = Table(
+    "examination",
+    metadata,
+    Column("content", Id, ForeignKey("content.id"), primary_key=True),
+    Column("wanted", PathText, primary_key=True),
+    # good, bad, unfinished, unchecked
+    Column("standing", Text, nullable=False),
+    Column("recognised", Text),
+    Column("examined_as", Text),
+    Column("compression", Text),
+    Column("found", BigInteger, nullable=False),
+    Column("findings", Json, nullable=False),
+    Column("facts", Json, nullable=False),
+    Column("checked_with", Json, nullable=False),
+    Column("edition", Integer, nullable=False),
+    Column("at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 upload = Table(
     "upload",
     metadata,

@@ -1,0 +1,99 @@
+"""What was found out about contents: one row for each content and each type that it was examined as.
+
+A report belongs to the bytes, so that equal files are examined once, however many entries of however many people point
+at them. It goes when the content goes, and can be made again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from entrepot.catalog import bulk, queue
+from entrepot.catalog.schema import examination
+from entrepot.model import ids
+from entrepot.model.data_types import Finding, Report, Standing
+
+__all__ = ["JOB", "QUEUE", "ask", "find_many", "known", "put"]
+
+JOB = "examine"
+QUEUE = "examine"
+
+#: What a content of no type was examined as.
+_NONE = ""
+
+
+def ask(conn: Connection, version: int, revision: int, at: datetime) -> None:
+    """Have the entries that this revision brought examined, once the transaction that makes it is durable."""
+    uid = ids.new_uid(at, secrets.token_bytes(10))
+    payload = {"version": version, "revision": revision}
+    queue.enqueue(conn, uid=uid, queue=QUEUE, kind=JOB, payload=payload, now=at, version=version, shown=False)
+
+
+def put(conn: Connection, content: int, wanted: str | None, report: Report, *, edition: int, at: datetime) -> None:
+    """Write a report down; what was found before is replaced.
+
+    Args:
+        wanted: The type that the entry carries; None if it carries none.
+        edition: Of the checks.
+    """
+    values = {
+        "standing": report.standing.value,
+        "recognised": report.recognised,
+        "examined_as": report.examined_as,
+        "compression": report.compression,
+        "found": report.found,
+        "findings": [{k: v for k, v in asdict(one).items() if v is not None} for one in report.findings],
+        "facts": dict(report.facts),
+        "checked_with": list(report.checked_with),
+        "edition": edition,
+        "at": at,
+    }
+    build = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+    row = build(examination).values(content=content, wanted=wanted or _NONE, **values)
+    conn.execute(row.on_conflict_do_update(index_elements=["content", "wanted"], set_=values))
+
+
+def find_many(
+    conn: Connection, wanted: Iterable[tuple[int, str | None]]
+) -> dict[tuple[int, str | None], tuple[Report, datetime]]:
+    """The reports of (content, type that the entry carries), of those that have one, and when they were made."""
+    pairs = {(content, kind or _NONE): (content, kind) for content, kind in wanted}
+    found: dict[tuple[int, str | None], tuple[Report, datetime]] = {}
+    for part in bulk.chunks(sorted({content for content, _ in pairs}), 500):
+        for row in conn.execute(select(examination).where(examination.c.content.in_(part))):
+            pair = pairs.get((row.content, row.wanted))
+            if pair is not None:
+                found[pair] = _report(row), row.at
+    return found
+
+
+def known(conn: Connection, wanted: Sequence[tuple[int, str | None]], edition: int) -> set[tuple[int, str | None]]:
+    """Those of (content, type) that were examined by this edition of the checks, to an end."""
+    pairs = {(content, kind or _NONE): (content, kind) for content, kind in wanted}
+    found: set[tuple[int, str | None]] = set()
+    columns = (examination.c.content, examination.c.wanted)
+    for part in bulk.chunks(sorted({content for content, _ in pairs}), 500):
+        query = select(*columns).where(examination.c.content.in_(part), examination.c.edition == edition)
+        found |= {pairs[row.content, row.wanted] for row in conn.execute(query) if (row.content, row.wanted) in pairs}
+    return found
+
+
+def _report(row: Row[Any]) -> Report:
+    findings: list[Mapping[str, Any]] = row.findings
+    return Report(
+        Standing(row.standing),
+        row.recognised,
+        row.examined_as,
+        row.compression,
+        row.found,
+        tuple(Finding(**one) for one in findings),
+        row.facts,
+        tuple(row.checked_with),
+    )

@@ -1,0 +1,127 @@
+"""What entries are taken for when they are committed and nobody says what they are.
+
+Only the beginning of a content is looked at, before the transaction that names it. Whoever receives bytes keeps it as
+they come (`Head`); of content that is here already it is read once more. A guess is never a reason to refuse anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from typing import Final, TypeGuard
+from uuid import UUID
+
+from entrepot.catalog import contents as content_rows
+from entrepot.catalog import uploads as upload_rows
+from entrepot.catalog.connection import Connection
+from entrepot.depot import lookup
+from entrepot.depot.changes import Add, Change
+from entrepot.depot.context import Depot
+from entrepot.depot.uploads import BATCH
+from entrepot.model.access import Actor
+from entrepot.model.errors import EntrepotError
+from entrepot.store.base import Block, ObjectReader
+
+__all__ = ["HEAD", "Head", "guess", "with_types"]
+
+#: Bytes that are looked at: enough for the header of every binary format, and for some lines of text.
+HEAD: Final = 1 << 14
+
+
+class Head:
+    """The first bytes of what comes in blocks."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+        self._size = 0
+
+    def take(self, block: Block) -> None:
+        if len(self._kept) < HEAD:
+            self._kept += memoryview(block).cast("B")[: HEAD - len(self._kept)]
+        self._size += len(block)
+
+    def guess(self, depot: Depot, path: str) -> str | None:
+        return guess(depot, path, bytes(self._kept), self._size)
+
+
+def guess(depot: Depot, path: str, head: bytes, size: int) -> str | None:
+    """The type of a file by its first bytes and its name.
+
+    Args:
+        size: Of the whole file: whether `head` is all of it.
+    """
+    return depot.types.recognise(path, head, whole=len(head) >= size).data_type
+
+
+def with_types(depot: Depot, actor: Actor, changes: Sequence[Change]) -> list[Change]:
+    """The changes, with a type for every addition that has none. What cannot be read is left as it is."""
+    wanted = [one for one in changes if _is_unnamed(one)]
+    if not wanted:
+        return list(changes)
+    with depot.catalog.read() as conn:
+        contents = _contents(conn, actor, wanted)
+        places = content_rows.first_places(conn, sorted(set(contents.values())))
+    heads = _heads(depot, places)
+    out: list[Change] = []
+    for one in changes:
+        content = contents.get((one.upload, one.sha256)) if _is_unnamed(one) else None
+        if _is_unnamed(one) and content is not None and content in heads:
+            out.append(replace(one, data_type=guess(depot, one.path, heads[content], places[content].size)))
+        else:
+            out.append(one)
+    return out
+
+
+def _contents(conn: Connection, actor: Actor, wanted: Sequence[Add]) -> dict[tuple[UUID | None, bytes | None], int]:
+    """Which content each addition means, by the upload and the digest that it names."""
+    uploads = upload_rows.find_many(conn, list({one.upload for one in wanted if one.upload is not None}))
+    mine = {uid: row for uid, row in uploads.items() if row.owner == actor.user}
+    members = {uid: upload_rows.members(conn, row.n) for uid, row in mine.items() if row.purpose == BATCH}
+    bare = list({one.sha256 for one in wanted if one.upload is None and one.sha256 is not None})
+    sight = lookup.sight(actor, content=True)
+    # What the caller may not read is not looked at: even how long that takes would tell them that it is here.
+    known = {
+        digest: n for digest, n in content_rows.find_many(conn, bare).items() if content_rows.readable(conn, n, sight)
+    }
+    found: dict[tuple[UUID | None, bytes | None], int] = {}
+    for one in wanted:
+        content = None
+        if one.upload in members:
+            content = members[one.upload].get(one.sha256 or b"")
+        elif one.upload in mine:
+            content = mine[one.upload].content
+        elif one.upload is None and one.sha256 is not None:
+            content = known.get(one.sha256)
+        if content is not None:
+            found[one.upload, one.sha256] = content
+    return found
+
+
+def _is_unnamed(change: Change) -> TypeGuard[Add]:
+    """Whether it adds bytes and does not say what they are; what comes from another entry brings its type along."""
+    return isinstance(change, Add) and change.data_type is None and change.source is None
+
+
+def _heads(depot: Depot, places: dict[int, content_rows.Place]) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    with ExitStack() as opened:
+        key, reader = "", None
+        # In order of where they lie: the members of a pack are read from one open object.
+        for content, place in sorted(places.items(), key=lambda pair: (pair[1].key, pair[1].offset)):
+            if place.size == 0:
+                found[content] = b""
+                continue
+            with suppress(EntrepotError):
+                if place.key != key or reader is None:
+                    if reader is not None:
+                        reader.close()
+                    reader = _open(depot, place.key)
+                    opened.callback(reader.close)
+                    key = place.key
+                found[content] = reader.read_at(place.offset, min(HEAD, place.length))
+    return found
+
+
+def _open(depot: Depot, key: str) -> ObjectReader:
+    return depot.store.open(key)

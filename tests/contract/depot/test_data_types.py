@@ -1,0 +1,203 @@
+"""Data types of entries: taken at the commit, declared, examined behind it, searched; on both databases."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+
+import pytest
+
+from entrepot.catalog import examinations
+from entrepot.datatypes.examine import examine
+from entrepot.depot import entries, putting, reports, search, tasks, uploads, versions
+from entrepot.depot.entries import Add
+from entrepot.depot.examining import QUEUE, Readable
+from entrepot.depot.putting import NewFile
+from entrepot.depot.uploads import NewUpload
+from entrepot.depot.versions import VersionChanges
+from entrepot.model.access import Actor
+from entrepot.model.data_types import Report, Standing
+from entrepot.model.errors import Invalid, KindMismatch, StaleRevision, Unavailable
+from entrepot.model.values import Kind, TaskState, Version
+from tests.support.house import House
+from tests.support.receivers import work_off
+
+FASTQ = b"@r1\nACGT\n+\nIIII\n"
+BAD = b"@r1\nACGT\n+\nIII\n"
+CSV = b"sepal,petal\n1,2\n"
+
+
+@pytest.fixture
+def asked(house: House) -> Iterator[list[tuple[int, str | None]]]:
+    """What was handed to the examiner, which works in this process here."""
+    asked: list[tuple[int, str | None]] = []
+
+    def examiner(source: Readable, data_type: str | None) -> Report:
+        asked.append((source.size, data_type))
+        return examine(source, data_type, house.depot.types)
+
+    house.depot.examiner = examiner
+    yield asked
+    house.depot.examiner = None
+
+
+def put(house: House, actor: Actor, version: Version, path: str, data: bytes, data_type: str | None = None) -> None:
+    sink = putting.put_file(house.depot, actor, version.n, NewFile(path, data_type=data_type))
+    sink.write(data)
+    sink.finish()
+
+
+def type_of(house: House, actor: Actor, version: Version, path: str) -> str | None:
+    return entries.get(house.depot, actor, version.n, path)[2].data_type
+
+
+def upload(house: House, actor: Actor, data: bytes) -> uploads.UploadRow:
+    sink = putting.put_upload(house.depot, actor, NewUpload())
+    sink.write(data)
+    return sink.finish()
+
+
+def test_a_file_is_taken_for_what_its_bytes_are(house: House) -> None:
+    alice = house.user("alice")
+    version = house.version(alice)
+    put(house, alice, version, "reads.txt", gzip.compress(FASTQ))
+    row = upload(house, alice, CSV)
+    assert row.content_sha256 is not None
+    entries.commit(house.depot, alice, version.n, [Add("a.dat", upload=row.uid)])
+    entries.commit(house.depot, alice, version.n, [Add("b.bed", sha256=row.content_sha256)])
+    kinds = [type_of(house, alice, version, path) for path in ("reads.txt", "a.dat", "b.bed")]
+    assert kinds == ["fastq", "csv", "csv"]
+
+
+def test_a_version_has_the_type_that_all_its_entries_share(house: House) -> None:
+    alice = house.user("alice")
+    version = house.version(alice)
+    put(house, alice, version, "a.fastq", FASTQ)
+    assert versions.get(house.depot, alice, version.n).version.data_type == "fastq"
+    put(house, alice, version, "a.csv", CSV)
+    assert versions.get(house.depot, alice, version.n).version.data_type is None
+
+
+def test_a_declared_type_is_kept_whatever_the_bytes_are(house: House, asked: list[tuple[int, str | None]]) -> None:
+    alice = house.user("alice")
+    version = house.version(alice)
+    put(house, alice, version, "a.fastq", FASTQ, data_type="BAM")
+    assert type_of(house, alice, version, "a.fastq") == "bam"
+    work_off(house.depot, QUEUE)
+    found = reports.report(house.depot, alice, version.n, "a.fastq")[2].report
+    assert found is not None
+    assert (found.standing, found.recognised, found.examined_as) == (Standing.BAD, "fastq", "bam")
+
+
+def test_an_unknown_type_is_refused_before_the_first_byte(house: House) -> None:
+    alice = house.user("alice")
+    version = house.version(alice)
+    with pytest.raises(Invalid, match="Did you mean fastq"):
+        putting.put_file(house.depot, alice, version.n, NewFile("a", data_type="fastqq"))
+    with pytest.raises(Invalid, match="Did you mean fastq"):
+        entries.commit(house.depot, alice, version.n, [Add("a", sha256=bytes(32), data_type="fastqq")])
+
+
+def test_what_is_copied_from_an_entry_brings_its_type_along(house: House) -> None:
+    alice = house.user("alice")
+    version = house.version(alice)
+    put(house, alice, version, "a", FASTQ, data_type="text")
+    entries.commit(house.depot, alice, version.n, [Add("b", source=(version.n, None, "a"))])
+    assert type_of(house, alice, version, "b") == "text"
+
+
+def test_every_commit_is_examined_and_equal_bytes_once(house: House, asked: list[tuple[int, str | None]]) -> None:
+    alice = house.user("alice")
+    version = house.version(alice)
+    put(house, alice, version, "good.fastq", FASTQ)
+    put(house, alice, version, "again.fastq", FASTQ)
+    put(house, alice, version, "bad.fastq", BAD)
+    assert reports.report(house.depot, alice, version.n, "bad.fastq")[2].report is None
+    work_off(house.depot, QUEUE)
+    assert sorted(asked) == sorted([(len(FASTQ), "fastq"), (len(BAD), "fastq")])
+    found = reports.report(house.depot, alice, version.n, "bad.fastq")[2]
+    assert found.report is not None
+    assert found.examined_at == house.depot.now()
+    assert (found.report.standing, found.report.findings[0].line) == (Standing.BAD, 4)
+    _, _, bad = reports.list_reports(house.depot, alice, version.n, standings=[Standing.BAD])
+    assert [one.entry.path for one in bad.rows] == ["bad.fastq"]
+    _, _, none = reports.list_reports(house.depot, alice, version.n, data_type="bam")
+    assert none.rows == ()
+
+
+def test_reports_come_in_pages(house: House, asked: list[tuple[int, str | None]]) -> None:
+    alice = house.user("alice")
+    version = house.version(alice)
+    for i in range(5):
+        put(house, alice, version, f"{i}.csv", CSV)
+    seen, cursor = [], None
+    for _ in range(3):
+        _, _, page = reports.list_reports(house.depot, alice, version.n, limit=2, cursor=cursor)
+        seen += [one.entry.path for one in page.rows]
+        cursor = page.cursor
+    assert (seen, cursor) == ([f"{i}.csv" for i in range(5)], None)
+
+
+def test_saying_what_a_file_is_makes_a_revision_that_is_examined(
+    house: House, asked: list[tuple[int, str | None]]
+) -> None:
+    alice = house.user("alice")
+    version = house.version(alice)
+    put(house, alice, version, "a", CSV)
+    before = entries.get(house.depot, alice, version.n, "a")[2]
+    done = reports.declare(house.depot, alice, version.n, {"a": "TEXT"}, expected=1)
+    after = entries.get(house.depot, alice, version.n, "a")[2]
+    assert (done.revision.number, after.data_type) == (2, "text")
+    assert (after.position, after.sha256, after.media_type) == (before.position, before.sha256, before.media_type)
+    assert entries.get(house.depot, alice, version.n, "a", revision=1)[2].data_type == "csv"
+    work_off(house.depot, QUEUE)
+    assert {kind for _, kind in asked} == {"csv", "text"}
+    with pytest.raises(StaleRevision):
+        reports.declare(house.depot, alice, version.n, {"a": "csv"}, expected=1)
+
+
+def test_a_check_can_be_asked_for_and_is_a_task(house: House, asked: list[tuple[int, str | None]]) -> None:
+    alice = house.user("alice")
+    version = house.version(alice)
+    put(house, alice, version, "a.fastq", BAD)
+    work_off(house.depot, QUEUE)
+    task = reports.check(house.depot, alice, version.n)
+    work_off(house.depot, QUEUE)
+    ended = tasks.get(house.depot, alice, task.uid)
+    assert ended.state is TaskState.DONE
+    assert ended.result is not None
+    assert (ended.result["bad"], ended.result["good"]) == (1, 0)
+    assert len(asked) == 2
+    table = house.version(alice, kind=Kind.TABLE)
+    with pytest.raises(KindMismatch):
+        reports.check(house.depot, alice, table.n)
+    house.depot.examiner = None
+    with pytest.raises(Unavailable):
+        reports.check(house.depot, alice, version.n)
+
+
+def test_what_was_read_out_is_searched(house: House, asked: list[tuple[int, str | None]]) -> None:
+    alice = house.user("alice")
+    version = house.version(alice)
+    put(house, alice, version, "a.csv", CSV)
+    assert search.search(house.depot, alice, "sepal").rows == ()
+    work_off(house.depot, QUEUE)
+    hits = search.search(house.depot, alice, "sepal").rows
+    assert [hit.found.version.n for hit in hits] == [version.n]
+    versions.update(house.depot, alice, version.n, VersionChanges(description="Measured by hand."))
+    assert len(search.search(house.depot, alice, "petal").rows) == 1
+
+
+def test_the_job_of_a_version_that_went_to_the_trash_does_nothing(
+    house: House, asked: list[tuple[int, str | None]]
+) -> None:
+    from entrepot.depot import trash
+
+    alice = house.user("alice")
+    version = house.version(alice)
+    put(house, alice, version, "a.csv", CSV)
+    trash.trash(house.depot, alice, version.n)
+    work_off(house.depot, QUEUE)
+    assert asked == []
+    with house.depot.catalog.read() as conn:
+        assert examinations.find_many(conn, [(1, "csv")]) == {}
