@@ -64,6 +64,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "trash": ("record", "Put a version into the trash"),
         "reinstate": ("record", "Take a version out of the trash"),
         "purge": ("record", "Remove a version for good"),
+        "table": ("table", "Typed tables: create, look, query, compare, export"),
         "records": ("records", "Files of lines, each a JSON object: check, read, search"),
         "link": ("link", "Say what came from what, and follow it"),
         "note": ("note", "Tell whoever depends on a version what they should know"),

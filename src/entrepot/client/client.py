@@ -16,6 +16,7 @@ from entrepot.client.resources.links import Events, Relationships, Search, Tasks
 from entrepot.client.resources.people import Nodes, Teams, Tokens, Users
 from entrepot.client.resources.projects import Collections, Licences, Projects
 from entrepot.client.resources.records import Records
+from entrepot.client.resources.tables import Tables
 from entrepot.client.resources.versions import Datasets, Versions
 from entrepot.client.resources.webhooks import Batches, Webhooks
 from entrepot.client.transport import Transport
@@ -165,6 +166,8 @@ class Client:
     @cached_property
     def data_types(self) -> DataTypes:
         return DataTypes(self)
+    def tables(self) -> Tables:
+        return Tables(self)
 
     @cached_property
     def tasks(self) -> Tasks:
