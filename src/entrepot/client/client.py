@@ -166,6 +166,8 @@ class Client:
     @cached_property
     def data_types(self) -> DataTypes:
         return DataTypes(self)
+
+    @cached_property
     def tables(self) -> Tables:
         return Tables(self)
 
