@@ -41,4 +41,4 @@ def test_every_limit_and_every_policy_of_the_depot_is_a_setting_with_the_same_de
 def test_names_are_told_apart_in_every_place() -> None:
     assert len({setting.name for setting in SETTINGS}) == len(SETTINGS)
     assert len({setting.env for setting in SETTINGS}) == len(SETTINGS)
-    assert all(re.fullmatch(r"([a-z]+\.)?[a-z_]+", setting.name) for setting in SETTINGS)
+    assert all(re.fullmatch(r"([a-z]+\.)?[a-z0-9_]+", setting.name) for setting in SETTINGS)

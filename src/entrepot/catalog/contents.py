@@ -188,6 +188,15 @@ def object_known(conn: Connection, store: str, key: str) -> bool:
     return conn.execute(query).first() is not None
 
 
+def other_store(conn: Connection, store: str) -> str | None:
+    """The name of a store that is not this one and has objects; two looks at an index."""
+    for beside in (object_.c.store < store, object_.c.store > store):
+        found = conn.execute(select(object_.c.store).where(beside).order_by(object_.c.store).limit(1)).first()
+        if found is not None:
+            return str(found.store)
+    return None
+
+
 # Finding again
 
 

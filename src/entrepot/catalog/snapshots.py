@@ -32,6 +32,7 @@ __all__ = [
     "digests_of",
     "expire_uploads",
     "is_empty",
+    "move_to",
     "objects",
     "present_keys",
     "put_back",
@@ -191,6 +192,11 @@ def _stored(row: Row[Any, Any, Any, Any], parts: list[tuple[int, int, int, Diges
         if (offset, length) == (0, row.size) and digests.size == row.size:
             whole = digests
     return Stored(row.id, row.store, row.key, row.size, whole, tuple(sorted({part[0] for part in parts})))
+
+
+def move_to(conn: Connection, store: str) -> None:
+    """Say of every object of a snapshot that it lies in this store: where it is put back."""
+    conn.execute(update(object_).values(store=store))
 
 
 def _require_present(catalog: Catalog) -> None:

@@ -85,13 +85,13 @@ def restore(settings: Config, folder: Path, *, at: str | None = None, step: Step
         # A copy, because one of an older schema is brought to the present one, and the backup stays as it is.
         draft = Path(scratch) / "catalog.sqlite"
         shutil.copyfile(facts, draft)
-        target = FilesystemStore(settings.data)
         with closing(Catalog.open(draft, clock=wall_clock)) as snapshot:
             snapshot.upgrade()
             now = wall_clock()
             snapshot.write(lambda conn: snapshots.expire_uploads(conn, now))
-            lost = backup_folder.put_back_objects(snapshot, source, target, step)
-            target.close()
+            with compose.open_store(settings) as (target, _):
+                snapshot.write(lambda conn: snapshots.move_to(conn, target.name))
+                lost = backup_folder.put_back_objects(snapshot, source, target, step)
             if (folder / datadir.SECRET).exists():
                 _copy_file(folder / datadir.SECRET, settings.data / datadir.SECRET)
             with closing(Catalog.open(settings.catalog, clock=wall_clock, gate_dir=settings.data / datadir.RUN)) as new:

@@ -11,17 +11,20 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from entrepot.catalog import contents
 from entrepot.catalog.database import Catalog
 from entrepot.datatypes.registry import Registry
 from entrepot.depot import bootstrap, record_checks, table_checks
 from entrepot.depot.context import Clock, Depot, wall_clock
 from entrepot.http.courier import NetworkCourier
 from entrepot.jobs.nudge import nudge
+from entrepot.model.errors import Unavailable, Unsupported
 from entrepot.model.values import Kind
 from entrepot.server import datadir
 from entrepot.server.config import Config
 from entrepot.server.examining import ChildExaminer
 from entrepot.server.tabling import Processes
+from entrepot.store.base import ObjectStore, Staging
 from entrepot.store.filesystem import FilesystemStore
 
 WORKERS = "workers"
@@ -47,12 +50,11 @@ def open_depot(config: Config, *, clock: Clock = wall_clock, upgrade: bool = Fal
         stack.callback(catalog.close)
         if upgrade:
             catalog.upgrade()
-        store = FilesystemStore(config.data)
-        stack.callback(store.close)
+        store, staging = stack.enter_context(open_store(config))
         depot = Depot(
             catalog=catalog,
             store=store,
-            staging=store.staging,
+            staging=staging,
             secret=config.secret_key or datadir.secret_key(config.data),
             clock=clock,
             limits=config.limits,
@@ -76,6 +78,57 @@ def open_depot(config: Config, *, clock: Clock = wall_clock, upgrade: bool = Fal
             stack.callback(examiner.close)
             depot.examiner = examiner
         yield depot
+
+
+@contextlib.contextmanager
+def open_store(config: Config) -> Iterator[tuple[ObjectStore, Staging]]:
+    """Where bytes are kept, and where uploads grow.
+
+    Raises:
+        Invalid: The setting `store` is no address of a bucket.
+        Unsupported: The library for buckets is not installed.
+    """
+    local = FilesystemStore(config.data)
+    try:
+        if config.store is None:
+            yield local, local.staging
+            return
+        try:
+            from entrepot.store.s3 import S3Address, S3Store
+            from entrepot.store.s3_staging import S3Staging
+        except ModuleNotFoundError as missing:
+            raise Unsupported(
+                f"The setting store={config.store!r} needs {missing.name}: pip install 'entrepot[server,s3]'."
+            ) from missing
+        bucket = S3Store(
+            S3Address(
+                config.store,
+                endpoint=config.s3_endpoint,
+                region=config.s3_region,
+                key_id=config.s3_key_id,
+                secret=config.s3_secret,
+                path_style=config.s3_path_style,
+            )
+        )
+        yield bucket, S3Staging(bucket, local.staging)
+    finally:
+        local.close()
+
+
+def require_store(depot: Depot) -> None:
+    """Refuse a catalogue whose bytes lie in a store of another name.
+
+    Raises:
+        Unavailable: Bytes are elsewhere; the message says where.
+    """
+    with depot.catalog.read() as conn:
+        other = contents.other_store(conn, depot.store.name)
+    if other is not None:
+        raise Unavailable(
+            f"The bytes of this catalogue are in the store {other!r}, and the setting `store` means "
+            f"{depot.store.name!r}. Set it back; or move: `entrepot backup`, then `entrepot restore-backup` into an "
+            "empty folder with the new setting."
+        )
 
 
 def waker(folder: Path) -> Callable[[str], None]:

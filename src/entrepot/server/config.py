@@ -130,6 +130,18 @@ SETTINGS: tuple[Setting, ...] = (
         "The catalogue. None is an SQLite file in the data folder.",
     ),
     Setting(
+        "store",
+        optional(text),
+        "s3://BUCKET or s3://BUCKET/PREFIX, or none",
+        None,
+        "Where bytes are kept. None is the data folder. Chosen before the first start.",
+    ),
+    Setting("s3_endpoint", optional(_url), "an address, or none", None, "The S3 server; none is Amazon's."),
+    Setting("s3_region", optional(text), "a region, or none", None, "The bucket's region; none asks the surroundings."),
+    Setting("s3_key_id", optional(text), "a text, or none", None, "The access key; none takes AWS_ACCESS_KEY_ID."),
+    Setting("s3_secret", optional(text), "a text, or none", None, "Its secret; none takes AWS_SECRET_ACCESS_KEY."),
+    Setting("s3_path_style", flag, "true or false", True, "Whether addresses have the bucket in the path."),
+    Setting(
         "public_url",
         optional(_url),
         "https://data.example.org, or none",
@@ -397,6 +409,12 @@ class Config:
     json_depth: int
     webhook_allow: tuple[str, ...] = ()
     webhook_ports: tuple[str, ...] = ("80", "443", "8080", "8443")
+    store: str | None = None
+    s3_endpoint: str | None = None
+    s3_region: str | None = None
+    s3_key_id: str | None = None
+    s3_secret: str | None = field(default=None, repr=False)
+    s3_path_style: bool = True
     #: As JSON; `added_types` has them read.
     data_types: str = "[]"
     examine_memory: int = 2 << 30
@@ -477,6 +495,12 @@ def load(
                 "webhook_ports",
                 "data_types",
                 "examine_memory",
+                "store",
+                "s3_endpoint",
+                "s3_region",
+                "s3_key_id",
+                "s3_secret",
+                "s3_path_style",
                 "doors",
                 "workers",
                 "threads",

@@ -215,8 +215,10 @@ def _catalogue(config: Config) -> Iterator[Finding]:
 
 def _inside(config: Config) -> Iterator[Finding]:
     with compose.open_depot(config) as depot:
+        compose.require_store(depot)
         installation.probe(depot)
-        yield Finding("store", State.GOOD, "bytes can be written durably and read back")
+        where = "" if config.store is None else f" in {config.store}"
+        yield Finding("store", State.GOOD, f"bytes can be written durably and read back{where}")
         totals = checking.totals(depot)
         if totals.damaged:
             yield Finding(

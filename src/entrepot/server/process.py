@@ -113,6 +113,10 @@ def _prepare(config: Config, environ: Mapping[str, str]) -> str | None:
     from entrepot.server import compose
 
     with compose.open_depot(config, upgrade=True) as depot:
+        compose.require_store(depot)
+        if config.store is not None:
+            # A wrong key would else be found by the first person who uploads.
+            depot.store.probe()
         return compose.first_start(depot, environ).generated_password
 
 

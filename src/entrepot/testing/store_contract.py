@@ -65,6 +65,9 @@ def in_blocks(content: bytes, size: int) -> Iterator[bytes]:
 class ObjectStoreContract:
     """What every `ObjectStore` promises. Give the fixture `store`: empty, and fresh for each test."""
 
+    #: Random reads of a test; fewer where each is a request to a slow server.
+    READS = 200
+
     @pytest.fixture
     def reopen(self, store: ObjectStore) -> Callable[[], ObjectStore]:
         """The same store as a new process would open it."""
@@ -186,7 +189,7 @@ class ObjectStoreContract:
         spans = dice(3)
         with store.open(KEY) as reader:
             assert reader.size == len(content)
-            for _ in range(200):
+            for _ in range(self.READS):
                 start = spans.randrange(len(content))
                 length = spans.randrange(len(content) - start + 1)
                 assert reader.read_at(start, length) == content[start : start + length]
@@ -232,7 +235,7 @@ class ObjectStoreContract:
 
         def read(seed: int) -> None:
             chosen = dice(seed)
-            for _ in range(100):
+            for _ in range(self.READS // 2):
                 key = chosen.choice(KEYS)
                 start = chosen.randrange(20_000)
                 with store.open(key) as reader:
