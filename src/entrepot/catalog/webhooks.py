@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -50,6 +51,19 @@ def page(conn: Connection, project_n: int, *, after: int | None, limit: int) -> 
     if after is not None:
         query = query.where(webhook.c.id > after)
     return [_value(row) for row in conn.execute(query)]
+
+
+def made_since(
+    conn: Connection, project_n: int, name: str, since: datetime, *, creator: int | None
+) -> list[tuple[Webhook, str]]:
+    """What somebody made under a name in a project since then, each with its sealed secret."""
+    query = select(webhook).where(
+        webhook.c.project == project_n,
+        webhook.c.name == name,
+        webhook.c.created_at >= since,
+        webhook.c.creator == creator,
+    )
+    return [(_value(row), row.secret) for row in conn.execute(query.order_by(webhook.c.id))]
 
 
 def count(conn: Connection, project_n: int) -> int:

@@ -28,6 +28,7 @@ from entrepot.depot import (
     record_work,
     sending,
     sessions,
+    splits,
     tables,
     upkeep,
     uploads,
@@ -52,6 +53,7 @@ QUEUES = (
     sending.QUEUE,
     record_work.QUEUE,
     examining.QUEUE,
+    splits.QUEUE,
 )
 
 #: Of which queues a worker runs more than one job at a time: those that wait for others most of the time.
@@ -109,6 +111,7 @@ def kinds(depot: Depot) -> dict[str, JobKind]:
     found[delivery_rows.JOB] = JobKind(partial(delivering.deliver, depot))
     found[examining.JOB] = JobKind(partial(examining.run, depot), None, partial(_ended, depot))
     found[sending.JOB] = JobKind(partial(sending.run, depot), None, partial(_ended, depot))
+    found[splits.JOB] = JobKind(partial(splits.run, depot), None, partial(_ended, depot))
     found[record_work.JOB] = JobKind(partial(record_work.run, depot), None, partial(_ended, depot))
     return found
 

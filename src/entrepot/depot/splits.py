@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from entrepot.catalog import queue
+from entrepot.catalog import tasks as task_rows
 from entrepot.catalog import uploads as rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.uploads import UploadRow
+from entrepot.catalog.work import Work
 from entrepot.depot import lookup, uploads
 from entrepot.depot.consigned import (
     PIECE_OF,
@@ -28,12 +31,22 @@ from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.finishing import ABORTED, OPEN
 from entrepot.model.access import Actor
-from entrepot.model.errors import Invalid, LengthMismatch, NotFound, WrongState
+from entrepot.model.errors import Invalid, LengthMismatch, NotFound, TooLarge, WrongState
+from entrepot.model.values import Scope, Task, TaskState
 
-__all__ = ["abort", "begin", "get", "join"]
+__all__ = ["abort", "begin", "get", "join", "run"]
+
+JOB = "join"
+QUEUE = "joins"
+#: Bytes that are joined while somebody waits; more is a task.
+AT_ONCE = 64 << 20
 
 #: Pieces of one file, and the size that they are cut for.
 MOST_PIECES, PIECE = 1_000, 64 << 20
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Nobody wants to know how far it is."""
 
 
 def get(depot: Depot, actor: Actor, uid: UUID) -> Split:
@@ -109,37 +122,104 @@ def _pieces(length: int) -> list[int]:
     return [*[each] * (count - 1), length - each * (count - 1)]
 
 
-def join(depot: Depot, actor: Actor, uid: UUID) -> Split:
+def join(depot: Depot, actor: Actor, uid: UUID) -> tuple[Split, Task | None]:
     """Make the file of its pieces: written once more, as one, and checked. Repeating it is a success.
+
+    A large file is a task of the worker's, which is answered beside it until the file has arrived; asking again answers
+    the same task, or a new one where that failed.
 
     Raises:
         Invalid: Pieces are missing; `errors` names them.
+        TooLarge: The caller has too many tasks that wait or run.
     """
+    user, now = lookup.person(actor), depot.now()
+
+    def work(conn: Connection) -> tuple[Split, Task | None]:
+        head, found = _whole(conn, depot, actor, uid)
+        if found.file.state is Coming.ARRIVED or found.file.length <= AT_ONCE:
+            return found, None
+        version = members(conn, head, "file")[0].detail["version"]
+        still_wanted(conn, actor, members(conn, head, "file")[0])
+        asked = {
+            "version": version,
+            "split": uid.hex,
+            "user": user,
+            "token": actor.token,
+            "node": actor.node,
+            "door": actor.door,
+        }
+        for task in task_rows.alike(conn, JOB, asked, version=version, starter=user):
+            if task.state in (TaskState.READY, TaskState.RUNNING):
+                return found, task
+        if task_rows.count_open(conn, user) >= depot.limits.tasks_per_user:
+            raise TooLarge(f"You have {depot.limits.tasks_per_user} unfinished tasks. Wait for some, or cancel them.")
+        n = queue.enqueue(
+            conn,
+            uid=depot.new_uid(),
+            queue=QUEUE,
+            kind=JOB,
+            payload=asked,
+            now=now,
+            starter=user,
+            project=head.project,
+            version=version,
+            max_attempts=3,
+        )
+        depot.catalog.after_commit(conn, lambda: depot.wake(QUEUE))
+        return found, task_rows.find(conn, n=n)
+
+    found, task = depot.catalog.write(work)
+    if task is None and found.file.state is not Coming.ARRIVED:
+        _join(depot, actor, uid)
+        found = get(depot, actor, uid)
+    return found, task
+
+
+def run(depot: Depot, work: Work) -> None:
+    """Join the pieces of a large file, as whoever asked for it. A job handler."""
+    asked = work.payload
+    actor = Actor(user=asked["user"], token=asked["token"], node=asked["node"], door=asked["door"], scope=Scope.WRITE)
+    done = _join(depot, actor, UUID(hex=asked["split"]), work.progress)
+    work.finish(lambda _conn: {"path": done.file.path, "size": done.file.length})
+
+
+def _whole(conn: Connection, depot: Depot, actor: Actor, uid: UUID) -> tuple[UploadRow, Split]:
+    """The large file, if all its pieces are here or it is."""
+    head = own(conn, depot, actor, uid, SPLIT)
+    found = split_of(conn, head)
+    if found.file.state is not Coming.ARRIVED:
+        missing = [one.number for one in found.pieces if not one.arrived]
+        if missing or head.state != OPEN:
+            raise Invalid(
+                f"{len(missing)} of {len(found.pieces)} pieces are missing, the first is {missing[:1] or 'ended'}.",
+                errors=[{"piece": number, "detail": "not uploaded"} for number in missing],
+            )
+    return head, found
+
+
+def _join(depot: Depot, actor: Actor, uid: UUID, progress: Callable[[int, int], None] = _silent) -> Split:
     with depot.catalog.read() as conn:
-        head = own(conn, depot, actor, uid, SPLIT)
-        found = split_of(conn, head)
+        head, found = _whole(conn, depot, actor, uid)
         pieces = members(conn, head, "pieces")
     if found.file.state is Coming.ARRIVED:
         return found
-    missing = [one.number for one in found.pieces if not one.arrived]
-    if missing or head.state != OPEN:
-        raise Invalid(
-            f"{len(missing)} of {len(found.pieces)} pieces are missing, the first is {missing[:1] or 'ended'}.",
-            errors=[{"piece": number, "detail": "not uploaded"} for number in missing],
-        )
     arrival = fill(depot, actor, found.file.uid)
+    done = 0
     try:
         for piece in pieces:
             assert piece.content is not None
             with open_content(depot, piece.content) as reader:
                 for block in uploads.blocks_of(reader.read_at, 0, reader.size):
+                    progress(done, found.file.length)
                     arrival.write(block)
+                    done += len(block)
         arrival.finish()
     except BaseException:
         arrival.close()
         raise
     _end_split(depot, head, pieces)
-    return get(depot, actor, uid)
+    with depot.catalog.read() as conn:
+        return split_of(conn, own(conn, depot, actor, uid, SPLIT))
 
 
 def abort(depot: Depot, actor: Actor, uid: UUID) -> None:

@@ -1,7 +1,8 @@
 """Webhooks of a project: where its events are sent, signed, once they have happened.
 
 They belong to the project, not to who made them: an admin of the owning team sees, changes and removes all of them. The
-secret is told once, when it is made; after that nobody is told it again, and a lost one is replaced.
+secret is told when it is made, and to the same request when it is repeated soon after; later nobody is told it again,
+and a lost one is replaced.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +20,7 @@ from entrepot.catalog.connection import Connection
 from entrepot.depot import lookup, paging
 from entrepot.depot.context import Depot
 from entrepot.depot.events import record
-from entrepot.depot.sealing import seal
+from entrepot.depot.sealing import seal, unseal
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
 from entrepot.model.endpoints import parse_endpoint
@@ -31,6 +33,8 @@ from entrepot.webhooks import key_of
 QUEUE = delivery_rows.QUEUE
 
 MAX_NAME = 255
+#: For so long an equal request is taken for a repeat.
+AGAIN = timedelta(minutes=15)
 MAX_RETRIES = 100
 #: A day, as `Retries.max_backoff_ms`.
 MAX_BACKOFF_MS = 86_400_000
@@ -75,6 +79,9 @@ class MadeWebhook:
 def create(depot: Depot, actor: Actor, project: lookup.Key | str, new: NewWebhook) -> MadeWebhook:
     """Have events of a project sent somewhere. Admins of the owning team.
 
+    Asked for again by the same person within `AGAIN`, as after a lost answer, the webhook that is there is answered
+    with its secret, unless it was touched meanwhile.
+
     Raises:
         Invalid: The endpoint is none that the operator allows, or a pattern means nothing.
         TooLarge: The project has as many as it may.
@@ -90,8 +97,12 @@ def create(depot: Depot, actor: Actor, project: lookup.Key | str, new: NewWebhoo
     uid, now = depot.new_uid(), depot.now()
     sealed = seal(depot, ids.encode(Noun.WEBHOOK, uid), key)
 
-    def work(conn: Connection) -> Webhook:
-        home = lookup.active_project(conn, actor, project, Action.MANAGE_WEBHOOKS).project
+    def work(conn: Connection) -> MadeWebhook:
+        # Held, so that of two such requests at once the second one finds what the first has made.
+        home = lookup.hold_project(conn, actor, project, Action.MANAGE_WEBHOOKS).project
+        known = _made_before(conn, depot, actor, home.n, wanted, endpoint, patterns, retries, new, now)
+        if known is not None:
+            return known
         if rows.count(conn, home.n) >= depot.limits.webhooks_per_project:
             raise TooLarge(
                 f"Project {home.slug} has {depot.limits.webhooks_per_project} webhooks, which is the limit. Remove one."
@@ -112,9 +123,32 @@ def create(depot: Depot, actor: Actor, project: lookup.Key | str, new: NewWebhoo
         n = rows.insert_webhook(conn, values, patterns)
         made = _again(conn, n)
         _record(depot, conn, actor, "webhook.created", made, after=_shown(made))
-        return made
+        return MadeWebhook(made, secret)
 
-    return MadeWebhook(depot.catalog.write(work), secret)
+    return depot.catalog.write(work)
+
+
+def _made_before(
+    conn: Connection,
+    depot: Depot,
+    actor: Actor,
+    project: int,
+    name: str,
+    endpoint: str,
+    patterns: Sequence[str],
+    retries: Retries,
+    new: NewWebhook,
+    now: datetime,
+) -> MadeWebhook | None:
+    """What an equal request of the same person has made a moment ago, if nobody has changed it since."""
+    for one, sealed in rows.made_since(conn, project, name, now - AGAIN, creator=actor.user):
+        wish = (endpoint, sorted(patterns), retries, new.enabled)
+        if one.updated_at != one.created_at or (one.endpoint, sorted(one.events), one.retries, one.enabled) != wish:
+            continue
+        key = unseal(depot, id_of(one), sealed)
+        if new.secret is None or key_of(new.secret) == key:
+            return MadeWebhook(one, base64.b64encode(key).decode())
+    return None
 
 
 def get(depot: Depot, actor: Actor, key: lookup.Key) -> Webhook:

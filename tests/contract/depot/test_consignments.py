@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from entrepot.depot import consignments, entries, projects, splits, trash, uploads, versions
+from entrepot.catalog.work import JobKind
+from entrepot.depot import consignments, entries, projects, splits, tasks, trash, uploads, versions
 from entrepot.depot.consigned import MOST_FILES
 from entrepot.depot.consignments import Coming, Consignment, NewConsigned
 from entrepot.depot.projects import ProjectChanges
+from entrepot.jobs.runner import Runner
 from entrepot.model.access import Actor
 from entrepot.model.errors import (
     DigestMismatch,
@@ -166,10 +169,33 @@ def test_pieces_become_one_file(house: House, monkeypatch: pytest.MonkeyPatch) -
             splits.join(house.depot, ann, split.uid)
         put(house, ann, piece.uid, data)
     for _ in range(2):
-        assert splits.join(house.depot, ann, split.uid).file.state is Coming.ARRIVED
+        done, task = splits.join(house.depot, ann, split.uid)
+        assert (done.file.state, task) == (Coming.ARRIVED, None)
     assert house.tree(ann, made.version) == {"x/film": b"0123456789"}
     with pytest.raises(Gone):
         put(house, ann, split.pieces[0].uid, b"012")
+
+
+def test_a_large_file_is_joined_by_the_worker_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splits, "PIECE", 4)
+    monkeypatch.setattr(splits, "AT_ONCE", 9)
+    ann = house.user("ann")
+    split = splits.begin(house.depot, ann, begin(house, ann, "film", length=10).uid, "film", 10)
+    for piece, data in zip(split.pieces, (b"012", b"345", b"6789"), strict=True):
+        put(house, ann, piece.uid, data)
+    found, task = splits.join(house.depot, ann, split.uid)
+    assert task is not None
+    assert (found.file.state, task.kind) == (Coming.WAITING, "join")
+    again = splits.join(house.depot, ann, split.uid)[1]
+    assert again is not None
+    assert again.n == task.n
+    kinds = {splits.JOB: JobKind(partial(splits.run, house.depot))}
+    Runner(house.depot.catalog, kinds, queue=splits.QUEUE, worker="test").step()
+    assert tasks.get(house.depot, ann, task.uid).result == {"path": "film", "size": 10}
+    assert task.version is not None
+    assert house.tree(ann, task.version) == {"film": b"0123456789"}
+    done, more = splits.join(house.depot, ann, split.uid)
+    assert (done.file.state, more) == (Coming.ARRIVED, None)
 
 
 def test_what_is_announced_is_judged_as_a_whole(house: House) -> None:

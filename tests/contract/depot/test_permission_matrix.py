@@ -231,6 +231,7 @@ NOBODYS: Mapping[str, frozenset[str]] = {
             "search.rewrite_line",
             "sending.run",
             "sessions.sweep",
+            "splits.run",
             "tables.sort",
             "upkeep.announce",
             "upkeep.expire",

@@ -33,6 +33,7 @@ from tests.support.jobs import LONG
 from tests.support.receivers import OK, Receiver, runner, work_off
 
 URL = "https://receiver.example.org/hook?key=of-the-receiver"
+SECRET = base64.b64encode(b"of the one who asks, and long").decode()
 PATIENT = Retries(max_retries=3, max_backoff_ms=60_000)
 
 
@@ -61,6 +62,37 @@ def states(house: House, owner: Actor, made: MadeWebhook) -> list[tuple[str, str
     """Event and state of every delivery, oldest first."""
     page = deliveries.list_deliveries(house.depot, owner, made.webhook.uid)
     return [(one.verb, one.state.value) for one in reversed(page.rows)]
+
+
+# A create whose answer was lost
+
+
+def test_the_same_create_again_answers_the_webhook_that_is_there_with_its_secret(
+    house: House, owner: Actor, lab: Project, receiver: Receiver
+) -> None:
+    made = hook(house, owner, lab)
+    house.clock.at += timedelta(minutes=14)
+    assert hook(house, owner, lab) == made
+    given = hook(house, owner, lab, "project.*", secret=SECRET)
+    assert hook(house, owner, lab, "project.*", secret=SECRET) == given
+    assert len(webhooks.list_webhooks(house.depot, owner, lab.n).rows) == 2
+
+
+def test_what_is_not_the_same_or_no_longer_untouched_is_another_webhook(
+    house: House, owner: Actor, lab: Project, receiver: Receiver
+) -> None:
+    made = hook(house, owner, lab)
+    asked: list[dict[str, Any]] = [{"retries": Retries(1, 1)}, {"enabled": False}]
+    seen = {made.webhook.n, *(hook(house, owner, lab, **more).webhook.n for more in asked)}
+    assert len(seen) == 3
+    house.clock.at += timedelta(seconds=1)
+    webhooks.new_secret(house.depot, owner, made.webhook.n)
+    assert hook(house, owner, lab).webhook.n not in seen
+    house.clock.at += timedelta(minutes=16)
+    late = hook(house, owner, lab)
+    assert late.webhook.n not in seen
+    assert hook(house, owner, lab, secret=SECRET).webhook.n != late.webhook.n
+    assert late.secret != made.secret
 
 
 # What is sent
@@ -503,7 +535,7 @@ def test_a_project_has_no_more_webhooks_than_it_may(
     house.depot.limits = replace(house.depot.limits, webhooks_per_project=1)
     hook(house, owner, lab)
     with pytest.raises(TooLarge, match="1 webhooks"):
-        hook(house, owner, lab)
+        hook(house, owner, lab, secret=SECRET)
 
 
 def test_webhooks_leave_with_their_project(house: House, owner: Actor, lab: Project, receiver: Receiver) -> None:

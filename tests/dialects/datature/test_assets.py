@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from entrepot.depot import splits
+from entrepot.depot import leafing, splits
 from tests.support.datature import Lab, crc32c
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
@@ -80,7 +80,14 @@ def test_a_session_from_announcement_to_assets(lab: Lab) -> None:
         "status": "None",
         "createDate": shown["createDate"],
         "url": shown["url"],
-        "metadata": {"fileSize": len(PNG) + 1, "mimeType": "image/png", "height": 0, "width": 0, "groups": ["main"]},
+        "metadata": {
+            "fileSize": len(PNG) + 1,
+            "mimeType": "image/png",
+            "height": 0,
+            "width": 0,
+            "groups": ["main"],
+            "customMetadata": {},
+        },
         "statistic": {"tagsCount": [], "totalAnnotations": 0},
     }
     assert lab.site.http.get(shown["url"].removeprefix("http://localhost")).content == files["a.png"]
@@ -272,3 +279,59 @@ def test_who_may_not_write_uploads_and_changes_nothing(lab: Lab, who: str) -> No
     assert lab.people[who]("PATCH", "./assets/a.png", {"status": "Review"}).status_code == expected
     assert lab.people[who]("DELETE", "./assets/a.png").status_code == expected
     assert [(one["filename"], one["status"]) for one in assets(lab)] == [("a.png", "None")]
+
+
+def test_a_filter_looks_at_a_bounded_stretch_and_leads_on_both_ways(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{i}.png" for i in range(7)]
+    upload(lab, {name: PNG + name.encode() for name in names})
+    for one in ("0.png", "5.png", "6.png"):
+        lab.writer.ok("PATCH", f"./assets/{one}", {"status": "Review"})
+    monkeypatch.setattr(leafing, "MOST_LOOKED_AT", 3)
+    pages, page = [], lab.reader.ok("GET", "./assets?status=Review&limit=2&")
+    assert page["prevPage"] is None
+    while True:
+        pages.append([one["filename"] for one in page["data"]])
+        if page["nextPage"] is None:
+            break
+        page = lab.reader.ok("GET", f"./assets?status=Review&limit=2&page={page['nextPage']}&")
+    assert pages == [["0.png"], ["5.png"], ["6.png"]]
+    back = lab.reader.ok("GET", f"./assets?status=Review&limit=2&page={page['prevPage']}&")
+    assert [one["filename"] for one in back["data"]] == ["5.png"]
+    assert lab.reader("GET", f"./assets?status=Tofix&page={page['prevPage']}&").status_code == 400
+
+
+def test_custom_metadata_of_assets_and_frames(lab: Lab) -> None:
+    upload(lab, {"a.png": PNG, "b.png": PNG + b"b"})
+    made = lab.writer.ok("PUT", "./assets/a.png/customMetadatas", {"customMetadata": {"at": "noon", "n": 1}})
+    assert made["customMetadata"] == {"at": "noon", "n": 1}
+    more = {"parent": {"kind": "customMetadata#assetFrameParent", "frame": 15}, "customMetadata": {"ok": True}}
+    frame = lab.writer.ok("PUT", "./assets/a.png/customMetadatas", more)
+    assert frame["parent"]["frame"] == 15
+    joined = lab.writer.ok(
+        "PUT", f"./assets/{made['parent']['assetId']}/customMetadatas", {"customMetadata": {"n": 2.5}}
+    )
+    assert (joined["id"], joined["customMetadata"]) == (made["id"], {"at": "noon", "n": 2.5})
+    found = lab.reader.ok("GET", "./assets/a.png/customMetadatas")["customMetadatas"]
+    assert [one["id"] for one in found] == [made["id"], frame["id"]]
+    assert lab.reader.ok("GET", "./assets/a.png")["metadata"]["customMetadata"] == {"at": "noon", "n": 2.5}
+    assert lab.writer.ok("DELETE", f"./assets/a.png/customMetadatas/{frame['id']}")["deleted"] is True
+    assert lab.writer("DELETE", f"./assets/a.png/customMetadatas/{frame['id']}").status_code == 404
+    assert lab.writer("DELETE", f"./assets/b.png/customMetadatas/{made['id']}").status_code == 404
+    assert lab.writer("PUT", "./assets/a.png/customMetadatas", {"customMetadata": {"x": [1]}}).status_code == 400
+    assert lab.reader("PUT", "./assets/a.png/customMetadatas", {"customMetadata": {"x": 1}}).status_code == 403
+
+
+def test_custom_metadata_of_many_assets_at_once(lab: Lab) -> None:
+    upload(lab, {"a.png": PNG, "b.png": PNG + b"b"})
+    wishes = [
+        {"parent": {"filename": "a.png"}, "customMetadata": {"x": 1}},
+        {"parent": {"filename": "b.png", "frame": 2}, "customMetadata": {"x": 2}},
+        {"parent": {"filename": "c.png"}, "customMetadata": {"x": 3}},
+    ]
+    done = lab.writer.ok("POST", "./customMetadataBulkUpdates", {"customMetadatas": wishes})
+    assert [one["customMetadata"] for one in done["customMetadatas"]] == [{"x": 1}, {"x": 2}]
+    assert [one["customMetadata"]["parent"] for one in done["errors"]] == [{"filename": "c.png"}]
+    ids = [*(one["id"] for one in done["customMetadatas"]), "custommeta_none"]
+    gone = lab.writer.ok("POST", "./customMetadataBulkUpdates/delete", {"ids": ids})
+    assert [one["id"] for one in gone["errors"]] == ["custommeta_none"]
+    assert lab.reader.ok("GET", "./assets/a.png/customMetadatas") == {"customMetadatas": []}

@@ -104,7 +104,7 @@ def test_a_webhook_that_is_wrong_is_refused(lab: Lab, receiver: Receiver, body: 
 
 
 def test_webhooks_page_by_page(lab: Lab, receiver: Receiver) -> None:
-    made = [hook(lab)["id"] for _ in range(5)][::-1]
+    made = [hook(lab, endpoint=f"https://hooks.example.org/{i}")["id"] for i in range(5)][::-1]
 
     def page(cursor: str | None) -> dict[str, Any]:
         found: dict[str, Any] = lab.chief.ok("GET", f"./batch/webhooks?limit=2&page={cursor or ''}&")

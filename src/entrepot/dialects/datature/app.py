@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrepot.dialects.datature import errors
 from entrepot.dialects.datature.context import DOOR, Asked, Context
-from entrepot.dialects.datature.routes import assets, datasets, jobs, sessions, webhooks, workspaces
+from entrepot.dialects.datature.routes import assets, custom, datasets, jobs, sessions, webhooks, workspaces
 from entrepot.http.doors import ErrorBoundary
 from entrepot.model.errors import Malformed
 
@@ -43,6 +43,10 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
     "/projects/{project}/batch/jobs/{id}": {"GET": jobs.get, "PATCH": jobs.update, "DELETE": jobs.delete},
     "/projects/{project}/batch/jobs/{id}/logs": {"GET": jobs.logs},
     "/projects/{project}/assets": {"GET": assets.list_},
+    "/projects/{project}/assets/{id…}/customMetadatas": {"GET": custom.list_, "PUT": custom.add},
+    "/projects/{project}/assets/{id…}/customMetadatas/{custom}": {"DELETE": custom.delete},
+    "/projects/{project}/customMetadataBulkUpdates": {"POST": custom.add_many},
+    "/projects/{project}/customMetadataBulkUpdates/delete": {"POST": custom.delete_many},
     "/projects/{project}/assets/{id…}": {"GET": assets.get, "PATCH": assets.update, "DELETE": assets.delete},
     "/projects/{project}/assetgroups": {"GET": assets.list_groups},
     "/projects/{project}/assetuploadsessions": {"POST": sessions.create},

@@ -1,13 +1,13 @@
 """The assets of a project: the entries of its version `Assets`, the newest active one of kind files.
 
-A group is a folder. What this wire keeps of an asset and an entry has no place for (its status, further groups) is in
-the entry's text, as JSON; a text that is not such JSON stays what it is and is kept beside.
+A group is a folder. What this wire keeps of an asset and an entry has no place for (its status, further groups, custom
+metadata) is in the entry's text, as JSON; a text that is not such JSON stays what it is and is kept beside.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -20,13 +20,16 @@ from entrepot.model.access import Actor
 from entrepot.model.errors import EntryNotFound, NotFound
 from entrepot.model.values import Entry, Kind, Version
 
-__all__ = ["NAME", "Asset", "find", "locate", "of_entry", "path_of"]
+__all__ = ["NAME", "Asset", "Values", "find", "locate", "of_entry", "path_of"]
 
 #: The name of the dataset that they are in.
 NAME = "Assets"
 
 #: The word for an asset that nobody has looked at.
 NO_STATUS = "None"
+
+#: Custom metadata: texts, numbers, true and false by name.
+Values = Mapping[str, str | int | float]
 
 #: Folders that are looked into when an asset is asked for by its bare name.
 _MOST_FOLDERS = 1_000
@@ -40,6 +43,7 @@ class Asset:
         group: Its folder, `` at the top.
         also: Further groups that it was put into.
         note: A text that the entry had from elsewhere.
+        custom: Values by name, of the asset (None) and of its frames.
     """
 
     entry: Entry
@@ -48,6 +52,7 @@ class Asset:
     status: str = NO_STATUS
     also: tuple[str, ...] = field(default=())
     note: str = ""
+    custom: Mapping[int | None, Values] = field(default_factory=dict)
 
     @property
     def groups(self) -> list[str]:
@@ -60,6 +65,8 @@ class Asset:
             said["status"] = self.status
         if self.also:
             said["groups"] = list(self.also)
+        if self.custom:
+            said["custom"] = {"" if frame is None else str(frame): values for frame, values in self.custom.items()}
         if not said:
             return self.note
         if self.note:
@@ -80,7 +87,19 @@ def of_entry(entry: Entry) -> Asset:
         status if isinstance(status, str) and status else NO_STATUS,
         tuple(one for one in also if isinstance(one, str)) if isinstance(also, list) else (),
         note if isinstance(note, str) else "",
+        _custom(said.get("custom")),
     )
+
+
+def _custom(said: object) -> dict[int | None, Values]:
+    """What this door wrote of custom metadata; whatever else stands there is left out."""
+    found: dict[int | None, Values] = {}
+    for frame, values in said.items() if isinstance(said, dict) else ():
+        if isinstance(values, dict) and (frame == "" or frame.isdecimal()):
+            found[int(frame) if frame else None] = {
+                name: value for name, value in values.items() if isinstance(value, (str, int, float))
+            }
+    return found
 
 
 def _said(text: str) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from uuid import UUID
 from entrepot.depot.consignments import Consigned
 from entrepot.depot.objects import Link
 from entrepot.depot.slots import Slot
-from entrepot.dialects.datature.assets_of import Asset
+from entrepot.dialects.datature.assets_of import Asset, Values
 from entrepot.model import ids
 from entrepot.model.digests import crc32c_base64
 from entrepot.model.errors import NotFound
@@ -278,8 +278,37 @@ def asset(version: Version, asset: Asset, url: str) -> dict[str, Any]:
             "height": 0,
             "width": 0,
             "groups": asset.groups,
+            "customMetadata": asset.custom.get(None, {}),
         },
         "statistic": {"tagsCount": [], "totalAnnotations": 0},
+    }
+
+
+def custom_id(asset_id: str, frame: int | None) -> str:
+    """Of the custom metadata of an asset, or of one of its frames."""
+    return f"custommeta_{asset_id.removeprefix('asset_')}{'' if frame is None else f'.{frame}'}"
+
+
+def parse_custom_id(text: str) -> tuple[str, int | None]:
+    """The asset and the frame.
+
+    Raises:
+        NotFound: It is no such id.
+    """
+    asset_id, dot, frame = text.removeprefix("custommeta_").partition(".")
+    wrong = bool(dot) != (frame.isascii() and frame.isdecimal() and len(frame) <= 9)
+    if not text.startswith("custommeta_") or wrong:
+        raise NotFound(f"There is no custom metadata {text[:80]!r}.")
+    return f"asset_{asset_id}", int(frame) if dot else None
+
+
+def custom(project: str, asset_id: str, frame: int | None, values: Values) -> dict[str, Any]:
+    """The custom metadata of an asset, or of one of its frames."""
+    return {
+        "id": custom_id(asset_id, frame),
+        "object": "customMetadata",
+        "parent": {"assetId": asset_id, "project": project, **({} if frame is None else {"frame": frame})},
+        "customMetadata": dict(values),
     }
 
 

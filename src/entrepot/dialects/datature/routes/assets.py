@@ -49,7 +49,7 @@ async def list_(asked: Asked) -> None:
     asks = bool(groups) or filename is not None or status is not None
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        home = _home(asked, depot, actor)
+        home = home_of(asked, depot, actor)
         if home is None:
             return {"nextPage": None, "prevPage": None, "data": []}
         kept = repr((sorted(groups), filename, status)) if asks else ""
@@ -64,7 +64,7 @@ async def list_(asked: Asked) -> None:
 
 async def get(asked: Asked) -> None:
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        home = _home(asked, depot, actor)
+        home = home_of(asked, depot, actor)
         asset = assets_of.locate(depot, actor, home, asked.found["id"])
         assert home is not None
         return _shown(asked, depot, actor, home, home.revision, asset)
@@ -83,7 +83,7 @@ async def update(asked: Asked) -> None:
         raise Invalid("groups has a name that is empty.")
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        home = _home(asked, depot, actor)
+        home = home_of(asked, depot, actor)
         before = assets_of.locate(depot, actor, home, asked.found["id"])
         assert home is not None
         after = _changed(before, status, groups)
@@ -115,7 +115,7 @@ async def delete(asked: Asked) -> None:
     """Out of the newest revision; older ones keep it."""
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        home = _home(asked, depot, actor)
+        home = home_of(asked, depot, actor)
         asset = assets_of.locate(depot, actor, home, asked.found["id"])
         assert home is not None
         entries.commit(depot, actor, home.n, [Remove(asset.entry.path)])
@@ -129,7 +129,7 @@ async def list_groups(asked: Asked) -> None:
     wanted = set(asked.texts("group")) - {""}
 
     def work(depot: Depot, actor: Actor) -> list[dict[str, Any]]:
-        home = _home(asked, depot, actor)
+        home = home_of(asked, depot, actor)
         if home is None:
             return []
         counts: dict[str, Counter[str]] = {}
@@ -148,7 +148,7 @@ def _group(name: str, counts: Counter[str]) -> dict[str, Any]:
     return {"group": name, "statistic": {"totalAssets": counts.total(), **counted}}
 
 
-def _home(asked: Asked, depot: Depot, actor: Actor) -> Version | None:
+def home_of(asked: Asked, depot: Depot, actor: Actor) -> Version | None:
     """Where the assets are.
 
     Raises:

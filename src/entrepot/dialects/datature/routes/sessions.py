@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,9 +18,12 @@ from entrepot.dialects.datature.routes.assets import MOST_GROUPS
 from entrepot.http.conditional import sha256_etag
 from entrepot.model import ids
 from entrepot.model.access import Actor
-from entrepot.model.errors import EntrepotError, Invalid, NotFound
+from entrepot.model.errors import EntrepotError, Invalid, NotFound, from_code
 from entrepot.model.ids import Noun
-from entrepot.model.values import TaskState
+from entrepot.model.values import Task, TaskState
+
+#: How often a request looks that waits for the worker: soon at first.
+_FIRST_LOOK_S, _LAST_LOOK_S = 0.05, 1.0
 
 _HEADERS = {"x-goog-if-generation-match": "0"}
 
@@ -135,14 +140,25 @@ async def complete_piece(asked: Asked) -> None:
 
 
 async def complete(asked: Asked) -> None:
-    """Make the file of its pieces."""
+    """Make the file of its pieces. A large one is written by the worker; the answer waits for it, a thread does not."""
+    found, task = await asked.call(lambda depot, actor: splits.join(depot, actor, _split(asked, depot, actor).uid))
+    pause = _FIRST_LOOK_S
+    while task is not None and task.state not in tasks.ENDED:
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, _LAST_LOOK_S)
+        task = await asked.call(partial(_look, task.uid))
 
-    def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        found = _split(asked, depot, actor)
-        splits.join(depot, actor, found.uid)
+    def work(_depot: Depot, _actor: Actor) -> dict[str, Any]:
+        if task is not None and task.state is not TaskState.DONE:
+            said = task.error or {}
+            raise from_code(str(said.get("code")))(str(said.get("detail") or f"The file was not made: {task.state}."))
         return {"id": split_id(found.uid), "completed": True}
 
     await asked.answer(work)
+
+
+def _look(uid: UUID, depot: Depot, actor: Actor) -> Task:
+    return tasks.get(depot, actor, uid)
 
 
 async def abort(asked: Asked) -> None:
