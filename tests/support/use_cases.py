@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from entrepot.depot import (
     batches,
@@ -20,6 +21,7 @@ from entrepot.depot import (
     consignments,
     conversions,
     copies,
+    crates,
     deliveries,
     entries,
     exports,
@@ -263,6 +265,21 @@ def put_batch(cast: Cast, actor: Actor, project: int | None = None) -> None:
     putting_it.finish()
 
 
+def unpack_into(cast: Cast, actor: Actor, v: Version) -> None:
+    crates.add(cast.depot, actor, v.n, finished_upload(cast, actor, v), name="x.zip")
+
+
+def finished_upload(cast: Cast, actor: Actor, v: Version) -> UUID:
+    """An upload of the actor's own; the id of none for whoever may not edit the version."""
+    try:
+        judging.on_version(cast.depot, actor, v.n, Action.EDIT)
+        sink = putting.put_upload(cast.depot, actor, NewUpload(length=1))
+    except EntrepotError:
+        return UUID(int=0)
+    sink.write(b"1")
+    return sink.finish().uid
+
+
 def put_upload(cast: Cast, actor: Actor) -> None:
     putting_it = putting.put_upload(cast.depot, actor, NewUpload(length=1))
     putting_it.write(b"1")
@@ -474,6 +491,8 @@ CASES: Mapping[str, Case] = {
     "relationships.delete": Case(
         lambda c, a, it: relationships.delete(c.depot, a, it[0].uid), edge_seen(W, seen_as=NotFound), edge
     ),
+    # archives that are unpacked behind the answer
+    "crates.add": Case(unpack_into, EDIT, keeps=True),
     # files that come in chunks
     "parcels.begin": Case(
         lambda c, a, _: parcels.begin(c.depot, a, NewParcel("reads.txt", project=c.project.n)),

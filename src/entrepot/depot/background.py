@@ -21,6 +21,7 @@ from entrepot.catalog.work import UPKEEP, JobKind, Periodic, Work
 from entrepot.depot import (
     checking,
     collection,
+    crates,
     delivering,
     examining,
     idempotency,
@@ -46,6 +47,7 @@ SCRUB = "scrub"
 #: The queues there are; a worker runs one job of each at a time, but for those in `RUNNERS`.
 QUEUES = (
     ingests.QUEUE,
+    crates.QUEUE,
     UPKEEP,
     COLLECTION,
     SCRUB,
@@ -97,7 +99,7 @@ PERIODIC = (
 )
 
 _Abandoned = Callable[[Depot, Connection, Mapping[str, Any], Mapping[str, Any]], None]
-_ABANDONED: Mapping[str, _Abandoned] = {ingests.JOB: ingests.abandoned}
+_ABANDONED: Mapping[str, _Abandoned] = {ingests.JOB: ingests.abandoned, crates.JOB: crates.abandoned}
 
 
 def kinds(depot: Depot) -> dict[str, JobKind]:
@@ -108,6 +110,7 @@ def kinds(depot: Depot) -> dict[str, JobKind]:
     found["scrub.bytes"] = JobKind(partial(_scrub, depot))
     found[ingests.JOB] = JobKind(partial(ingests.run, depot), partial(ingests.abandoned, depot), partial(_ended, depot))
     found[tables.SORT_JOB] = JobKind(partial(tables.sort, depot), None, partial(_ended, depot))
+    found[crates.JOB] = JobKind(partial(crates.run, depot), partial(crates.abandoned, depot), partial(_ended, depot))
     found[delivery_rows.JOB] = JobKind(partial(delivering.deliver, depot))
     found[examining.JOB] = JobKind(partial(examining.run, depot), None, partial(_ended, depot))
     found[sending.JOB] = JobKind(partial(sending.run, depot), None, partial(_ended, depot))

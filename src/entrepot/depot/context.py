@@ -34,6 +34,9 @@ class Limits:
 
     upload_size: int | None = None
     entries_per_commit: int = 100_000
+    unpacked_size: int | None = None
+    unpacked_ratio: int = 200
+    unpacked_depth: int = 64
     metadata_text: int = 1 << 20
     custom_metadata: int = 1 << 20
     description: int = 1 << 18
@@ -61,6 +64,7 @@ class Policy:
     upload_lifetime: timedelta = timedelta(days=7)
     parcel_lifetime: timedelta = timedelta(hours=24)
     parcel_memory: timedelta = timedelta(days=7)
+    unpack_wait: timedelta = timedelta(seconds=50)
     slot_lifetime: timedelta = timedelta(hours=12)
     signed_url_lifetime: timedelta = timedelta(hours=12)
     unstarted_lifetime: timedelta = timedelta(days=7)

@@ -21,11 +21,13 @@ from uuid import UUID
 
 from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import uploads as rows
+from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.uploads import UploadRow
-from entrepot.depot import entries, lines, lookup, uploads, versions
+from entrepot.depot import crates, entries, lines, lookup, trash, uploads, versions
 from entrepot.depot.contents import ContentReader, open_content
 from entrepot.depot.context import Depot
+from entrepot.depot.crates import Crate
 from entrepot.depot.finishing import FINISHED, OPEN
 from entrepot.depot.lookup import Key
 from entrepot.depot.projects import default_in
@@ -35,10 +37,10 @@ from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import Invalid, NotFound, TooLarge
 from entrepot.model.ids import Noun
-from entrepot.model.values import Numbering
+from entrepot.model.values import Numbering, State, Version
 from entrepot.store.base import Block
 
-__all__ = ["Arrival", "NewParcel", "Whole", "begin", "receive"]
+__all__ = ["Arrival", "NewParcel", "Progress", "Whole", "begin", "look", "receive"]
 
 PARCEL = "parcel"
 
@@ -71,7 +73,6 @@ class Whole:
         name: Of the version; None takes the file's.
         previous: Parcels of the same sender that are whole already: their files come first, in this order.
         edges: (verb, number of a version): relationships from the new version.
-        check: Looks at the new version's project and raises if what was said does not fit it.
     """
 
     name: str | None = None
@@ -91,6 +92,8 @@ def begin(depot: Depot, actor: Actor, new: NewParcel) -> UploadRow:
         TooLarge, QuotaExceeded
     """
     name = names.file_name(new.name)
+    if new.archive:
+        crates.kind_for(name)
     user = uploads.may_send(depot, actor, NewUpload())
     now, detail = depot.now(), {"data_type": new.data_type, "archive": new.archive}
 
@@ -130,7 +133,9 @@ def receive(depot: Depot, actor: Actor, uid: UUID, offset: int) -> Arrival:
     with depot.catalog.read() as conn:
         row = own(conn, depot, actor, uid)
     if row.state == FINISHED:
-        assert row.content is not None
+        if row.content is None:
+            # Its bytes were unpacked, or refused, and are gone; how many there were is all that can be compared.
+            return Arrival(depot, actor, row, offset, None, None, int(row.detail.get("size", 0)))
         reader = open_content(depot, row.content)
         try:
             return Arrival(depot, actor, row, offset, None, reader, reader.size)
@@ -194,7 +199,7 @@ class Arrival:
         """
         with memoryview(block).cast("B") as view:
             known = min(len(view), max(self._there - self._at, 0))
-            if known and self.read_at(self._at, known) != view[:known]:
+            if known and self._is_readable and self.read_at(self._at, known) != view[:known]:
                 raise Invalid(
                     f"This chunk is not the one that was sent before: the bytes from {self._at} on differ. Send the "
                     "file again from its beginning."
@@ -213,6 +218,10 @@ class Arrival:
             return self._receiver.read_at(offset, length)
         assert self._reader is not None
         return self._reader.read_at(offset, length)
+
+    @property
+    def _is_readable(self) -> bool:
+        return self._receiver is not None or self._reader is not None
 
     @property
     def size(self) -> int:
@@ -249,12 +258,11 @@ class Arrival:
         wanted = whole or Whole()
 
         def work(conn: Connection, content: int) -> int:
-            return _make(conn, self._depot, self._actor, self.row, content, wanted)
+            return _make(conn, self._depot, self._actor, self.row, content, self.size, wanted)
 
         if self._receiver is not None:
             return int(self._finish(work))
-        content = self.row.content
-        assert content is not None
+        content = self.row.content or 0
         return self._depot.catalog.write(lambda conn: work(conn, content))
 
     def _finish(self, also: Callable[[Connection, int], Any] | None) -> Any:
@@ -271,12 +279,19 @@ class Arrival:
             self._receiver.close()
 
 
-def _make(conn: Connection, depot: Depot, actor: Actor, row: UploadRow, content: int, whole: Whole) -> int:
+def _make(conn: Connection, depot: Depot, actor: Actor, row: UploadRow, content: int, size: int, whole: Whole) -> int:
     now = depot.now()
     rows.hold(conn, row.n)
     current = rows.find(conn, n=row.n)
     if current is not None and "version" in current.detail:
         return int(current.detail["version"])
+    if current is not None and "refused" in current.detail:
+        raise _refused(current.detail["refused"])
+    if row.detail.get("archive"):
+        made = create(conn, depot, actor, row, whole, now, awaits_content=True)
+        crates.start_in(conn, depot, actor, made, Crate(row.file_name or "", content, row.n), now)
+        end(conn, depot, row, made, size, now)
+        return made
     before = [_waiting(conn, depot, actor, uid) for uid in whole.previous[: MOST + 1]]
     if len(before) > MOST:
         raise TooLarge(f"At most {MOST} files become one version this way.")
@@ -289,8 +304,63 @@ def _make(conn: Connection, depot: Depot, actor: Actor, row: UploadRow, content:
         puts.append(_put(one, held))
     entries.publish(conn, actor, found, puts, expected=None, message="", now=now)
     for one, _ in files:
-        end(conn, depot, one, made, now)
+        end(conn, depot, one, made, size if one is row else one.content_size or 0, now)
     return made
+
+
+def _refused(report: Mapping[str, Any]) -> Invalid:
+    return Invalid(str(report.get("message", "The archive was refused.")), errors=list(report.get("errors", ())))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the unpacking of a parcel is.
+
+    Args:
+        is_ready: Its version can be seen.
+        refused: Why there will be none.
+    """
+
+    is_ready: bool
+    refused: Invalid | None = None
+
+
+def look(depot: Depot, actor: Actor, uid: UUID) -> Progress:
+    """How far the unpacking of a whole parcel is, for whoever sent it.
+
+    One that was refused leaves nothing behind but the reason, for whoever sends the last chunk again.
+
+    Raises:
+        NotFound: There is no such parcel, or it is somebody else's.
+    """
+    with depot.catalog.read() as conn:
+        row = own(conn, depot, actor, uid)
+        found = _version_of(conn, actor, row)
+    if "refused" in row.detail:
+        return Progress(False, _refused(row.detail["refused"]))
+    if found is None:
+        raise NotFound(f"What became of upload {ids.encode(Noun.UPLOAD, uid)} is gone.")
+    if found.number is not None:
+        return Progress(True)
+    if found.state is not State.FAILED:
+        return Progress(False)
+    now, report = depot.now(), dict(found.report or {})
+
+    def withdraw(conn: Connection) -> None:
+        held = lookup.hold_due(conn, found.n)
+        over = {"detail": {**row.detail, "refused": report}, "content": None, "touched_at": now}
+        rows.change(conn, row.n, over)
+        if held is not None and held.version.state is State.FAILED and held.version.number is None:
+            trash.purge_in(conn, actor, held.version, now)
+
+    depot.catalog.write(withdraw)
+    return Progress(False, _refused(report))
+
+
+def _version_of(conn: Connection, actor: Actor, row: UploadRow) -> Version | None:
+    n = row.detail.get("version")
+    found = None if n is None else version_rows.find(conn, asking=actor.user, n=int(n))
+    return None if found is None else found.version
 
 
 def create(
@@ -315,10 +385,10 @@ def create(
     return versions.create_in(conn, depot, actor, row.project, new, now).n
 
 
-def end(conn: Connection, depot: Depot, row: UploadRow, version: int, now: datetime) -> None:
+def end(conn: Connection, depot: Depot, row: UploadRow, version: int, size: int, now: datetime) -> None:
     """Write down what a parcel became, for whoever sends its last chunk again."""
     over = {
-        "detail": {**row.detail, "version": version},
+        "detail": {**row.detail, "version": version, "size": size},
         "touched_at": now,
         "expires_at": now + depot.policy.parcel_memory,
     }

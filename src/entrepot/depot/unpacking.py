@@ -9,10 +9,12 @@ of their own, so that their room comes back when they alone are removed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 
-from entrepot.archive.zipin import ZipIn, ZipLimits, ZipMember
+from entrepot.archive.zipin import ZipIn, ZipLimits
 from entrepot.catalog import contents as content_rows
 from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import uploads as upload_rows
@@ -33,7 +35,7 @@ from entrepot.model.values import Kind
 from entrepot.store.base import Block
 from entrepot.store.hashing import Hasher
 
-__all__ = ["ArchivePut", "Unpacked", "put_archive"]
+__all__ = ["ArchivePut", "Item", "Stored", "StoredFile", "Storing", "Unpacked", "name_contents", "put_archive"]
 
 #: Members up to this share objects.
 PACKED = 4 << 20
@@ -67,7 +69,7 @@ class _Pack:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class StoredFile:
     """A member on its way: where it goes, and its bytes once they are stored.
 
     Args:
@@ -79,6 +81,87 @@ class _File:
     sha256: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A member whose turn it is.
+
+    Args:
+        blocks: Its bytes, `size` of them; asked for once, before the next item is.
+    """
+
+    path: str
+    is_folder: bool
+    size: int
+    blocks: Callable[[], Iterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Every member's bytes, durable; nothing refers to them yet.
+
+    Args:
+        files: In the order of the archive.
+        finished: Of those that have an object of their own.
+    """
+
+    files: Sequence[StoredFile]
+    packs: Sequence[_Pack]
+    finished: Sequence[UploadRow]
+
+
+class Storing:
+    """Stores members one after the other: small ones together, large ones by themselves."""
+
+    def __init__(self, depot: Depot, actor: Actor) -> None:
+        self._depot = depot
+        self._actor = actor
+        self._large: list[UploadPut] = []
+
+    def store(self, items: Iterator[Item]) -> Stored:
+        """
+        Raises:
+            Whatever reading the items does.
+        """
+        files: list[StoredFile] = []
+        finished: list[UploadRow] = []
+        packs: list[_Pack] = []
+        waiting = next(items, None)
+        while waiting is not None:
+            if waiting.size > PACKED:
+                row = self._store_large(waiting)
+                assert row.content_sha256 is not None
+                finished.append(row)
+                files.append(StoredFile(waiting.path, False, row.content_sha256))
+                waiting = next(items, None)
+                continue
+            pack = self._reserve()
+            packs.append(pack)
+            left: list[Item | None] = [waiting]
+            self._depot.store.put(pack.key, _packed(pack, left, items, files))
+            waiting = left[0]
+        return Stored(files, packs, finished)
+
+    def _store_large(self, item: Item) -> UploadRow:
+        sink = put_upload(self._depot, self._actor, NewUpload(length=item.size, purpose="attempt"))
+        self._large.append(sink)
+        for block in item.blocks():
+            sink.write(block)
+        return sink.finish()
+
+    def _reserve(self) -> _Pack:
+        """A row before the first byte: what is never named is swept away by it."""
+        depot, key = self._depot, self._depot.new_key()
+        number = depot.catalog.write(
+            lambda conn: content_rows.reserve_object(conn, store=depot.store.name, key=key, kind="pack", at=depot.now())
+        )
+        return _Pack(key, number)
+
+    def close(self) -> None:
+        """Give up: nothing of it is kept. After what was stored has been named this does nothing that counts."""
+        for sink in self._large:
+            sink.close()
+
+
 class ArchivePut:
     """An archive on its way into a version."""
 
@@ -87,7 +170,7 @@ class ArchivePut:
         self._actor = actor
         self._version = version
         self._archive = archive
-        self._large: list[UploadPut] = []
+        self._storing = Storing(depot, actor)
 
     def write(self, block: Block) -> None:
         self._archive.write(block)
@@ -107,56 +190,23 @@ class ArchivePut:
         assert received.content is not None
         with open_content(depot, received.content) as reader:
             archive = ZipIn(reader.read_at, reader.size, ZipLimits(members=depot.limits.entries_per_commit))
-            files, packs, finished = self._store(archive, _targets(archive))
-        done = [received, *finished]
+            targets = _targets(archive)
+            items = (
+                Item(path, member.is_folder, member.size, partial(archive.blocks, member))
+                for path, member in zip(targets, archive.members(), strict=True)
+            )
+            stored = self._storing.store(items)
+        done = [received, *stored.finished]
 
         def work(conn: Connection) -> Unpacked:
-            return _commit(conn, depot, self._actor, self._version, files, packs, done)
+            return _commit(conn, depot, self._actor, self._version, stored, done)
 
-        return depot.catalog.write(work, bulk=len(files) > 2000)
-
-    def _store(self, archive: ZipIn, targets: Sequence[str]) -> tuple[list[_File], list[_Pack], list[UploadRow]]:
-        """Every member's bytes, durable; nothing refers to them yet."""
-        members = enumerate(archive.members())
-        files: list[_File | None] = [None] * len(targets)
-        finished: list[UploadRow] = []
-        packs: list[_Pack] = []
-        waiting = next(members, None)
-        while waiting is not None:
-            place, member = waiting
-            if member.size > PACKED:
-                row = self._store_large(archive, member)
-                assert row.content_sha256 is not None
-                finished.append(row)
-                files[place] = _File(targets[place], False, row.content_sha256)
-                waiting = next(members, None)
-                continue
-            pack = self._reserve()
-            packs.append(pack)
-            left: list[tuple[int, ZipMember] | None] = [waiting]
-            self._depot.store.put(pack.key, _packed(archive, pack, left, members, files, targets))
-            waiting = left[0]
-        return [one for one in files if one is not None], packs, finished
-
-    def _store_large(self, archive: ZipIn, member: ZipMember) -> UploadRow:
-        sink = put_upload(self._depot, self._actor, NewUpload(length=member.size, purpose="attempt"))
-        self._large.append(sink)
-        for block in archive.blocks(member):
-            sink.write(block)
-        return sink.finish()
-
-    def _reserve(self) -> _Pack:
-        """A row before the first byte: what is never named is swept away by it."""
-        depot, key = self._depot, self._depot.new_key()
-        number = depot.catalog.write(
-            lambda conn: content_rows.reserve_object(conn, store=depot.store.name, key=key, kind="pack", at=depot.now())
-        )
-        return _Pack(key, number)
+        return depot.catalog.write(work, bulk=len(stored.files) > 2000)
 
     def close(self) -> None:
         """Give up: nothing of it is kept. After `finish` this does nothing that counts."""
-        for sink in (*self._large, self._archive):
-            sink.close()
+        self._storing.close()
+        self._archive.close()
 
 
 def put_archive(depot: Depot, actor: Actor, key: Key) -> ArchivePut:
@@ -197,25 +247,18 @@ def _targets(archive: ZipIn) -> list[str]:
     return targets
 
 
-def _packed(
-    archive: ZipIn,
-    pack: _Pack,
-    left: list[tuple[int, ZipMember] | None],
-    members: Iterator[tuple[int, ZipMember]],
-    files: list[_File | None],
-    targets: Sequence[str],
-) -> Iterator[bytes]:
+def _packed(pack: _Pack, left: list[Item | None], items: Iterator[Item], files: list[StoredFile]) -> Iterator[bytes]:
     """The bytes of one pack: members one behind the other, as long as they are small and there is room.
 
     Args:
         left: The first member of this pack; afterwards the first that is not in it.
+        files: Those that are in it are added here.
     """
     empty: Digests | None = None
     waiting = left[0]
-    while waiting is not None and waiting[1].size <= PACKED and pack.size < PACK:
-        place, member = waiting
+    while waiting is not None and waiting.size <= PACKED and pack.size < PACK:
         start, hasher = pack.size, Hasher()
-        for block in archive.blocks(member):
+        for block in waiting.blocks():
             hasher.update(block)
             pack.size += len(block)
             yield block
@@ -224,8 +267,8 @@ def _packed(
             pack.members[start] = digests
         else:
             empty = digests
-        files[place] = _File(targets[place], member.is_folder, digests.sha256)
-        waiting = next(members, None)
+        files.append(StoredFile(waiting.path, waiting.is_folder, digests.sha256))
+        waiting = next(items, None)
     left[0] = waiting
     if empty is not None:
         # Behind everything: places are told apart by their offset, and nothing else begins there.
@@ -237,19 +280,13 @@ def _commit(
     depot: Depot,
     actor: Actor,
     key: int,
-    files: Sequence[_File],
-    packs: Sequence[_Pack],
+    stored: Stored,
     done: Sequence[UploadRow],
 ) -> Unpacked:
-    now = depot.now()
+    now, files = depot.now(), stored.files
     found = lookup.hold(conn, actor, key, Action.EDIT)
     lookup.writable(found, kind=Kind.FILES)
-    contents: dict[bytes, int] = {}
-    for pack in packs:
-        contents |= content_rows.insert_packed(conn, pack.number, pack.size, pack.members, at=now)
-    for row in done:
-        if row.content_sha256 is not None and row.content is not None:
-            contents[row.content_sha256] = row.content
+    contents = name_contents(conn, stored, now)
     paths = _paths(conn, found, files)
     puts = [
         entry_rows.Put(path=path, content=contents[one.sha256], condition="absent")
@@ -265,7 +302,18 @@ def _commit(
     return Unpacked(committed, tuple((path, one.sha256) for path, one in zip(paths, files, strict=True)))
 
 
-def _paths(conn: Connection, found: Found, files: Sequence[_File]) -> list[str]:
+def name_contents(conn: Connection, stored: Stored, now: datetime) -> dict[bytes, int]:
+    """Give what was stored its place in the catalogue; answers the contents by their SHA-256."""
+    contents: dict[bytes, int] = {}
+    for pack in stored.packs:
+        contents |= content_rows.insert_packed(conn, pack.number, pack.size, pack.members, at=now)
+    for row in stored.finished:
+        if row.content_sha256 is not None and row.content is not None:
+            contents[row.content_sha256] = row.content
+    return contents
+
+
+def _paths(conn: Connection, found: Found, files: Sequence[StoredFile]) -> list[str]:
     """The path of each file; those of folders by the first number that is free in it, before and beside the others."""
     version = found.version
     taken = {one.path for one in files if not one.is_folder}

@@ -218,6 +218,23 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("limits.json_body", size, _SIZE, 64 << 20, "The largest JSON body of a request."),
     Setting("limits.json_depth", whole(2, 500), _COUNT, 64, "How deep JSON may nest."),
     Setting("limits.entries_per_commit", whole(1), _COUNT, _LIMITS.entries_per_commit, "Changes in one commit."),
+    Setting(
+        "limits.unpacked_size",
+        optional(size),
+        _OPTIONAL_SIZE,
+        _LIMITS.unpacked_size,
+        "What may come out of one.",
+    ),
+    Setting(
+        "limits.unpacked_ratio",
+        whole(1),
+        _COUNT,
+        _LIMITS.unpacked_ratio,
+        "So many times its own size may come out of an archive, or 1 GiB if that is more.",
+    ),
+    Setting(
+        "limits.unpacked_depth", whole(1, 500), _COUNT, _LIMITS.unpacked_depth, "Folders in each other in an archive."
+    ),
     Setting("limits.metadata_text", size, _TEXT, _LIMITS.metadata_text, "Characters of an entry's metadata text."),
     Setting("limits.custom_metadata", size, _TEXT, _LIMITS.custom_metadata, "Characters of custom metadata as JSON."),
     Setting("limits.description", size, _TEXT, _LIMITS.description, "Characters of a description."),
@@ -269,6 +286,13 @@ SETTINGS: tuple[Setting, ...] = (
         _TIME,
         _POLICY.parcel_memory,
         "How long the Flow door recognises the last chunk of a finished upload that is sent again.",
+    ),
+    Setting(
+        "policy.unpack_wait",
+        duration,
+        _TIME,
+        _POLICY.unpack_wait,
+        "How long the Flow door waits for an archive to be unpacked before it answers; it goes on in the background.",
     ),
     Setting("policy.slot_lifetime", duration, _TIME, _POLICY.slot_lifetime, "How long a signed URL takes bytes."),
     Setting(

@@ -167,6 +167,8 @@ ELSEWHERE: Mapping[str, str] = {
         "a consignment is its owner's alone: with consignments",
     ),
     "parcels.receive": "a parcel is its sender's alone, and what it becomes is judged again: with the Flow door",
+    "parcels.look": "likewise",
+    "crates.create": "what versions.create does, with an upload of one's own: with the archives that come in",
     "uploads.fresh": "the columns of an upload, for the use case that makes it",
     "uploads.get": "an upload is its owner's alone: with what must not leak",
     "uploads.declare_length": "likewise",

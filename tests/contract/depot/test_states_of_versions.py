@@ -56,8 +56,15 @@ BESIDE += ("whole.", "entries.known", "collection.gc", "ingests.", "relationship
 TO_IT = tuple(name for name in CASES if not name.startswith(BESIDE) and CASES[name].subject in (Cast.version, in_trash))
 #: Of the rest, what changes the version or begins something with it. Merged away it stays as it is, or leaves; an edge
 #: to it is its source's.
-CONTENT_WRITES = ("entries.commit", "entries.restore", "entries.clear", "putting.put_file", "unpacking.put_archive")
-CONTENT_WRITES += ("copies.merge into",)
+CONTENT_WRITES = (
+    "entries.commit",
+    "entries.restore",
+    "entries.clear",
+    "putting.put_file",
+    "unpacking.put_archive",
+    "crates.add",
+)
+CONTENT_WRITES += ("copies.merge into", "crates.add")
 RECORD_WRITES = (
     "versions.update",
     "versions.set_slug",

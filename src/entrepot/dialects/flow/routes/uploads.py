@@ -17,12 +17,14 @@ from entrepot.http.body import drain, pump
 from entrepot.http.threads import in_thread
 from entrepot.model import ids
 from entrepot.model.access import Actor
-from entrepot.model.errors import Conflict, EntrepotError, Invalid, InvalidName, Unavailable
+from entrepot.model.errors import Conflict, EntrepotError, Invalid, InvalidName, Unavailable, Unsupported
 from entrepot.model.ids import Noun
 
 #: A chunk that is sent again while the first of it is still written waits so long for that, and looks so often.
 _PATIENCE_S: Final = 10.0
 _LOOK_S: Final = 0.1
+#: While an archive is unpacked.
+_LOOK_MOST_S: Final = 0.5
 
 #: What is read of a body that is refused, so that the client gets to see why: the largest chunk, and its form.
 _REFUSED: Final = 128 << 20
@@ -39,7 +41,7 @@ async def upload(asked: Asked) -> None:
 
 
 def _begin_file(depot: Depot, _actor: Actor, form: Form, chunk: Chunk) -> NewParcel:
-    return NewParcel(chunk.filename, data_type=declared(depot, form))
+    return NewParcel(chunk.filename, data_type=declared(depot, form), archive=form.flag("is_directory"))
 
 
 def declared(depot: Depot, form: Form) -> str | None:
@@ -88,7 +90,7 @@ async def _open(asked: Asked, begin: Begin, form: Form, chunk: Chunk) -> Arrival
     def first(depot: Depot, actor: Actor) -> Arrival:
         try:
             row = parcels.begin(depot, actor, begin(depot, actor, form, chunk))
-        except InvalidName as wrong:
+        except (InvalidName, Unsupported) as wrong:
             if wrong.details.get("field") != "File name":
                 raise
             raise invalid({"filename": [wrong.message]}) from wrong
@@ -114,7 +116,28 @@ async def _receive(asked: Asked, form: Form, chunk: Chunk, arrival: Arrival, fin
     await form.end()
     if not chunk.is_last:
         return dumped(waiting(arrival.row.uid))
-    return await asked.call(lambda depot, actor: dumped(finish(depot, actor, form, arrival)))
+    answer = await asked.call(lambda depot, actor: dumped(finish(depot, actor, form, arrival)))
+    if arrival.row.detail.get("archive"):
+        await _unpacked(asked, arrival.row.uid)
+    return answer
+
+
+async def _unpacked(asked: Asked, upload: UUID) -> None:
+    """Wait until a worker has unpacked the archive, but not for ever; a repeat of the last chunk waits for the same.
+
+    Raises:
+        Invalid: It was refused. Nothing of it is left.
+    """
+    until = time.monotonic() + asked.context.depot.policy.unpack_wait.total_seconds()
+    pause = _LOOK_S / 4
+    while True:
+        found = await asked.call(lambda depot, actor: parcels.look(depot, actor, upload))
+        if found.refused is not None:
+            raise found.refused
+        if found.is_ready or time.monotonic() >= until:
+            return
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LOOK_MOST_S)
 
 
 def waiting(upload: UUID) -> dict[str, Any]:

@@ -1,0 +1,72 @@
+"""Archives of every kind alike: what is refused, by which words, and what is passed through."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import pytest
+
+from entrepot.archive.incoming import IncomingLimits, Judge, incoming
+from entrepot.archive.unpackers import kind_of
+from entrepot.model.errors import EntrepotError, TooLarge
+from tests.support.hostile_archives import CORPUS, tarred, zipped
+
+LIMITS = IncomingLimits(free=4 << 20, ratio=10)
+
+
+def read(filename: str, body: bytes, limits: IncomingLimits = LIMITS) -> tuple[dict[str, bytes], Judge]:
+    kind = kind_of(filename)
+    assert kind is not None
+    judge = Judge(limits, limits.most(len(body)))
+    arriving = incoming(kind, lambda at, length: body[at : at + length], len(body), judge)
+    return {one.path: b"".join(one.blocks()) for one in arriving}, judge
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_what_is_hostile_is_refused_by_name(name: str) -> None:
+    hostile = CORPUS[name]
+    with pytest.raises(EntrepotError) as refused:
+        read(hostile.filename, hostile.body)
+    assert not refused.value.retryable
+    assert hostile.says in str(refused.value)
+
+
+@pytest.mark.parametrize("packed", [("x.zip", zipped), ("x.tar", tarred)])
+def test_what_is_good_passes(packed: tuple[str, object]) -> None:
+    filename, pack = packed
+    inner = zipped({"inside.txt": b"x"})
+    members = {"./a.txt": b"a", "b/c.txt": b"", "nested.zip": inner, "A.txt": b"other"}
+    found, judge = read(filename, pack(members))  # type: ignore[operator]
+    assert found == {"a.txt": b"a", "b/c.txt": b"", "nested.zip": inner, "A.txt": b"other"}
+    assert judge.clashes == [["a.txt", "A.txt"]]
+
+
+def test_folders_are_passed_over_and_counted() -> None:
+    body = zipped({"d/": b"", "d/e/": b"", "d/f.txt": b"x"})
+    found, judge = read("x.zip", body)
+    assert (found, judge.members) == ({"d/f.txt": b"x"}, 3)
+    with pytest.raises(TooLarge, match="members"):
+        read("x.zip", body, IncomingLimits(members=2))
+    with pytest.raises(TooLarge, match="members"):
+        read("x.tar", tarred({"a": b"", "b": b"", "c": b""}), IncomingLimits(members=2))
+
+
+@pytest.mark.soak
+def test_seventy_thousand_members() -> None:
+    members = {f"d{i % 100}/f{i}.txt": b"" for i in range(70_000)}
+    found, _ = read("x.zip", zipped(members, zipfile.ZIP_STORED))
+    assert len(found) == 70_000
+
+
+@pytest.mark.parametrize(("raw", "name"), [("é.txt".encode(), "é.txt"), ("é.txt".encode("cp437"), "é.txt")])
+def test_names_in_the_encoding_of_some_machine(raw: bytes, name: str) -> None:
+    body = zipped({"X" * len(raw): b"x"}).replace(b"X" * len(raw), raw)
+    assert list(read("x.zip", body)[0]) == [name]
+    out = io.BytesIO(tarred({"a": b"x"}))
+    assert list(read("x.tar", out.getvalue())[0]) == ["a"]
+
+
+def test_a_total_of_the_operators() -> None:
+    with pytest.raises(TooLarge):
+        read("x.zip", zipped({"a": bytes(2000)}), IncomingLimits(total=1000))
