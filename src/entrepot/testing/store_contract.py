@@ -11,8 +11,7 @@
         @pytest.fixture
         def staging(self, store): return store.staging
 
-Override `reopen` where opening again means more than using the same value again.
-"""
+Override `reopen` where opening again means more than using the same value again."""
 
 from __future__ import annotations
 
@@ -65,8 +64,7 @@ def in_blocks(content: bytes, size: int) -> Iterator[bytes]:
 class ObjectStoreContract:
     """What every `ObjectStore` promises. Give the fixture `store`: empty, and fresh for each test."""
 
-    #: Random reads of a test; fewer where each is a request to a slow server.
-    READS = 200
+    READS = 200  # random ones of a test; fewer where each is a request to a slow server
 
     @pytest.fixture
     def reopen(self, store: ObjectStore) -> Callable[[], ObjectStore]:
@@ -236,8 +234,7 @@ class ObjectStoreContract:
         def read(seed: int) -> None:
             chosen = dice(seed)
             for _ in range(self.READS // 2):
-                key = chosen.choice(KEYS)
-                start = chosen.randrange(20_000)
+                key, start = chosen.choice(KEYS), chosen.randrange(20_000)
                 with store.open(key) as reader:
                     assert reader.read_at(start, 500) == contents[key][start : start + 500]
 
