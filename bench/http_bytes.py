@@ -66,6 +66,7 @@ events {{ worker_connections 64; }}
 http {{
   access_log off; sendfile on; client_max_body_size 0; client_body_temp_path {folder}/nginx-body;
   proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  keepalive_requests 1000000;
   server {{ listen 127.0.0.1:{port}; root {folder}; dav_methods PUT; }}
 }}
 """

@@ -147,17 +147,21 @@ class Counting(httpx2.BaseTransport):
         if self.before is not None:
             self.before(request)
         body = request.stream
-        if isinstance(body, httpx2.SyncByteStream) and request.url.path.startswith("/api/v1/uploads"):
+        if isinstance(body, httpx2.SyncByteStream) and request.url.path.startswith(
+            ("/api/v1/uploads", "/api/v1/packs")
+        ):
             request.stream = _Counted(body, self)
         response = self.network.handle_request(request)
-        if self.cut_after is not None and "/files/" in request.url.path:
+        if self.cut_after is not None and ("/files/" in request.url.path or request.url.path.endswith("/batch")):
             assert isinstance(response.stream, httpx2.SyncByteStream)
             response.stream = _Cut(response.stream, self.cut_after)
         return response
 
     def uploads(self) -> int:
         """How many calls carried bytes of files."""
-        return sum(method in ("PUT", "PATCH") and path.startswith("/uploads") for method, path in self.calls)
+        return sum(
+            method in ("PUT", "PATCH") and path.startswith(("/uploads", "/packs")) for method, path in self.calls
+        )
 
     def close(self) -> None:
         self.network.close()

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -76,7 +77,14 @@ def find(conn: Connection, sha256: bytes) -> int | None:
     return None if found is None else int(found)
 
 
+#: The same, and what else decides whether it may be used, for the database on which this is asked one by one.
+_LOOK = Sql("SELECT id, state, touched FROM content WHERE sha256 = :sha256 AND state < 2 AND damaged_at IS NULL")
+
+
 def find_many(conn: Connection, digests: Sequence[bytes]) -> dict[bytes, int]:
+    if conn.dialect.name == "sqlite":
+        rows = zip(digests, _LOOK.each(conn, "sha256", digests), strict=True)
+        return {digest: row[0] for digest, row in rows if row is not None}
     found: dict[bytes, int] = {}
     for part in bulk.chunks(digests, _CHUNK):
         query = select(content.c.sha256, content.c.id).where(content.c.sha256.in_(part), _HERE)
@@ -206,8 +214,10 @@ def dedupe_hit(conn: Connection, digests: Sequence[bytes], *, at: datetime) -> d
     In a write transaction only. Popular contents are locked shared, so that commits do not queue behind one row; a mark
     that is due is written under a lock that is exclusive from the start, because a shared one that is raised deadlocks.
     """
-    found: dict[bytes, int] = {}
     unique = sorted(set(digests))
+    if conn.dialect.name == "sqlite":
+        return _hit_alone(conn, unique, at)
+    found: dict[bytes, int] = {}
     for part in bulk.chunks(unique, _CHUNK):
         found |= _touch(conn, part, at)
         rest = [digest for digest in part if digest not in found]
@@ -229,6 +239,25 @@ def dedupe_hit(conn: Connection, digests: Sequence[bytes], *, at: datetime) -> d
                 .returning(content.c.sha256, content.c.id)
             )
             found |= {bytes(row.sha256): int(row.id) for row in conn.execute(back)}
+    return found
+
+
+_BACK = Sql("UPDATE content SET state = 0, touched = :at WHERE id IN (SELECT value FROM {ids})")
+
+
+def _hit_alone(conn: Connection, digests: Sequence[bytes], at: datetime) -> dict[bytes, int]:
+    """`dedupe_hit` where this transaction is the only one that writes: nothing has to be locked."""
+    found: dict[bytes, int] = {}
+    marked: list[int] = []
+    due = to_micros(at - TOUCH_EVERY)
+    for digest, row in zip(digests, _LOOK.each(conn, "sha256", digests), strict=True):
+        if row is not None:
+            n, state, touched = row
+            found[digest] = n
+            if state == 1 or touched < due:
+                marked.append(n)
+    if marked:
+        _BACK(conn, ids=marked, at=to_micros(at))
     return found
 
 
@@ -368,13 +397,17 @@ def insert_packed(
     now = to_micros(at)
     columns = ("sha256", "size", "crc32c", "crc32", "state", "touched", "created_at")
     rows = [(sha256, d.size, d.crc32c, d.crc32, 0, now, now) for sha256, (_, d) in sorted(new.items())]
-    # In order of digest: two transactions with the same new members wait for each other and do not deadlock.
-    bulk.insert_rows(conn, content, columns, rows, _ON_KNOWN)
-    _mended(conn, list(new), at)
-    numbers = _known(conn, list(new), at)
-    # Whoever names a content gives it its extents in the same transaction: those without any were named here.
-    bare = {row.id for row in _BARE(conn, ids=sorted(numbers.values()))}
-    ours = [sha256 for sha256, n in numbers.items() if n in bare]
+    if conn.dialect.name == "sqlite":
+        numbers = _insert_alone(conn, columns, rows, at)
+        ours = list(numbers)
+    else:
+        # In order of digest: two transactions with the same new members wait for each other and do not deadlock.
+        bulk.insert_rows(conn, content, columns, rows, _ON_KNOWN)
+        _mended(conn, list(new), at)
+        numbers = _known(conn, list(new), at)
+        # Whoever names a content gives it its extents in the same transaction: those without any were named here.
+        bare = {row.id for row in _BARE(conn, ids=sorted(numbers.values()))}
+        ours = [sha256 for sha256, n in numbers.items() if n in bare]
     placed = sum(new[sha256][1].size for sha256 in ours)
     body = sum(digests.size for digests in members.values())
     done = _PLACE(conn, object=object_n, size=size, body_bytes=body, live_bytes=placed, members=len(ours))
@@ -387,6 +420,22 @@ def insert_packed(
         [(numbers[sha256], 0, object_n, new[sha256][0], new[sha256][1].size) for sha256 in sorted(ours)],
     )
     return known | numbers
+
+
+_NEWEST = Sql("SELECT coalesce(max(id), 0) AS n FROM content")
+_SINCE = Sql("SELECT sha256, id FROM content WHERE id > :newest")
+
+
+def _insert_alone(
+    conn: Connection, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]], at: datetime
+) -> dict[bytes, int]:
+    """Insert contents that are not here in good order, where nobody else writes; the number of each by digest."""
+    newest = _NEWEST.scalar(conn)
+    bulk.insert_rows(conn, content, columns, rows, _ON_KNOWN)
+    numbers = {bytes(sha256): int(n) for sha256, n in _SINCE(conn, newest=newest).tuples}
+    # What could not be inserted is here, and damaged.
+    damaged = [row[0] for row in rows if row[0] not in numbers]
+    return numbers | _mended(conn, damaged, at) if damaged else numbers
 
 
 def _known(conn: Connection, digests: Sequence[bytes], at: datetime) -> dict[bytes, int]:

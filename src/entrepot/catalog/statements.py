@@ -25,7 +25,7 @@ from __future__ import annotations
 import json
 import re
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -143,6 +143,26 @@ class Sql:
             row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
             self._rows = row._make
         return Answer(tuples, self._rows or tuple, cursor.rowcount)
+
+    def each(self, conn: Connection, name: str, values: Iterable[Any]) -> Iterator[tuple[Any, ...] | None]:
+        """The first row for each of the values bound as `name`, on SQLite only: there a question is a call, not a trip.
+
+        Measured for 3 000 digests: a third of the time of asking for 500 at once, whose list has to be compiled in.
+        """
+        if not conn.in_transaction():
+            conn.begin()
+        driver: Any = conn.connection.dbapi_connection
+        cursor = driver.cursor()
+        try:
+            for value in values:
+                yield cursor.execute(self._sqlite, {name: value}).fetchone()
+        except Exception as error:
+            meaning = translate(error)
+            if meaning is None:
+                raise
+            raise meaning from error
+        finally:
+            cursor.close()
 
     def scalar(self, conn: Connection, **values: Any) -> Any:
         """The first column of the first row, or None."""

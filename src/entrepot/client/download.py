@@ -23,7 +23,7 @@ from entrepot.client.tree import BLOCK, is_partial
 from entrepot.model.digests import parse_sha256, sha256_base64
 from entrepot.model.errors import Corrupt, DigestMismatch, Invalid, Unavailable
 
-__all__ = ["Wanted", "fetch", "fetch_bytes", "forget_leftovers", "part_of"]
+__all__ = ["Wanted", "fetch", "fetch_bytes", "forget_leftovers", "mismatch", "part_of"]
 
 _BREAKS = 6
 _MAX_NAME = 255
@@ -101,7 +101,7 @@ def fetch_bytes(transport: Transport, wanted: Wanted) -> bytes:
     """
     content = b"".join(_blocks(transport, wanted, 0))
     if len(content) != wanted.size or hashlib.sha256(content).digest() != parse_sha256(wanted.sha256):
-        raise _mismatch(wanted)
+        raise mismatch(wanted)
     return content
 
 
@@ -125,7 +125,7 @@ def _fill(transport: Transport, wanted: Wanted, part: Path, tally: Tally, stop: 
                     stop.check()
                     at += len(block)
                     if at > wanted.size:
-                        raise _mismatch(wanted)
+                        raise mismatch(wanted)
                     file.write(block)
                     digest.update(block)
                     tally.add(len(block), file_name=wanted.path)
@@ -137,7 +137,7 @@ def _fill(transport: Transport, wanted: Wanted, part: Path, tally: Tally, stop: 
                     raise
                 stop.wait(0.1 * 2**breaks)
     if digest.digest() != parse_sha256(wanted.sha256):
-        raise _mismatch(wanted)
+        raise mismatch(wanted)
 
 
 def _blocks(transport: Transport, wanted: Wanted, start: int) -> Iterator[bytes]:
@@ -166,7 +166,8 @@ def _require_announced(answer: httpx2.Response, wanted: Wanted) -> None:
         )
 
 
-def _mismatch(wanted: Wanted) -> DigestMismatch:
+def mismatch(wanted: Wanted) -> DigestMismatch:
+    """What to raise when other bytes came than the listing said."""
     return DigestMismatch(
         f"{wanted.path!r} did not arrive as the bytes that its digest names. Nothing was kept; run it again.",
         details={"path": wanted.path, "sha256": wanted.sha256},

@@ -43,6 +43,8 @@ class UploadLog(Protocol):
 
     def note(self, server: str, sha256: bytes, upload: str, *, finished: bool) -> None: ...
 
+    def note_batch(self, server: str, digests: Iterable[bytes], upload: str) -> None: ...
+
     def forget(self, server: str, digests: Iterable[bytes]) -> None: ...
 
 
@@ -69,6 +71,14 @@ class Journal:
         self._write(
             "insert or replace into upload values (?, ?, ?, ?, ?)",
             [(server, sha256, upload, finished, int(time.time()))],
+        )
+
+    def note_batch(self, server: str, digests: Iterable[bytes], upload: str) -> None:
+        """All of these came with one upload, which is finished."""
+        now = int(time.time())
+        self._write(
+            "insert or replace into upload values (?, ?, ?, ?, ?)",
+            [(server, digest, upload, True, now) for digest in digests],
         )
 
     def forget(self, server: str, digests: Iterable[bytes]) -> None:

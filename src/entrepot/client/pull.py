@@ -3,7 +3,7 @@
     ask       what is meant, and pin it: the whole pull is of one revision
     list      its entries, and the names they get on this system
     compare   with what is here: the same already, put here by an earlier pull, or somebody's own
-    fetch     in parallel, into files beside their places; each moves into place when its digest fits
+    fetch     in parallel, small ones in batches, into files beside their places; each moves there when its digest fits
     tidy      files that an earlier pull put here and that the revision does not have any more go
 
 A pull writes below its folder only, and through no link in it. A file that somebody edited stops the pull before it has
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from entrepot.client import ignore, lockfile, pins
+from entrepot.client.batches import SMALL, fetch_batch, grouped
 from entrepot.client.cache import ContentCache
 from entrepot.client.download import Wanted, fetch, forget_leftovers
 from entrepot.client.folder import Folder, folds_case, local_names
@@ -300,21 +301,21 @@ class _Pull:
         # Folders are made by one thread, so that two never make the same.
         targets = {entry.path: self._folder.prepare(places[entry.path]) for entry in missing}
 
-        def work(entry: LockedEntry) -> None:
-            wanted = Wanted(wish.version, wish.revision, entry.path, entry.size, entry.sha256)
-            target = targets[entry.path]
-            if not self._from_cache(wanted, target):
-                fetch(
-                    self._transport,
-                    wanted,
-                    target,
-                    tally=self._tally,
-                    stop=self._stop,
-                    durable=self._options.durable,
-                )
+        def work(group: list[LockedEntry]) -> None:
+            wanted = [Wanted(wish.version, wish.revision, one.path, one.size, one.sha256) for one in group]
+            batch = [(one, targets[one.path]) for one in wanted]
+            batch = [(one, target) for one, target in batch if not self._from_cache(one, target)]
+            tally, stop, durable = self._tally, self._stop, self._options.durable
+            if len(batch) == 1:
+                fetch(self._transport, *batch[0], tally=tally, stop=stop, durable=durable)
+            elif batch:
+                fetch_batch(self._transport, batch, tally=tally, stop=stop, durable=durable)
 
-        ordered = sorted(missing, key=lambda entry: entry.size, reverse=True)
-        each(work, ordered, workers=max(1, min(self._options.parallel, len(ordered))), stop=self._stop)
+        large = sorted((one for one in missing if one.size > SMALL), key=lambda one: one.size, reverse=True)
+        # In the order of their paths: that is how they were sent, so how they lie there.
+        small = [one for one in missing if one.size <= SMALL]
+        jobs = [[one] for one in large] + list(grouped(small))
+        each(work, jobs, workers=max(1, min(self._options.parallel, len(jobs))), stop=self._stop)
         forget_leftovers(targets.values())
 
     def _from_cache(self, wanted: Wanted, target: Path) -> bool:

@@ -453,5 +453,6 @@ def _changes(plan: Plan, uploads: Mapping[bytes, str]) -> list[Change]:
         if upload is None:
             found.append(Add(op="add", path=path, sha256=digest))
         else:
-            found.append(Add(op="add", path=path, upload=upload))
+            # The digest too: the upload may be a batch of many.
+            found.append(Add(op="add", path=path, upload=upload, sha256=digest))
     return found

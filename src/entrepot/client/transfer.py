@@ -1,9 +1,10 @@
 """Bytes to the server: restartable, in parallel, with a bound on memory, digests compared at both ends.
 
+    up to 256 KiB   in batches of up to 8 MiB, if there are several (see `batches`)
     up to 8 MiB     one PUT with the digest in its header; sent again from its start if the connection breaks
     more            tus: chunks of 64 MiB, and after any break the server is asked where to go on
 
-In both cases blocks of 1 MiB are read from the file while they are sent, so the memory in use is a few blocks a
+Blocks of 1 MiB are read from the file while they are sent, so the memory in use is a few blocks a
 thread. What was begun is in the journal: a new process, or the same command tomorrow, goes on where this one stopped.
 """
 
@@ -16,6 +17,7 @@ from typing import IO, Protocol
 
 import httpx2
 
+from entrepot.client.batches import BYTES, SMALL, grouped, send_batch
 from entrepot.client.journal import Remembered, UploadLog
 from entrepot.client.parallel import Stop, each
 from entrepot.client.progress import Tally
@@ -44,6 +46,8 @@ PARALLEL = 4
 PATIENCE_S = 120.0
 #: Breaks in a row without a byte of progress.
 _BREAKS = 6
+#: What the server calls an upload that holds many files.
+_BATCH = "batch"
 _TUS = {"Tus-Resumable": "1.0.0"}
 
 
@@ -129,19 +133,73 @@ class Sender:
         self._patience = patience_s
 
     def send_all(self, sources: Sequence[Source]) -> dict[bytes, str]:
-        """Upload ids by SHA-256. Large contents start first, so that none is left alone at the end.
+        """Upload ids by SHA-256; an id may be that of a batch, so a commit gives the digest too.
+
+        Large contents start first, so that none is left alone at the end; small ones travel together in their order.
 
         Raises:
             EntrepotError: The first failure; what was complete by then stays in the journal.
         """
         done: dict[bytes, str] = {}
+        single, small = self._sorted_out(sources, done)
+        single.sort(key=lambda source: source.size, reverse=True)
 
-        def work(source: Source) -> None:
-            done[source.sha256] = self.send(source)
+        def work(group: list[Source]) -> None:
+            if len(group) == 1:
+                done[group[0].sha256] = self.send(group[0])
+            else:
+                done.update(dict.fromkeys((source.sha256 for source in group), self._send_batch(group)))
 
-        ordered = sorted(sources, key=lambda source: source.size, reverse=True)
-        each(work, ordered, workers=max(1, min(self._parallel, len(ordered))), stop=self._stop)
+        jobs = [[source] for source in single] + list(grouped(small, limit=min(BYTES, self._chunk)))
+        each(work, jobs, workers=max(1, min(self._parallel, len(jobs))), stop=self._stop)
         return done
+
+    def _sorted_out(self, sources: Sequence[Source], done: dict[bytes, str]) -> tuple[list[Source], list[Source]]:
+        """What travels by itself, and what travels in batches; what earlier batches brought is in `done` then."""
+        single: list[Source] = []
+        small: list[Source] = []
+        states: dict[str, Upload | None] = {}
+        for source in sources:
+            if source.size > min(SMALL, self._chunk):
+                single.append(source)
+                continue
+            remembered = self._journal.find(self._transport.url, source.sha256)
+            if remembered is None:
+                small.append(source)
+                continue
+            if remembered.upload not in states:
+                self._stop.check()
+                states[remembered.upload] = self._state(remembered.upload)
+            state = states[remembered.upload]
+            if state is None or state.state != "finished":
+                self._journal.forget(self._transport.url, [source.sha256])
+                small.append(source)
+            elif state.purpose == _BATCH:
+                self._tally.add(skipped=source.size, files=1, file_name=source.name)
+                done[source.sha256] = remembered.upload
+            else:
+                single.append(source)
+        return single, small
+
+    def _state(self, upload: str) -> Upload | None:
+        try:
+            return self._transport.get(f"/uploads/{segment(upload)}", Upload)
+        except (NotFound, Gone):
+            return None
+
+    def _send_batch(self, batch: Sequence[Source]) -> str:
+        upload = send_batch(
+            self._transport,
+            batch,
+            project=self._project,
+            tally=self._tally,
+            stop=self._stop,
+            patience_s=self._patience,
+        )
+        self._journal.note_batch(self._transport.url, [source.sha256 for source in batch], upload)
+        for source in batch:
+            self._tally.add(files=1, file_name=source.name)
+        return upload
 
     def send(self, source: Source) -> str:
         """One content, from where an earlier attempt stopped."""

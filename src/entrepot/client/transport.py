@@ -196,7 +196,13 @@ class Transport:
 
     @contextmanager
     def stream(
-        self, method: str, path: str, *, params: Params | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        body: Request | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Iterator[httpx2.Response]:
         """A call whose answer is read block by block; only its start is tried again.
 
@@ -205,9 +211,14 @@ class Transport:
         """
         # Compressed on the way, bytes could not be counted, ranged or resumed.
         sent = {"Accept": "*/*", "Accept-Encoding": "identity", **(headers or {})}
+        content = None if body is None else body.dump()
+        if content is not None:
+            sent["Content-Type"] = "application/json"
 
         def once() -> httpx2.Response:
-            request = self._http.build_request(method, _full(path), params=_given(params), headers=sent)
+            request = self._http.build_request(
+                method, _full(path), params=_given(params), content=content, headers=sent
+            )
             response = self._http.send(request, stream=True)
             self._reached = True
             if response.is_success:

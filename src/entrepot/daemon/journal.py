@@ -297,6 +297,13 @@ class Journal:
                 "insert or replace into upload values (?, ?, ?, ?)", (transfer_id, sha256, upload, int(finished))
             )
 
+    def note_batch(self, transfer_id: str, digests: Iterable[bytes], upload: str) -> None:
+        with self._write() as db:
+            db.executemany(
+                "insert or replace into upload values (?, ?, ?, 1)",
+                [(transfer_id, digest, upload) for digest in digests],
+            )
+
     def forget_uploads(self, transfer_id: str, digests: Iterable[bytes]) -> None:
         with self._write() as db:
             db.executemany(
@@ -379,6 +386,9 @@ class Uploads:
 
     def note(self, server: str, sha256: bytes, upload: str, *, finished: bool) -> None:  # noqa: ARG002
         self._journal.note_upload(self._transfer, sha256, upload, finished=finished)
+
+    def note_batch(self, server: str, digests: Iterable[bytes], upload: str) -> None:  # noqa: ARG002
+        self._journal.note_batch(self._transfer, digests, upload)
 
     def forget(self, server: str, digests: Iterable[bytes]) -> None:  # noqa: ARG002
         self._journal.forget_uploads(self._transfer, digests)

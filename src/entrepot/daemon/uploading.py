@@ -139,7 +139,8 @@ class _Upload:
         changes: list[dict[str, Any]] = []
         for path, digest in digests.items():
             known = uploads.get(parse_sha256(digest))
-            changes.append({"path": path, "sha256": digest} if known is None else {"path": path, "upload": known})
+            # The digest in both cases: the upload may be a batch of many.
+            changes.append({"path": path, "sha256": digest} | ({} if known is None else {"upload": known}))
         return self._learn(changes=changes, size=tree.size)
 
     def _look(self, source: Path) -> LocalTree:

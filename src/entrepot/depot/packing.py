@@ -37,6 +37,7 @@ from entrepot.model.digests import Digests, sha256_text
 from entrepot.model.errors import (
     Corrupt,
     DigestMismatch,
+    EntrepotError,
     EntryNotFound,
     Gone,
     Invalid,
@@ -47,7 +48,7 @@ from entrepot.model.errors import (
 from entrepot.model.ids import Noun
 from entrepot.model.values import Version
 from entrepot.store.base import Block, ObjectReader
-from entrepot.store.hashing import digests_of
+from entrepot.store.hashing import digests_of_one
 from entrepot.wire import frames
 from entrepot.wire.frames import Frames
 
@@ -57,6 +58,8 @@ __all__ = ["Framed", "PackPut", "Packed", "PackedFile", "open_batch", "put_batch
 _NAMED: Final = 100
 #: Bytes that are read at once where contents lie side by side, and what may lie between two of them.
 _READ, _GAP = 1 << 20, 16 << 10
+#: Given out at once.
+_GATHER: Final = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class PackPut:
             size = len(frame.body)
             if limit is not None and size > limit:
                 raise TooLarge(f"An upload may have {limit} bytes here; {lookup.said(frame.name)!r} has {size}.")
-            digests = digests_of((frame.body,))
+            digests = digests_of_one(frame.body)
             if digests.sha256 != frame.sha256:
                 self._fault(len(self._files), frame.name, frame.sha256, digests.sha256)
             self._members[frame.offset] = digests
@@ -238,6 +241,7 @@ class Framed:
     size: int
     _depot: Depot
     _items: tuple[tuple[EntryRow, Located], ...]
+    _heads: tuple[bytes, ...]
 
     def blocks(self) -> Iterator[bytes]:
         """The frames in the order that was asked for.
@@ -246,6 +250,8 @@ class Framed:
             Corrupt: Stored bytes are not those that were received. What was given out by then is right.
         """
         window = _Window(self._depot, [located for _, located in self._items])
+        parts: list[bytes] = []
+        gathered = 0
         try:
             for i, (row, _) in enumerate(self._items):
                 body = window.read(i)
@@ -254,10 +260,20 @@ class Framed:
                         f"The stored bytes of {row.path!r} are not those that were received. Run `entrepot verify`, "
                         "then restore them from a backup."
                     )
-                yield frames.header(row.path, row.size, row.sha256)
-                yield body
+                parts += (self._heads[i], body)
+                gathered += row.size
+                if gathered >= _GATHER:
+                    yield b"".join(parts)
+                    parts, gathered = [], 0
+        except EntrepotError:
+            # What is right reaches who asked, before the answer breaks off.
+            if parts:
+                yield b"".join(parts)
+            raise
         finally:
             window.close()
+        if parts:
+            yield b"".join(parts)
 
 
 class _Window:
@@ -334,10 +350,16 @@ def open_batch(depot: Depot, actor: Actor, key: Key, paths: Sequence[str], *, re
         raise Invalid("Name at least one path.")
     if len(paths) > frames.BATCH_FILES:
         raise TooLarge(f"A batch may have {frames.BATCH_FILES} files, not {len(paths)}. Ask for several.")
-    asked = [_clean(path) for path in paths]
+    asked = list(paths)
     with depot.catalog.read() as conn:
         found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
         rows = entry_rows.get_many(conn, found.version.n, wanted, list(dict.fromkeys(asked)))
+        if len(rows) < len(set(asked)):
+            # Written in another form of Unicode than they are kept in, perhaps.
+            asked = [path if path in rows else _clean(path) for path in asked]
+            rows |= entry_rows.get_many(
+                conn, found.version.n, wanted, list({path for path in asked if path not in rows})
+            )
         missing = [path for path in asked if path not in rows]
         if missing:
             raise EntryNotFound(
@@ -362,10 +384,11 @@ def open_batch(depot: Depot, actor: Actor, key: Key, paths: Sequence[str], *, re
     if faults:
         raise Corrupt(f"{faults[0]['path']!r}: {faults[0]['detail']}", errors=faults[:_NAMED])
     items = tuple((rows[path], located[rows[path].content]) for path in asked)
-    size = sum(len(frames.header(row.path, row.size, row.sha256)) + row.size for row, _ in items)
+    heads = tuple(frames.header(row.path, row.size, row.sha256) for row, _ in items)
+    size = sum(map(len, heads)) + sum(row.size for row, _ in items)
     if size > frames.BATCH_BYTES:
         raise TooLarge(f"A batch may have {frames.BATCH_BYTES} bytes, and these have {size}. Ask for several.")
-    return Framed(found.version, wanted, size, depot, items)
+    return Framed(found.version, wanted, size, depot, items, heads)
 
 
 def _clean(path: str) -> str:

@@ -1,0 +1,229 @@
+"""Many small files up and down through the whole server, in batches, beside nginx with a request for each.
+
+    python -m bench small_files [--folder /dev/shm] [--files 10000] [--size 10240] [--rounds 5] [--keep]
+
+One server as it is installed (SHA-256, CRC-32C and CRC-32 of every file, fsyncs, rights, catalogue, log), one nginx
+(DAV PUT, sendfile GET: no digest, no fsync, no revision), a client with raw sockets and one kept connection to each.
+Every round runs all cases once in random order, uploads with bytes that were never seen before. Per case: files a
+second as median and range, and the median of the ratios of the times to nginx in the same round; above 1 is faster.
+
+    PUT nginx       a request for each file
+    up entrepot     batches of up to 8 MiB and 1000 files, then the commit that makes them a revision
+    push entrepot   the same by `push`: reading and hashing a folder, asking what is known, sending, committing
+    GET nginx       a request for each file
+    down entrepot   batches of up to 1000 files; the client compares each with its SHA-256
+    pull entrepot   the same by `pull`, into a folder
+
+The client hashes what `up` sends before the clock starts, and compares what `down` brings while it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench._house import RESULTS, Connection, House, entrepot, machine, middle
+from bench.http_bytes import Process, nginx
+from entrepot.client.batches import BYTES, FILES
+from entrepot.client.client import Client
+from entrepot.wire import frames
+from entrepot.wire.frames import Frames
+
+#: Case, reference, and what it should at least reach.
+CASES = (
+    ("PUT nginx", "PUT nginx", None),
+    ("up entrepot", "PUT nginx", 2.5),
+    ("push entrepot", "PUT nginx", None),
+    ("GET nginx", "GET nginx", None),
+    ("down entrepot", "GET nginx", 2.0),
+    ("pull entrepot", "GET nginx", None),
+)
+
+
+class _Round:
+    """One round's files and the cases on them."""
+
+    def __init__(self, folder: Path, house: House, other: Process | None, files: int, size: int, number: int) -> None:
+        self._folder = folder
+        self._house = house
+        self._other = other
+        self._number = number
+        self._up = {f"d{i % 100:02}/f{i:06}": os.urandom(size) for i in range(files)}
+        self._digests = {path: hashlib.sha256(data).digest() for path, data in self._up.items()}
+        self._tree = folder / "tree"
+        for i in range(min(100, files)):
+            (self._tree / f"d{i:02}").mkdir(parents=True, exist_ok=True)
+        for path, data in self._up.items():
+            # Other bytes than those of `up`, or the server would know them.
+            (self._tree / path).write_bytes(data[::-1])
+
+    def run(self, name: str) -> float:
+        work: dict[str, Callable[[], float]] = {
+            "PUT nginx": self._nginx_put,
+            "up entrepot": self._batches_up,
+            "push entrepot": self._push,
+            "GET nginx": self._nginx_get,
+            "down entrepot": self._batches_down,
+            "pull entrepot": self._pull,
+        }
+        return work[name]()
+
+    def close(self) -> None:
+        shutil.rmtree(self._tree)
+        shutil.rmtree(self._folder / "pulled", ignore_errors=True)
+        for one in self._folder.glob("n-*"):
+            one.unlink()
+
+    def _nginx_put(self) -> float:
+        assert self._other is not None
+        with Connection(self._other.port) as link:
+            start = time.perf_counter()
+            for i, data in enumerate(self._up.values()):
+                link.ask("PUT", f"/n-{i}", {}, data, keep=False)
+            return time.perf_counter() - start
+
+    def _nginx_get(self) -> float:
+        assert self._other is not None
+        for i, data in enumerate(self._up.values()):
+            (self._folder / f"n-{i}").write_bytes(data)
+        with Connection(self._other.port) as link:
+            start = time.perf_counter()
+            for i in range(len(self._up)):
+                link.ask("GET", f"/n-{i}", {}, keep=False)
+            return time.perf_counter() - start
+
+    def _groups(self) -> list[list[str]]:
+        found: list[list[str]] = [[]]
+        gathered = 0
+        for path, data in self._up.items():
+            if found[-1] and (len(found[-1]) == FILES or gathered + len(data) > BYTES):
+                found.append([])
+                gathered = 0
+            found[-1].append(path)
+            gathered += len(data)
+        return found
+
+    def _batches_up(self) -> float:
+        house, groups = self._house, self._groups()
+        with Connection(house.server.port) as link:
+            start = time.perf_counter()
+            changes = []
+            for group in groups:
+                parts = []
+                for path in group:
+                    parts += [frames.header(path, len(self._up[path]), self._digests[path]), self._up[path]]
+                answer = json.loads(link.ask("PUT", "/api/v1/packs", house.bearer, b"".join(parts))[2])
+                upload = answer["upload"]["id"]
+                changes += [
+                    {"op": "add", "path": path, "upload": upload, "sha256": f"sha256:{self._digests[path].hex()}"}
+                    for path in group
+                ]
+            link.ask(
+                "POST",
+                f"/api/v1/versions/{house.version}/commits",
+                {**house.bearer, "Content-Type": "application/json"},
+                json.dumps({"changes": changes}).encode(),
+            )
+            return time.perf_counter() - start
+
+    def _batches_down(self) -> float:
+        house, whole = self._house, 0
+        with Connection(house.server.port) as link:
+            start = time.perf_counter()
+            for group in self._groups():
+                asked = json.dumps({"paths": group}).encode()
+                fields = {**house.bearer, "Content-Type": "application/json"}
+                body = link.ask("POST", f"/api/v1/versions/{house.version}/batch", fields, asked)[2]
+                reader = Frames()
+                for frame in reader.feed(body)[0]:
+                    if hashlib.sha256(frame.body).digest() != frame.sha256:
+                        raise RuntimeError(f"{frame.name} came as other bytes")
+                    whole += 1
+                reader.finish()
+            seconds = time.perf_counter() - start
+        if whole != len(self._up):
+            raise RuntimeError(f"{whole} of {len(self._up)} files came")
+        return seconds
+
+    def _client(self) -> Client:
+        return Client(f"http://127.0.0.1:{self._house.server.port}", self._house.token)
+
+    def _push(self) -> float:
+        with self._client() as client:
+            start = time.perf_counter()
+            client.data.push(self._tree, f"bench/pushed-{self._number}")
+            return time.perf_counter() - start
+
+    def _pull(self) -> float:
+        with self._client() as client:
+            start = time.perf_counter()
+            client.data.download(self._house.version, self._folder / "pulled")
+            return time.perf_counter() - start
+
+
+def measured(folder: Path, files: int, size: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds of every round, by case."""
+    os.environ["XDG_STATE_HOME"] = os.environ["XDG_CACHE_HOME"] = str(folder / "state")
+    with ExitStack() as stack:
+        house, other = stack.enter_context(entrepot(folder)), stack.enter_context(nginx(folder))
+        todo = [name for name, _, _ in CASES if other is not None or "nginx" not in name]
+        found: dict[str, list[float]] = {name: [] for name in todo}
+        for number in range(rounds + 1):
+            one = _Round(folder, house, other, files, size, number)
+            order = list(todo)
+            random.shuffle(order)
+            # There is nothing to bring down before something went up.
+            order.sort(key=lambda name: name in ("down entrepot", "pull entrepot"))
+            for name in order:
+                seconds = one.run(name)
+                if number:  # the first round warms up
+                    found[name].append(seconds)
+            one.close()
+    return found
+
+
+def table(found: dict[str, list[float]], files: int) -> str:
+    rows = ["| case | files/s | x nginx | goal |", "|---|---|---|---|"]
+    for name, reference, goal in CASES:
+        if name not in found:
+            continue
+        rates = [files / seconds for seconds in found[name]]
+        ratio = "-"
+        if reference in found:
+            pairs = zip(found[reference], found[name], strict=True)
+            ratio = f"{statistics.median(base / own for base, own in pairs):.2f}"
+        rows.append(f"| {name} | {middle(rates, '.0f')} | {ratio} | {'' if goal is None else f'{goal:.1f}'} |")
+    return "\n".join(rows)
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench small_files")
+    parser.add_argument("--folder", type=Path, default=Path("/dev/shm"))
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--size", type=int, default=10 << 10)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--keep", action="store_true", help="write small_files.json and .md to bench/results")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(dir=options.folder, prefix="small_files") as folder:
+        found = measured(Path(folder), options.files, options.size, options.rounds)
+    about = (
+        f"{machine()}, {options.files} files of {options.size} bytes, "
+        f"{options.rounds} rounds after one of warming up, interleaved"
+    )
+    text = f"{about}\n\n{table(found, options.files)}"
+    print(text)
+    if options.keep:
+        kept = RESULTS / "small_files"
+        kept.with_suffix(".json").write_text(json.dumps({"about": about, "seconds": found}, indent=1) + "\n")
+        kept.with_suffix(".md").write_text(f"# {(__doc__ or '').splitlines()[0]}\n\n{text}\n")
+    return 0

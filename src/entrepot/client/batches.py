@@ -1,0 +1,231 @@
+"""Small files in batches, both ways: one request and one answer for many, each file checked by itself.
+
+Up:    a batch arrives whole or not at all, so after a break it is sent again; it is no larger than a file that is sent
+       in one request. What arrived is in the journal, file by file.
+Down:  each file is compared and gets its name as soon as it is here; after a break the next request begins with the
+       first that is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from entrepot.client.download import Wanted, mismatch, part_of
+from entrepot.client.parallel import Stop
+from entrepot.client.progress import Tally
+from entrepot.client.transport import Transport, segment
+from entrepot.model.digests import parse_sha256, sha256_text
+from entrepot.model.errors import DigestMismatch, Invalid, Unavailable
+from entrepot.wire import frames
+from entrepot.wire.frames import Frames
+from entrepot.wire.messages.packs import BatchRequest, Packed
+
+__all__ = ["SMALL", "Whole", "fetch_batch", "grouped", "send_batch"]
+
+#: Files up to this travel in batches.
+SMALL = 256 << 10
+#: Bytes and files of a batch at most: a break costs no more than it does in a file that is sent at once.
+BYTES, FILES = 8 << 20, 1000
+#: Handed to the network at once: many small pieces would cost a system call each.
+_PIECE = 256 << 10
+#: Breaks in a row without a file of progress.
+_BREAKS = 6
+
+
+class Whole(Protocol):
+    """Bytes to send, with what is known of them."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def sha256(self) -> bytes: ...
+
+    def blocks(self, start: int, end: int) -> Iterator[bytes]: ...
+
+
+class _Sized(Protocol):
+    @property
+    def size(self) -> int: ...
+
+
+S = TypeVar("S", bound=_Sized)
+W = TypeVar("W", bound=Whole)
+
+
+def grouped(items: Iterable[S], *, limit: int = BYTES) -> Iterator[list[S]]:
+    """The items in their order, as many to a group as a batch may have.
+
+    Args:
+        limit: Bytes of a group.
+    """
+    group: list[S] = []
+    size = 0
+    for item in items:
+        if group and (size + item.size > limit or len(group) == FILES):
+            yield group
+            group, size = [], 0
+        group.append(item)
+        size += item.size
+    if group:
+        yield group
+
+
+# --- up ---------------------------------------------------------------------------------------------------------------
+
+
+def send_batch(
+    transport: Transport, batch: Sequence[W], *, project: str | None, tally: Tally, stop: Stop, patience_s: float
+) -> str:
+    """Send the files; the id of the upload by which a commit refers to each of them, with its digest.
+
+    Their bytes are counted, the files are not: the caller writes down first that they are there.
+
+    Raises:
+        DigestMismatch: They arrived as other bytes, twice.
+    """
+    for attempt in range(2):
+        try:
+            return _sent(transport, batch, project, tally, stop, patience_s)
+        except DigestMismatch:
+            # The local bytes were hashed, and reading them again would have noticed a change: the way is at fault.
+            if attempt:
+                raise
+    raise AssertionError("the loop returns or raises")
+
+
+def _sent(
+    transport: Transport, batch: Sequence[W], project: str | None, tally: Tally, stop: Stop, patience_s: float
+) -> str:
+    heads = [frames.header(_name(source), source.size, source.sha256) for source in batch]
+    counted = 0
+
+    def content() -> Iterator[bytes]:
+        nonlocal counted
+        tally.add(-counted)
+        counted = 0
+        parts: list[bytes] = []
+        gathered = bodies = 0
+        for head, source in zip(heads, batch, strict=True):
+            stop.check()
+            parts.append(head)
+            for block in source.blocks(0, source.size):
+                parts.append(block)
+                gathered += len(block)
+                bodies += len(block)
+            if gathered >= _PIECE:
+                yield b"".join(parts)
+                counted += bodies
+                tally.add(bodies, file_name=source.name)
+                parts, gathered, bodies = [], 0, 0
+        if parts:
+            yield b"".join(parts)
+            counted += bodies
+            tally.add(bodies)
+
+    try:
+        answer = transport.send(
+            "PUT",
+            "/packs",
+            params={"project": project},
+            content=content,
+            headers={
+                "Content-Length": str(sum(map(len, heads)) + sum(source.size for source in batch)),
+                "Content-Type": frames.MEDIA_TYPE,
+            },
+            patience_s=patience_s,
+        )
+        packed = Packed.model_validate_json(answer.content)
+        for source, file in zip(batch, packed.files, strict=True):
+            if file.sha256 != sha256_text(source.sha256):
+                raise DigestMismatch(f"{source.name!r} arrived as other bytes than were sent. Send it again.")
+    except BaseException:
+        tally.add(-counted)
+        raise
+    return packed.upload.id
+
+
+def _name(source: Whole) -> str:
+    """What the pack calls it: for people who look into one, so the end of a long path will do."""
+    return source.name.encode("utf-8", "replace")[-1024:].decode("utf-8", "replace")
+
+
+# --- down -------------------------------------------------------------------------------------------------------------
+
+
+def fetch_batch(
+    transport: Transport,
+    batch: Sequence[tuple[Wanted, Path]],
+    *,
+    tally: Tally,
+    stop: Stop,
+    durable: bool = False,
+) -> None:
+    """Bring small entries of one revision to their places, each as soon as it is here and right.
+
+    Args:
+        durable: Have the bytes of each on the disk before its name changes hands.
+
+    Raises:
+        DigestMismatch: Twice in a row other bytes arrived than the server's own listing says.
+        Invalid: A file cannot be written here.
+    """
+    left, breaks, wrong = list(batch), 0, False
+    while left:
+        here = 0
+        try:
+            for wanted, target, body in _received(transport, left):
+                stop.check()
+                _keep(wanted, target, body, durable=durable)
+                here += 1
+                tally.add(len(body), files=1, file_name=wanted.path)
+            if here < len(left):
+                raise Unavailable(f"An answer ended {len(left) - here} files early.")
+        except Unavailable:
+            breaks = 0 if here else breaks + 1
+            if breaks >= _BREAKS:
+                raise
+            stop.wait(0.1 * 2**breaks)
+        except DigestMismatch:
+            if wrong and not here:
+                raise
+            wrong = True
+        del left[:here]
+
+
+def _received(transport: Transport, batch: Sequence[tuple[Wanted, Path]]) -> Iterator[tuple[Wanted, Path, memoryview]]:
+    """The files of one answer, compared, in the order in which they were asked for."""
+    first = batch[0][0]
+    asked = BatchRequest(paths=[wanted.path for wanted, _ in batch], revision=first.revision)
+    reader, at = Frames(), 0
+    with transport.stream("POST", f"/versions/{segment(first.version)}/batch", body=asked) as answer:
+        for block in answer.iter_raw():
+            found, _ = reader.feed(block)
+            for frame in found:
+                wanted, target = batch[at]
+                expected = parse_sha256(wanted.sha256)
+                if frame.sha256 != expected or hashlib.sha256(frame.body).digest() != expected:
+                    raise mismatch(wanted)
+                yield wanted, target, frame.body
+                at += 1
+
+
+def _keep(wanted: Wanted, target: Path, body: memoryview, *, durable: bool) -> None:
+    part = part_of(target, wanted.sha256)
+    try:
+        with part.open("wb", buffering=0) as file:
+            written = 0
+            while written < len(body):
+                written += file.write(body[written:]) or 0
+            if durable:
+                os.fsync(file.fileno())
+        part.replace(target)
+    except OSError as error:
+        raise Invalid(f"{str(target)!r} cannot be written: {error.strerror or error}.") from error
