@@ -43,12 +43,12 @@ from entrepot.depot.consigned import NewConsigned as NewConsigned
 from entrepot.depot.context import Depot
 from entrepot.depot.lookup import Key
 from entrepot.depot.recognising import Head
+from entrepot.depot.refusing import is_on, require_good
 from entrepot.depot.uploads import ABORTED, FINISHED, OPEN, Receiver
 from entrepot.depot.versions import NewVersion, create_in
 from entrepot.model import names
 from entrepot.model.access import Action, Actor, Standing, require
 from entrepot.model.errors import (
-    DigestMismatch,
     EntrepotError,
     Gone,
     Invalid,
@@ -199,12 +199,13 @@ def put_link(uid: UUID) -> dict[str, Any]:
 class Arrival:
     """A PUT of a file or of a piece under way: write its bytes, then `finish`, or `close` to leave nothing behind."""
 
-    def __init__(self, depot: Depot, actor: Actor, row: UploadRow, receiver: Receiver) -> None:
+    def __init__(self, depot: Depot, actor: Actor, row: UploadRow, receiver: Receiver, refuses: bool = False) -> None:
         self._depot = depot
         self._actor = actor
         self._row = row
         self._receiver = receiver
         self._head = Head()
+        self._refuses = refuses
 
     def write(self, block: bytes | bytearray | memoryview) -> None:
         self._head.take(block)
@@ -218,6 +219,7 @@ class Arrival:
         """Check the bytes; a file becomes an entry, a piece waits for the others.
 
         Raises:
+            Invalid: The file is bad, and its project refuses such files.
             LengthMismatch, DigestMismatch: They are not what was announced; the PUT may be repeated.
             PreconditionFailed: Others have arrived before.
         """
@@ -226,10 +228,12 @@ class Arrival:
             if row.length is not None and self._receiver.offset != row.length:
                 raise LengthMismatch(f"{row.length} bytes were announced, {self._receiver.offset} came.")
             kind = self._head.guess(depot, row.file_name or "")
+            if self._refuses:
+                require_good(depot, row.file_name or "", self._receiver, kind)
             _, done = self._receiver.finish(
                 lambda conn, content: _arrived(conn, depot, actor, row, attempt, content, kind)
             )
-        except (LengthMismatch, DigestMismatch) as wrong:
+        except Invalid as wrong:
             self._refuse(wrong)
             raise
         assert isinstance(done, Consigned)
@@ -257,7 +261,7 @@ def fill(depot: Depot, actor: Actor, uid: UUID) -> Arrival:
     """
     now = depot.now()
 
-    def work(conn: Connection) -> tuple[UploadRow, UploadRow]:
+    def work(conn: Connection) -> tuple[UploadRow, UploadRow, bool]:
         row = own(conn, depot, actor, uid, FILE, PIECE_OF)
         still_wanted(conn, actor, row)
         attempt = uploads.insert(
@@ -273,10 +277,11 @@ def fill(depot: Depot, actor: Actor, uid: UUID) -> Arrival:
             purpose="attempt",
             detail={},
         )
-        return row, attempt
+        refuses = row.purpose == FILE and row.project is not None and is_on(conn, depot, row.project)
+        return row, attempt, refuses
 
-    row, attempt = depot.catalog.write(work)
-    return Arrival(depot, actor, row, uploads.receive(depot, actor, attempt.uid, 0))
+    row, attempt, refuses = depot.catalog.write(work)
+    return Arrival(depot, actor, row, uploads.receive(depot, actor, attempt.uid, 0), refuses)
 
 
 def _arrived(

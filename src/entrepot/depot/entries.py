@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from entrepot.catalog import contents as content_rows
@@ -35,6 +36,7 @@ from entrepot.depot.context import Depot
 from entrepot.depot.events import tell
 from entrepot.depot.lookup import Key
 from entrepot.depot.recognising import with_types
+from entrepot.depot.refusing import require_good_changes
 from entrepot.depot.uploads import BATCH, FINISHED, UploadRow
 from entrepot.depot.versions import again
 from entrepot.model import ids, names
@@ -80,11 +82,17 @@ def commit(
     now = depot.now()
     text = names.text(message, max_length=10_000, field="Message")
     clean = with_types(depot, actor, clean_changes(depot, changes))
+    require_good_changes(depot, actor, partial(_home_of, key, actor), clean)
 
     def work(conn: Connection) -> Committed:
         return commit_in(conn, depot, actor, key, clean, expected=expected, message=text, now=now)
 
     return depot.catalog.write(work, bulk=len(changes) > 2000)
+
+
+def _home_of(key: Key, actor: Actor, conn: Connection) -> int | None:
+    found = version_rows.find_by(conn, key, asking=actor.user)
+    return None if found is None else found.version.project
 
 
 def commit_in(

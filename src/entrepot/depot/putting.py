@@ -17,7 +17,7 @@ from entrepot.catalog import uploads as upload_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.uploads import UploadRow
 from entrepot.catalog.versions import Found
-from entrepot.depot import entries, lookup, spares, uploads
+from entrepot.depot import entries, lookup, refusing, spares, uploads
 from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import Add, Committed, Condition, entry_of
@@ -76,7 +76,14 @@ class FilePut:
     """A file on its way into a version. `role` is that of the caller in the team that owns the version."""
 
     def __init__(
-        self, depot: Depot, actor: Actor, into: Found, new: NewFile, row: UploadRow, check: Check | None
+        self,
+        depot: Depot,
+        actor: Actor,
+        into: Found,
+        new: NewFile,
+        row: UploadRow,
+        check: Check | None,
+        refuses: bool = False,
     ) -> None:
         self._depot = depot
         self._actor = actor
@@ -87,6 +94,7 @@ class FilePut:
         self._check = check
         self._receiver = uploads.receive_first(depot, row)
         self._head = Head()
+        self._refuses = refuses
         self._done = False
 
     def write(self, block: Block) -> None:
@@ -108,10 +116,13 @@ class FilePut:
         Raises:
             DigestMismatch, LengthMismatch: The bytes are not the announced ones.
             PreconditionFailed: By `check`: somebody else was faster.
+            Invalid: The file is bad, and its project refuses such files.
             As `entries.commit`.
         """
         depot, actor, new, now = self._depot, self._actor, self._new, self._depot.now()
         dtype = new.data_type or self._head.guess(depot, new.path)
+        if self._refuses:
+            refusing.require_good(depot, new.path, self._receiver, dtype)
 
         def commit(conn: Connection, content: int) -> tuple[Committed, bool]:
             found = lookup.hold(conn, actor, self._version.n, Action.EDIT)
@@ -178,6 +189,7 @@ def put_file(depot: Depot, actor: Actor, key: Key, new: NewFile, *, check: Check
         version = lookup.writable(found, kind=Kind.FILES)
         if check is not None:
             check(_entry_at(conn, version, clean.path))
+        refuses = refusing.is_on(conn, depot, version.project)
     row = _row(depot, actor, NewUpload(length=new.length, sha256=new.sha256, purpose="attempt"))
     wanted = NewFile(
         path=clean.path,
@@ -190,7 +202,7 @@ def put_file(depot: Depot, actor: Actor, key: Key, new: NewFile, *, check: Check
         expected=new.expected,
         message=message,
     )
-    return FilePut(depot, actor, found, wanted, row, check)
+    return FilePut(depot, actor, found, wanted, row, check, refuses)
 
 
 def _row(depot: Depot, actor: Actor, new: NewUpload) -> UploadRow:

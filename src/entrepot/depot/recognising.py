@@ -23,7 +23,7 @@ from entrepot.model.access import Actor
 from entrepot.model.errors import EntrepotError
 from entrepot.store.base import Block, ObjectReader
 
-__all__ = ["HEAD", "Head", "guess", "with_types"]
+__all__ = ["HEAD", "Head", "contents_of", "guess", "with_types"]
 
 #: Bytes that are looked at: enough for the header of every binary format, and for some lines of text.
 HEAD: Final = 1 << 14
@@ -60,7 +60,7 @@ def with_types(depot: Depot, actor: Actor, changes: Sequence[Change]) -> list[Ch
     if not wanted:
         return list(changes)
     with depot.catalog.read() as conn:
-        contents = _contents(conn, actor, wanted)
+        contents = contents_of(conn, actor, wanted)
         places = content_rows.first_places(conn, sorted(set(contents.values())))
     heads = _heads(depot, places)
     out: list[Change] = []
@@ -73,7 +73,7 @@ def with_types(depot: Depot, actor: Actor, changes: Sequence[Change]) -> list[Ch
     return out
 
 
-def _contents(conn: Connection, actor: Actor, wanted: Sequence[Add]) -> dict[tuple[UUID | None, bytes | None], int]:
+def contents_of(conn: Connection, actor: Actor, wanted: Sequence[Add]) -> dict[tuple[UUID | None, bytes | None], int]:
     """Which content each addition means, by the upload and the digest that it names."""
     uploads = upload_rows.find_many(conn, list({one.upload for one in wanted if one.upload is not None}))
     mine = {uid: row for uid, row in uploads.items() if row.owner == actor.user}

@@ -305,6 +305,11 @@ class Receiver:
     def offset(self) -> int:
         return self._stage.size
 
+    @property
+    def size(self) -> int:
+        """Bytes that were received, as a content has a size."""
+        return self._stage.size
+
     def write(self, block: Block) -> None:
         """Append one block.
 

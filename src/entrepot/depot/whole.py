@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from entrepot.catalog.connection import Connection
-from entrepot.depot import entries, versions
+from entrepot.depot import entries, lookup, versions
 from entrepot.depot.changes import clean_changes
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import Change, Committed
 from entrepot.depot.lookup import Key
+from entrepot.depot.projects import default_in
 from entrepot.depot.recognising import with_types
+from entrepot.depot.refusing import require_good_changes
 from entrepot.depot.versions import NewVersion
 from entrepot.model import names
-from entrepot.model.access import Actor
-from entrepot.model.errors import Invalid, TooLarge
+from entrepot.model.access import Action, Actor
+from entrepot.model.errors import EntrepotError, Invalid, TooLarge
 from entrepot.model.values import Kind
 
 
@@ -46,6 +49,15 @@ def create(
     now = depot.now()
     text = names.text(message, max_length=10_000, field="Message")
     clean = with_types(depot, actor, clean_changes(depot, changes))
+
+    def home(conn: Connection) -> int | None:
+        with suppress(EntrepotError):
+            if project is None:
+                return default_in(conn, actor).n
+            return lookup.project(conn, actor, project, Action.VIEW_PROJECT).project.n
+        return None
+
+    require_good_changes(depot, actor, home, clean)
 
     def work(conn: Connection) -> Committed:
         made = versions.create_in(conn, depot, actor, project, new, now)

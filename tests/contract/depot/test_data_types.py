@@ -8,13 +8,15 @@ from collections.abc import Iterator
 import pytest
 
 from entrepot.catalog import examinations
+from entrepot.catalog.versions import Filter
 from entrepot.datatypes.examine import examine
-from entrepot.depot import entries, putting, reports, search, tasks, uploads, versions
+from entrepot.depot import entries, projects, putting, reports, search, tasks, uploads, versions, whole
 from entrepot.depot.entries import Add
 from entrepot.depot.examining import QUEUE, Readable
+from entrepot.depot.projects import ProjectChanges
 from entrepot.depot.putting import NewFile
 from entrepot.depot.uploads import NewUpload
-from entrepot.depot.versions import VersionChanges
+from entrepot.depot.versions import NewVersion, VersionChanges
 from entrepot.model.access import Actor
 from entrepot.model.data_types import Report, Standing
 from entrepot.model.errors import Invalid, KindMismatch, StaleRevision, Unavailable
@@ -201,3 +203,60 @@ def test_the_job_of_a_version_that_went_to_the_trash_does_nothing(
     assert asked == []
     with house.depot.catalog.read() as conn:
         assert examinations.find_many(conn, [(1, "csv")]) == {}
+
+
+# Refusing
+
+
+@pytest.fixture
+def strict(house: House, asked: list[tuple[int, str | None]]) -> tuple[Actor, Version]:
+    """Somebody's version in a project that refuses bad files."""
+    alice = house.user("alice")
+    version = house.version(alice)
+    projects.update(house.depot, alice, version.project, ProjectChanges(settings={"refuse_invalid": True}))
+    return alice, version
+
+
+def test_the_setting_is_true_or_false(house: House, strict: tuple[Actor, Version]) -> None:
+    alice, version = strict
+    with pytest.raises(Invalid, match="true or false"):
+        projects.update(house.depot, alice, version.project, ProjectChanges(settings={"refuse_invalid": "yes"}))
+
+
+def test_a_bad_file_is_refused_and_leaves_nothing(house: House, strict: tuple[Actor, Version]) -> None:
+    alice, version = strict
+    sink = putting.put_file(house.depot, alice, version.n, NewFile("bad.fastq"))
+    sink.write(BAD)
+    with pytest.raises(
+        Invalid, match=r"'bad\.fastq' is no good fastq: Record 1 .* This project refuses such files"
+    ) as no:
+        sink.finish()
+    sink.close()
+    assert no.value.errors[0]["line"] == 4
+    bad, good = upload(house, alice, BAD), upload(house, alice, FASTQ)
+    with pytest.raises(Invalid, match=r"'b\.fastq' is no good fastq"):
+        entries.commit(house.depot, alice, version.n, [Add("a.fastq", upload=good.uid), Add("b.fastq", upload=bad.uid)])
+    with pytest.raises(Invalid, match=r"'b\.fastq' is no good fastq"):
+        whole.create(house.depot, alice, version.project, NewVersion("more"), [Add("b.fastq", upload=bad.uid)])
+    assert versions.get(house.depot, alice, version.n).version.revision == 0
+    there = versions.list_versions(house.depot, alice, Filter(project=version.project)).rows
+    assert [one.version.n for one in there] == [version.n]
+
+
+def test_a_good_file_goes_in_and_is_examined_once(
+    house: House, strict: tuple[Actor, Version], asked: list[tuple[int, str | None]]
+) -> None:
+    alice, version = strict
+    row = upload(house, alice, FASTQ)
+    entries.commit(house.depot, alice, version.n, [Add("a.fastq", upload=row.uid)])
+    work_off(house.depot, QUEUE)
+    assert asked == [(len(FASTQ), "fastq")]
+    put(house, alice, version, "b.fastq", FASTQ)
+    assert versions.get(house.depot, alice, version.n).version.n_entries == 2
+
+
+def test_what_cannot_be_judged_is_let_in(house: House, strict: tuple[Actor, Version]) -> None:
+    alice, version = strict
+    house.depot.examiner = lambda _source, kind: Report(Standing.UNFINISHED, None, kind, found=1)
+    put(house, alice, version, "a.fastq", BAD)
+    assert versions.get(house.depot, alice, version.n).version.n_entries == 1
