@@ -72,7 +72,6 @@ class Whole:
     Args:
         name: Of the version; None takes the file's.
         previous: Parcels of the same sender that are whole already: their files come first, in this order.
-        edges: (verb, number of a version): relationships from the new version.
     """
 
     name: str | None = None
@@ -80,7 +79,6 @@ class Whole:
     custom: Mapping[str, Any] | None = None
     properties: Mapping[str, Any] | None = None
     description: str = ""
-    edges: Sequence[tuple[str, int]] = ()
 
 
 def begin(depot: Depot, actor: Actor, new: NewParcel) -> UploadRow:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrepot.dialects.flow import errors
 from entrepot.dialects.flow.context import DOOR, PREFIX, Asked, Context
-from entrepot.dialects.flow.routes import data, listing, people, session, uploads, vocabulary
+from entrepot.dialects.flow.routes import data, listing, people, samples, session, uploads, vocabulary
 from entrepot.http.doors import ErrorBoundary
 from entrepot.model.errors import Malformed
 
@@ -31,6 +31,10 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
     "token": {"GET": session.token},
     "me": {"GET": people.me},
     "upload": {"POST": uploads.upload},
+    "upload/sample": {"POST": samples.upload_sample},
+    "upload/annotation": {"POST": samples.upload_annotation},
+    "upload/multiplexed": {"POST": samples.upload_multiplexed},
+    "annotation/{type}": {"GET": samples.annotation_template},
     "data/types": {"GET": listing.list_types},
     "data/search": {"GET": listing.search_data},
     "data/{id}": {"GET": data.get},

@@ -56,9 +56,6 @@ class Attribute:
     types: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 
-    def of_type(self, sample_type: str) -> bool:
-        return not self.types or sample_type in self.types
-
 
 TYPES: Final = (
     SampleType("generic", "Generic", "Files of any kind that belong together as one sample."),
