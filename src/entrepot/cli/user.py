@@ -201,6 +201,42 @@ def _say_changed(user: str, as_json: bool) -> None:
 
 
 @app.command()
+def sessions(
+    user: Annotated[str, typer.Argument(metavar="USER", help="Name or id; yourself if left out.")] = "me",
+    end: Annotated[str | None, typer.Option("--end", metavar="SESSION", help="Log this browser out.")] = None,
+    end_all: Annotated[
+        bool, typer.Option("--end-all", help="Log everything out that logged in by password. Tokens stay.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the browsers that somebody is logged in with, or log them out. Others than yourself: staff.
+
+    --end-all also ends what programs got for a password at the doors of other services. API tokens stay; `entrepot
+    token revoke` ends those.
+
+    \b
+    Examples:
+      entrepot user sessions
+      entrepot user sessions --end 5f3a…
+      entrepot user sessions ada --end-all
+    """
+    if end is not None and end_all:
+        raise Invalid("Say --end SESSION or --end-all, not both.")
+    with connected() as client:
+        if end_all:
+            client.users.end_sessions(user)
+        elif end is not None:
+            client.users.end_session(end, user=user)
+        left = client.users.sessions(user)
+    output.lines(
+        left,
+        as_json,
+        ["session", "from", "with", "since", "until"],
+        lambda one: [one.id, one.address, one.agent, output.when(one.created_at), output.when(one.expires_at)],
+    )
+
+
+@app.command()
 def deactivate(user: User, as_json: AsJson = False) -> None:
     """End all of somebody's access at once: passwords, tokens, signed addresses. What they made stays.
 

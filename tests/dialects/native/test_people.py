@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from entrepot.depot import sessions
 from entrepot.model.values import Scope
 from tests.support.identity import ADMIN_PASSWORD
 from tests.support.site import Client, Site
@@ -179,3 +180,25 @@ def test_licences_are_there_from_the_start_and_kept_by_staff(site: Site) -> None
     assert site.admin.delete(f"/licences/{made['id']}").status_code == 204
     assert site.admin.get(path).status_code == 404
     assert site.person("alice").post("/licences", json={"name": "Mine"}).status_code == 403
+
+
+def test_sessions_are_listed_and_ended_by_their_owner_and_by_staff(site: Site) -> None:
+    alice, bob = site.person("alice"), site.person("bob")
+    opened = [
+        sessions.open_session(site.depot, "alice", "correct horse", address="192.0.2.7", agent=f"browser {n}")
+        for n in range(3)
+    ]
+    rows = alice.read("/users/me/sessions")["rows"]
+    assert sorted(row["agent"] for row in rows) == ["browser 0", "browser 1", "browser 2"]
+    assert {row["id"] for row in rows} == {one.session.id for one in opened}
+    assert {row["address"] for row in rows} == {"192.0.2.7"}
+    assert not any(one.cookie in row.values() for one in opened for row in rows)
+    assert bob.get("/users/alice/sessions").status_code in (403, 404)
+    assert bob.delete(f"/users/alice/sessions/{rows[0]['id']}").status_code in (403, 404)
+    assert bob.delete("/users/alice/sessions").status_code in (403, 404)
+    assert alice.delete(f"/users/me/sessions/{rows[0]['id']}").status_code == 204
+    assert alice.delete(f"/users/me/sessions/{rows[0]['id']}").status_code == 404
+    assert len(site.admin.read("/users/alice/sessions")["rows"]) == 2
+    assert site.admin.delete("/users/alice/sessions").status_code == 204
+    assert site.admin.delete("/users/alice/sessions").status_code == 204
+    assert alice.read("/users/me/sessions") == {"rows": []}, "her token is none of them, and still good"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator, Sequence
 from typing import Any, TypedDict, Unpack
 
 from pydantic import BaseModel
 
 from entrepot.client.resources.base import Resource, named
+from entrepot.client.transport import segment
 from entrepot.model.values import Scope
 from entrepot.wire.messages.nodes import NewNode, Node, NodeChanges, NodePage
 from entrepot.wire.messages.teams import (
@@ -20,7 +22,7 @@ from entrepot.wire.messages.teams import (
     TeamPage,
 )
 from entrepot.wire.messages.tokens import NewToken, Token, TokenChanges, TokenCreated, TokenPage
-from entrepot.wire.messages.users import NewPassword, NewUser, Person, User, UserChanges
+from entrepot.wire.messages.users import NewPassword, NewUser, Person, Session, SessionList, User, UserChanges
 
 __all__ = ["Nodes", "Teams", "Tokens", "UserFields", "Users"]
 
@@ -91,6 +93,22 @@ class Users(Resource):
 
     def reactivate(self, user: str) -> User:
         return self._transport.post(f"/users/{named('user', user)}/reactivate", User)
+
+    def sessions(self, user: str = "me") -> builtins.list[Session]:
+        """The browsers that somebody is logged in with, newest first: one's own, for staff anybody's."""
+        return self._transport.get(f"/users/{named('user', user)}/sessions", SessionList).rows
+
+    def end_session(self, session: str, *, user: str = "me") -> None:
+        """Log one browser out.
+
+        Raises:
+            NotFound: It is over already.
+        """
+        self._transport.send("DELETE", f"/users/{named('user', user)}/sessions/{segment(session)}")
+
+    def end_sessions(self, user: str = "me") -> None:
+        """End every session and every signed token of a door. API tokens stay: revoke those by themselves."""
+        self._transport.send("DELETE", f"/users/{named('user', user)}/sessions")
 
 
 class Teams(Resource):

@@ -89,6 +89,16 @@ def user(one: values.User, names: Names) -> users.User:
     )
 
 
+def session(one: values.Session) -> users.Session:
+    return users.Session(
+        id=one.id,
+        address=str(one.detail.get("address", "")),
+        agent=str(one.detail.get("agent", "")),
+        created_at=one.created_at,
+        expires_at=one.expires_at,
+    )
+
+
 def person(one: values.User | values.Person) -> users.Person:
     return users.Person(
         id=ids.encode(Noun.USER, one.uid), name=one.name, first_name=one.first_name, last_name=one.last_name

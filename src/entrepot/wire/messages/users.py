@@ -60,6 +60,22 @@ class User(Answer):
     last_login_at: Instant | None
 
 
+class Session(Answer):
+    """A browser that somebody is logged in with."""
+
+    id: str
+    address: str = Field(description="Where it was when they logged in.")
+    agent: str = Field(description="What it called itself.")
+    created_at: Instant
+    expires_at: Instant
+
+
+class SessionList(Answer):
+    """Those that are still good, newest first."""
+
+    rows: list[Session]
+
+
 class PersonPage(Answer):
     rows: list[Person]
     next: str | None = None

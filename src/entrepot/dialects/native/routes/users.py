@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from fastapi import Path as PathParameter
 from fastapi import Query
 from starlette.responses import Response
 
-from entrepot.depot import naming, passwords, people, users
+from entrepot.depot import naming, passwords, people, sessions, users
 from entrepot.depot.context import Depot
 from entrepot.depot.people import UserKey
 from entrepot.depot.users import UserChanges
@@ -120,3 +121,26 @@ async def deactivate(ask: Ask, user: UserName) -> Response:
 @routes.post("/users/{user}/reactivate", response_model=m.User, summary="Let the user in again (staff)")
 async def reactivate(ask: Ask, user: UserName) -> Response:
     return await ask.answer(lambda depot, actor: _whole(depot, users.reactivate(depot, actor, _key(actor, user))))
+
+
+@routes.get("/users/{user}/sessions", response_model=m.SessionList, summary="Browsers that somebody is logged in with")
+async def list_sessions(ask: Ask, user: UserName) -> Response:
+    def work(depot: Depot, actor: Actor) -> m.SessionList:
+        found = sessions.list_sessions(depot, actor, user=_key(actor, user))
+        return m.SessionList(rows=[encode.session(one) for one in found])
+
+    return await ask.answer(work)
+
+
+@routes.delete("/users/{user}/sessions/{session}", status_code=204, summary="Log one browser out")
+async def end_session(ask: Ask, user: UserName, session: Annotated[str, PathParameter(max_length=64)]) -> Response:
+    return await ask.nothing(lambda depot, actor: sessions.end_session(depot, actor, session, user=_key(actor, user)))
+
+
+@routes.delete(
+    "/users/{user}/sessions",
+    status_code=204,
+    summary="End every session and every signed token of a door; API tokens stay",
+)
+async def end_sessions(ask: Ask, user: UserName) -> Response:
+    return await ask.nothing(lambda depot, actor: sessions.end_all(depot, actor, user=_key(actor, user)))
