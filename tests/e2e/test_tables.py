@@ -74,6 +74,16 @@ def test_files_come_one_by_one_and_bad_ones_are_told(client: Client, project: st
     assert refused.value.errors[0]["row"] == 2
 
 
+def test_rows_and_columns_are_added_to_a_table(client: Client, project: str) -> None:
+    made = client.tables.create_from_bytes("Grows", b"id,v\n1,x\n", project=project)
+    grown = client.tables.append(made, {"b.csv": b"id,v,w\n2,y,0.5\n"}, columns=[{"name": "w", "type": "Float"}])
+    assert (grown.revision, next(iter(client.tables.rows(grown)))) == (2, {"id": 1, "v": "x", "w": None})
+    with pytest.raises(Invalid, match="is no whole number"):
+        client.tables.append(made, {"c.csv": b"id,v,w\nx,,\n"})
+    last = client.tables.replace(made, {"d.csv": b"id,v,w\n7,z,\n"}, expected=2)
+    assert client.tables.diff(last, "id").added == 1
+
+
 def test_the_command_line(cli: Cli, client: Client, project: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(DATA)
     made = answer(cli("table", "create", "T", "t.csv", "--project", project, "--json"))

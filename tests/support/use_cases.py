@@ -40,6 +40,7 @@ from entrepot.depot import (
     reports,
     resolving,
     slots,
+    table_changes,
     tables,
     tasks,
     trash,
@@ -380,6 +381,9 @@ CASES: Mapping[str, Case] = {
     "tables.diff": Case(lambda c, a, v: tables.diff(c.depot, a, v.n, base_version=v.n), CONTENT, rows, keeps=True),
     "tables.query": Case(
         lambda c, a, v: tables.query(c.depot, a, "SELECT * FROM t", {"t": (v.n, None)}), CONTENT, rows, keeps=True
+    ),
+    "table_changes.change": Case(
+        lambda c, a, v: table_changes.change(c.depot, a, v.n, [], renamed={"a": "b"}), EDIT, rows
     ),
     "tables.rejects": Case(lambda c, a, v: drop(tables.rejects(c.depot, a, v.n).blocks), CONTENT, rows, keeps=True),
     # making and editing

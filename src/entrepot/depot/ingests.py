@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -35,7 +35,7 @@ from entrepot.depot.uploads import FINISHED
 from entrepot.depot.versions import again
 from entrepot.model import names
 from entrepot.model.access import Action, Actor
-from entrepot.model.errors import EntrepotError, Invalid, TooLarge, Trashed, Unsupported
+from entrepot.model.errors import EntrepotError, Invalid, StaleRevision, TooLarge, Trashed, Unsupported
 from entrepot.model.values import Kind, Numbering, Stage, State, Task, TaskState, Version
 
 JOB = "ingest"
@@ -110,6 +110,23 @@ def start_in(conn: Connection, depot: Depot, actor: Actor, key: Key, now: dateti
             "Upload them first.",
             errors=[{"file_name": name, "detail": "not uploaded"} for name in missing],
         )
+    return begin(conn, depot, actor, version, now)
+
+
+def begin(
+    conn: Connection,
+    depot: Depot,
+    actor: Actor,
+    version: Version,
+    now: datetime,
+    further: Mapping[str, Any] | None = None,
+) -> Task:
+    """An attempt and the task that carries it out, for a version that the caller holds.
+
+    Args:
+        further: Of a change to a version that is ready: `files`, names and contents of what comes; `base`, the revision
+            that it is made on; `keeps`, whether what is there stays, before it; `declared`.
+    """
     if actor.user is not None and task_rows.count_open(conn, actor.user) >= depot.limits.tasks_per_user:
         raise TooLarge(f"You have {depot.limits.tasks_per_user} unfinished tasks. Wait for some, or cancel them.")
     n = rows.insert_ingest(conn, uid=depot.new_uid(), version=version.n, at=now)
@@ -125,6 +142,7 @@ def start_in(conn: Connection, depot: Depot, actor: Actor, key: Key, now: dateti
             "user": actor.user,
             "token": actor.token,
             "node": actor.node,
+            **(further or {}),
         },
         now=now,
         starter=actor.user,
@@ -148,25 +166,45 @@ def run(depot: Depot, work: Work) -> None:
     """Check the parts and publish them, or fail the version with the report. A job handler."""
     with depot.catalog.read() as conn:
         found = version_rows.find(conn, asking=work.payload["user"], n=work.payload["version"])
-        slots = upload_rows.of_version(conn, work.payload["version"], "slot")
+        coming = _coming(conn, work.payload)
+        details = [row.detail for row in upload_rows.of_version(conn, work.payload["version"], "slot")]
+        if "files" in work.payload:
+            details = []
     if found is None or found.version.trash is not None:
         work.finish(lambda conn: _cancelled(conn, depot, work.payload), state=TaskState.CANCELLED)
         return
     version = found.version
+    if "declared" in work.payload:
+        version = replace(version, declared=work.payload["declared"])
     with ExitStack() as opened:
         parts: list[Part] = []
-        for row in slots:
-            if row.content is not None:
-                reader = opened.enter_context(open_content(depot, row.content))
-                parts.append(Part(row.file_name or "", row.content, reader.size, reader))
+        for name, content in coming:
+            reader = opened.enter_context(open_content(depot, content))
+            parts.append(Part(name, content, reader.size, reader))
         verdict = _judge(depot, version, parts, work)
     if verdict.accepted:
-        origins = [row.detail[ORIGIN] for row in slots if ORIGIN in row.detail]
+        origins = [detail[ORIGIN] for detail in details if ORIGIN in detail]
         work.finish(lambda conn: _publish(conn, depot, work, found, parts, verdict, origins))
     else:
         work.finish(
             lambda conn: fail_in(conn, depot, work.payload, Stage.CONTENT, verdict.report), state=TaskState.FAILED
         )
+
+
+def _coming(conn: Connection, payload: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Name and content of every file that is checked together, in their order."""
+    if "files" not in payload:
+        slots = upload_rows.of_version(conn, payload["version"], "slot")
+        return [(row.file_name or "", row.content) for row in slots if row.content is not None]
+    found: list[tuple[str, int]] = []
+    if payload["keeps"]:
+        held: list[entry_rows.EntryRow] = []
+        while page := entry_rows.page_by_position(
+            conn, payload["version"], payload["base"], after=held[-1].pos if held else -1, limit=1000
+        ):
+            held += page
+        found += [(row.path, row.content) for row in held]
+    return found + [(name, content) for name, content in payload["files"]]
 
 
 def _judge(depot: Depot, version: Version, parts: Sequence[Part], work: Work) -> Verdict:
@@ -220,6 +258,11 @@ def _publish(
         values["number"] = lines.number_for(conn, line, Numbering.NEXT, ready=True, but=version.n)
         values["ready_at"] = now
     version_rows.change(conn, version.n, values, edited=False)
+    if work.payload.get("base", version.revision) != version.revision:
+        raise StaleRevision(
+            f"{version.label} was changed while its rows were checked. Repeat the change on top.",
+            details={"revision": version.revision},
+        )
     event = tell(
         conn,
         actor,
@@ -229,9 +272,12 @@ def _publish(
         revision=version.revision + 1,
         detail={"ingest": work.payload["ingest"]},
     )
+    keeps = bool(work.payload.get("keeps"))
     puts: list[entry_rows.RowChange] = (
-        [entry_rows.Remove("", recursive=True, condition="any")] if version.n_entries else []
+        [entry_rows.Remove("", recursive=True, condition="any")] if version.n_entries and not keeps else []
     )
+    # What stays keeps its place, its times and its texts.
+    new = {name for name, _ in work.payload["files"]} if keeps else None
     placed = {} if verdict.instead is None else verdict.instead(conn)
     standing = [(part, *placed.get(part.name, (part.name, part.content))) for part in parts]
     puts += [
@@ -242,6 +288,7 @@ def _publish(
             dtype=verdict.data_type,
         )
         for part, path, content in standing
+        if new is None or part.name in new
     ]
     if verdict.also is not None:
         verdict.also(conn)

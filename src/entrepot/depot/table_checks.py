@@ -14,17 +14,18 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
 from entrepot.catalog import contents as content_rows
 from entrepot.catalog import derived as derived_rows
+from entrepot.catalog import entries as entry_rows
 from entrepot.catalog.connection import Connection
 from entrepot.depot.context import Depot
 from entrepot.depot.ingests import Checker, Part, Verdict
-from entrepot.depot.tabling import Effort, Frames, ask, lend, refuse
+from entrepot.depot.tabling import Effort, Frames, answer, ask, files_of, lend, refuse
 from entrepot.model.columns import Column, TableRules, rules_of
 from entrepot.model.digests import Digests
 from entrepot.model.errors import Corrupt
@@ -77,11 +78,18 @@ def checker(depot: Depot) -> Checker:
 
 def _check(depot: Depot, version: Version, parts: Sequence[Part], progress: Callable[[int, int], None]) -> Verdict:
     rules = rules_of(version.declared)
-    total = sum(part.size for part in parts)
-    done = convert(depot, parts, rules, lambda read: progress(min(read, total), total))
-    said = done.said
+    kept = _kept(depot, version, parts, rules)
+    fresh = [part for part in parts if part.content not in kept]
+    total = sum(part.size for part in fresh)
+    done = Converted()
+    if fresh:
+        done = convert(depot, fresh, _lenient(rules), lambda read: progress(min(read, total), total))
+    said = _all_said(depot, parts, fresh, kept, rules, done)
     rows = sum(said["rows"])
     columns = rules_of({"columns": said["columns"]}).columns or ()
+    if rules.found:
+        columns = tuple(_as_missing(columns, rules, said["nulls"]))
+        said["columns"] = [one.as_json() for one in columns]
     form = form_of(columns, rules)
     report = _report(version, parts, said, form)
     if done.rejects is not None:
@@ -89,16 +97,73 @@ def _check(depot: Depot, version: Version, parts: Sequence[Part], progress: Call
         depot.catalog.write(lambda conn: name_derived(conn, rejects, parts[0].content, report["rejects"], depot.now()))
     if not said["good"]:
         return Verdict(accepted=False, report=report)
-    formats = set(said["formats"])
+    formats = {one for one in said["formats"] if one}
     return Verdict(
         accepted=True,
         report=report,
         item_count=rows,
-        declared=rules.with_columns(columns).as_json() | {"form": form},
-        media_types={part.name: _media_type(part.name, one) for part, one in zip(parts, said["formats"], strict=True)},
+        declared=replace(rules.with_columns(columns), found=rules.found or rules.columns is None).as_json()
+        | {"form": form},
+        media_types={
+            part.name: _media_type(part.name, one) for part, one in zip(parts, said["formats"], strict=True) if one
+        },
         data_type=formats.pop() if len(formats) == 1 else None,
-        also=partial(keep, made=[(parts[i].content, one) for i, one in done.files.items()], form=form, at=depot.now()),
+        also=partial(keep, made=[(fresh[i].content, one) for i, one in done.files.items()], form=form, at=depot.now()),
     )
+
+
+def _kept(depot: Depot, version: Version, parts: Sequence[Part], rules: TableRules) -> dict[int, int]:
+    """Files that were checked by these rules for an earlier revision: the canonical form of each."""
+    if not version.revision or rules.columns is None:
+        return {}
+    kind = FORM + form_of(rules.columns, rules)
+    with depot.catalog.read() as conn:
+        held = {row.content for row in entry_rows.page(conn, version.n, version.revision, limit=10_000)}
+        return derived_rows.find(conn, [part.content for part in parts if part.content in held], kind)
+
+
+def _lenient(rules: TableRules) -> TableRules:
+    """Columns that were found out bind those of later files to their types, not to having values everywhere."""
+    if not rules.found or rules.columns is None:
+        return rules
+    return rules.with_columns([replace(one, nullable=True) for one in rules.columns])
+
+
+def _as_missing(columns: Sequence[Column], rules: TableRules, nulls: Mapping[str, int]) -> list[Column]:
+    before = {one.name: one.nullable for one in rules.columns or ()}
+    return [replace(one, nullable=before.get(one.name, True) or nulls.get(str(one.name), 0) > 0) for one in columns]
+
+
+def _all_said(
+    depot: Depot,
+    parts: Sequence[Part],
+    fresh: Sequence[Part],
+    kept: Mapping[int, int],
+    rules: TableRules,
+    done: Converted,
+) -> dict[str, Any]:
+    """What the conversion said, with the files that needed none in their places."""
+    said: dict[str, Any] = {
+        "good": True,
+        "columns": [one.as_json() for one in rules.columns or ()],
+        "nulls": {},
+        "notes": [],
+        "rejects": {"rejected_rows": 0, "faults": 0, "by_rule": {}, "listed": 0, "errors": []},
+        **done.said,
+    }
+    places = {part.name: i for i, part in enumerate(fresh)}
+    rows, formats = [], []
+    with ExitStack() as stack:
+        for part in parts:
+            i = places.get(part.name)
+            if i is not None:
+                rows.append(done.said["rows"][i])
+                formats.append(done.said["formats"][i])
+            else:
+                paths = files_of(depot, [kept[part.content]], stack)
+                rows.append(answer(depot, {"do": "about", "paths": paths}, Effort.READ)[0]["rows"])
+                formats.append("")
+    return said | {"rows": rows, "formats": formats}
 
 
 def _media_type(name: str, format: str) -> str:
@@ -111,7 +176,7 @@ def form_of(columns: Sequence[Column], rules: TableRules) -> str:
     """The name of what is made by these columns and rules. Whether values may be missing changes nothing of it."""
     said = {
         "columns": [[one.name, one.type.value, one.list] for one in columns],
-        "rules": {name: value for name, value in rules.as_json().items() if name != "columns"},
+        "rules": {name: value for name, value in rules.as_json().items() if name not in ("columns", "found")},
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:24]
 

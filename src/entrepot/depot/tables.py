@@ -79,6 +79,7 @@ class Pinned:
     sources: tuple[int, ...]
     form: str | None
     files: tuple[int, ...]
+    columns: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +106,14 @@ def _pinned(depot: Depot, actor: Actor, key: Key, revision: int | None) -> Pinne
         ):
             listed += page
         sources = tuple(row.content for row in listed)
-        form, files = _form(conn, version, wanted, sources)
-    made = Pinned(version, wanted, sources, form, files)
+        form, files, columns = _form(conn, version, wanted, sources)
+    made = Pinned(version, wanted, sources, form, files, columns)
     return made if form is not None else _made_again(depot, made, [row.path for row in listed])
 
 
 def _form(
     conn: Connection, version: Version, revision: int, sources: Sequence[int]
-) -> tuple[str | None, tuple[int, ...]]:
+) -> tuple[str | None, tuple[int, ...], tuple[Column, ...]]:
     """The form that all files of a revision have, and where each is in it.
 
     Files may have several forms: when a column became wider, all were made anew, and earlier revisions are still read
@@ -121,20 +122,23 @@ def _form(
     known = derived_rows.kinds(conn, sources, FORM)
     common = set.intersection(*(set(known.get(one, ())) for one in sources)) if sources else set()
     if not common:
-        return None, ()
+        return None, (), ()
     wanted: str | None = None
+    columns: object = None
     for row in ingest_rows.of_version(conn, version.n, 1000):
         report = row.report or {}
         made = FORM + str(report.get("form"))
         if row.state == State.READY.value and report.get("revision", 0) <= revision and made in common:
-            wanted = made
+            wanted, columns = made, report.get("columns")
             break
     if wanted is None:
         # A copy has no ingests of its own; what its source declared came with it.
         declared = version.declared if isinstance(version.declared, Mapping) else {}
         own = FORM + str(declared.get("form"))
         wanted = own if own in common else min(common)
-    return wanted.removeprefix(FORM), tuple(known[one][wanted] for one in sources)
+        columns = declared.get("columns") if own == wanted else None
+    told = rules_of({"columns": columns}).columns or ()
+    return wanted.removeprefix(FORM), tuple(known[one][wanted] for one in sources), told
 
 
 def _made_again(depot: Depot, pinned: Pinned, names: Sequence[str]) -> Pinned:
@@ -169,7 +173,8 @@ def schema(depot: Depot, actor: Actor, key: Key, *, revision: int | None = None)
     with ExitStack() as stack:
         paths = files_of(depot, pinned.files, stack)
         abouts = [answer(depot, {"do": "about", "paths": [path]}, Effort.READ)[0] for path in paths]
-    columns = rules_of({"columns": abouts[0]["columns"]}).columns or ()
+    # What is written in a file is what was known of that file: whether values are missing is said of all together.
+    columns = pinned.columns or rules_of({"columns": abouts[0]["columns"]}).columns or ()
     return Schema(pinned.version, pinned.revision, sum(one["rows"] for one in abouts), tuple(columns))
 
 

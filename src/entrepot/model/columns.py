@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from entrepot.model.errors import Invalid
 
-__all__ = ["Column", "ColumnType", "TableRules", "from_frictionless", "rules_of", "to_frictionless"]
+__all__ = ["Column", "ColumnType", "TableRules", "evolved", "from_frictionless", "rules_of", "to_frictionless"]
 
 MOST_COLUMNS: Final = 10_000
 _NAME_LENGTH: Final = 1_000
@@ -77,6 +77,9 @@ class TableRules:
         null_values: Unquoted cells that mean: no value. An empty one always does.
         sheet: Of a workbook; None is the first.
         quarantine: Publish the good rows and keep the bad ones aside, instead of refusing all.
+        aliases: What a column is called in files from before it was renamed: the present name of each old one.
+        optional: Columns that came later; files from before lack them.
+        found: The columns were found out, not declared; files that come later may lack values where the first did not.
     """
 
     columns: tuple[Column, ...] | None = None
@@ -87,14 +90,16 @@ class TableRules:
     null_values: tuple[str, ...] = ()
     sheet: str | None = None
     quarantine: bool = False
-    further: Mapping[str, Any] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
+    found: bool = False
 
     def as_json(self) -> dict[str, Any]:
         said: dict[str, Any] = {"columns": None if self.columns is None else [c.as_json() for c in self.columns]}
         for name, usual in _USUAL.items():
             value = getattr(self, name)
             if value != usual:
-                said[name] = list(value) if isinstance(value, tuple) else value
+                said[name] = list(value) if isinstance(value, tuple) else dict(value) if name == "aliases" else value
         return said
 
     def with_columns(self, columns: Sequence[Column]) -> TableRules:
@@ -109,6 +114,9 @@ _USUAL: Final[Mapping[str, Any]] = {
     "null_values": (),
     "sheet": None,
     "quarantine": False,
+    "aliases": {},
+    "optional": (),
+    "found": False,
 }
 
 
@@ -133,7 +141,7 @@ def rules_of(declared: object) -> TableRules:
     if columns is not None and not isinstance(columns, list):
         raise Invalid("`columns` is a list with one object for each column.")
     values: dict[str, Any] = {name: declared[name] for name in _USUAL if declared.get(name) is not None}
-    for name in ("header", "quarantine"):
+    for name in ("header", "quarantine", "found"):
         if not isinstance(values.get(name, False), bool):
             raise Invalid(f"`{name}` is true or false.")
     for name in ("delimiter", "quote"):
@@ -144,16 +152,20 @@ def rules_of(declared: object) -> TableRules:
     for name in ("encoding", "sheet"):
         if not isinstance(values.get(name, ""), str):
             raise Invalid(f"`{name}` is a text.")
-    if "null_values" in values:
-        values["null_values"] = _texts(values["null_values"], "null_values")
+    for name, most in (("null_values", 100), ("optional", MOST_COLUMNS)):
+        if name in values:
+            values[name] = _texts(values[name], name, most)
+    aliases = values.get("aliases", {})
+    if not isinstance(aliases, Mapping) or not all(isinstance(one, str) for one in aliases.values()):
+        raise Invalid("`aliases` is an object of texts.")
     if columns:
         values["columns"] = _distinct([_column(i, one) for i, one in enumerate(columns)])
     return TableRules(**values)
 
 
-def _texts(value: object, name: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value) or len(value) > 100:
-        raise Invalid(f"`{name}` is a list of at most 100 texts.")
+def _texts(value: object, name: str, most: int = 100) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value) or len(value) > most:
+        raise Invalid(f"`{name}` is a list of at most {most} texts.")
     return tuple(value)
 
 
@@ -189,6 +201,67 @@ def _distinct(columns: Sequence[Column]) -> tuple[Column, ...]:
     if named and len(named) != len(columns):
         raise Invalid("Name every column, or none: then they are taken in their order.")
     return tuple(columns)
+
+
+# --- evolution --------------------------------------------------------------------------------------------------------
+
+
+def evolved(rules: TableRules, changes: Sequence[Column], renamed: Mapping[str, str]) -> TableRules:
+    """The rules of a table after columns were added, widened and renamed.
+
+    Wider is a Float where there was an Int, a String where there was anything else, and a column that may lack values
+    where none was missing. Files that are there already are read again by the new rules.
+
+    Args:
+        changes: New columns, and columns as they are to be, by name.
+        renamed: The new name of each old one.
+
+    Raises:
+        Invalid: It would lose values, or name a column that is not there; `errors` tells each.
+    """
+    columns = {str(one.name): one for one in rules.columns or ()}
+    faults: list[str] = []
+    for old, new in renamed.items():
+        if old not in columns:
+            faults.append(f"there is no column {old!r} to rename")
+        elif new in columns or not new or len(new) > _NAME_LENGTH:
+            faults.append(f"{old!r} cannot be called {new[:60]!r}: the name is taken, empty or too long")
+        else:
+            columns = {new if name == old else name: one for name, one in columns.items()}
+            columns[new] = replace(columns[new], name=new)
+    optional = [renamed.get(name, name) for name in rules.optional]
+    for one in changes:
+        before = columns.get(str(one.name))
+        if one.name is None:
+            faults.append("a changed column has a name")
+        elif before is None and not one.nullable:
+            faults.append(f"{one.name!r} must be nullable, because the rows that are there have no value for it")
+        elif before is None:
+            optional.append(one.name)
+            columns[one.name] = one
+        elif not (before.widens_to(one) or _as_text(before, one)):
+            faults.append(f"{one.name!r} cannot become {_said(one)}: it is {_said(before)}, and values could be lost")
+        else:
+            columns[one.name] = one
+    if faults:
+        raise Invalid(
+            f"The columns cannot change so: {faults[0]}. Columns can be added, renamed and widened; anything else is a "
+            "new version.",
+            errors=[{"detail": fault} for fault in faults],
+        )
+    aliases = {old: renamed.get(new, new) for old, new in rules.aliases.items()} | dict(renamed)
+    return replace(
+        rules.with_columns(_distinct(list(columns.values()))), aliases=aliases, optional=tuple(dict.fromkeys(optional))
+    )
+
+
+def _as_text(before: Column, after: Column) -> bool:
+    loses_nulls = before.nullable and not after.nullable
+    return after.type is ColumnType.STRING and not before.list and not after.list and not loses_nulls
+
+
+def _said(column: Column) -> str:
+    return f"{column.type.value}{' list' if column.list else ''}{'' if column.nullable else ' without nulls'}"
 
 
 # --- Frictionless Table Schema ----------------------------------------------------------------------------------------

@@ -152,6 +152,7 @@ def _convert(asked: dict[str, Any], frames: Frames) -> Any:
         "good": done.good,
         "columns": [one.as_json() for one in done.columns],
         "rows": done.rows,
+        "nulls": done.nulls,
         "notes": done.notes[:200],
         "formats": done.formats,
         "rejects": done.rejects.as_json(asked.get("listed", 100)),

@@ -61,12 +61,14 @@ class Converted:
     Args:
         columns: As they were found or enforced.
         rows: Of each file; good ones.
+        nulls: By column: rows without a value, of those that were read.
         notes: One sentence about each thing that could have been read in another way.
         good: Whether the canonical form was written.
     """
 
     columns: list[Column]
     rows: list[int]
+    nulls: dict[str, int]
     rejects: Rejects
     notes: list[str]
     formats: list[str]
@@ -197,7 +199,7 @@ class _Pass:
             guess = self._guesses.get(name)
             if guess is not None and guess.note:
                 self._notes.append(f"Column {name!r} is {guess.type.value if guess.type else 'text'}: {guess.note}.")
-        return Converted(columns, rows, self._rejects, self._notes, formats, self._writing is not None)
+        return Converted(columns, rows, self._nulls, self._rejects, self._notes, formats, self._writing is not None)
 
     @property
     def _writes(self) -> bool:
@@ -215,8 +217,8 @@ class _Pass:
         if file.names is not None:
             if not self._names:
                 self._names = [*self._declared] or list(file.names)
-            if set(file.names) != set(self._names):
-                missing = [name for name in self._names if name not in set(file.names)]
+            missing = [name for name in self._names if name not in {*file.names, *self._rules.optional}]
+            if missing or not set(file.names) <= set(self._names):
                 more = [name for name in file.names if name not in set(self._names)]
                 raise Invalid(
                     f"{source.name} has other columns than {'declared' if self._declared else 'the files before it'}: "
@@ -399,6 +401,7 @@ class _Pass:
                 texts = cells if cells.type == pa.string() else pc.cast(cells, pa.string())
                 quick = None if column.list else fast(column.type, texts)
                 found = quick if quick is not None else slow(column, texts, exact=False, bad=bad)
+        self._nulls[name] = self._nulls.get(name, 0) + len(nulls)
         if not column.nullable:
             for i in nulls:
                 self._refuse(
@@ -433,16 +436,19 @@ def _open(source: Source, rules: TableRules, encodings: dict[str, str]) -> _File
         raise Invalid(f"{source.name} is an empty file: it has no bytes.")
     head = next(iter(source.blocks()), b"")[:8]
     if head.startswith(b"PAR1"):
-        return _typed("parquet", open_parquet(source.name, source.open()), source)
+        return _typed("parquet", open_parquet(source.name, source.open()), source, rules)
     if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
-        return _typed("arrow", open_arrow(source.name, source.open()), source)
+        return _typed("arrow", open_arrow(source.name, source.open()), source, rules)
     if head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        return _typed("xlsx", open_workbook(source.name, source.open(), rules.sheet, header=rules.header), source)
+        return _typed(
+            "xlsx", open_workbook(source.name, source.open(), rules.sheet, header=rules.header), source, rules
+        )
     return _text(source, rules, encodings)
 
 
-def _typed(format: str, found: Any, source: Source) -> _File:
+def _typed(format: str, found: Any, source: Source, rules: TableRules) -> _File:
     names, notes = _titles([str(one.name) for one in found.columns])
+    names = _present(names, rules)
     notes += [f"Column {name!r}: {note}." for name, note in found.notes.items()]
     typed = {name: replace(column, name=name) for name, column in zip(names, found.columns, strict=True)}
 
@@ -480,7 +486,7 @@ def _text(source: Source, rules: TableRules, encodings: dict[str, str]) -> _File
         yield from text
 
     if _is_ndjson(source.name, sample):
-        return _File("ndjson", None, _json_batches(JsonRows(blocks())), notes=notes)
+        return _File("ndjson", None, _json_batches(JsonRows(blocks()), rules), notes=notes)
     dialect = sniff(sample[:_SAMPLE], name=source.name, delimiter=rules.delimiter, quote=rules.quote)
     rows = Rows(blocks(), dialect, header=rules.header, null_values=rules.null_values)
     titles = rows.names
@@ -491,6 +497,7 @@ def _text(source: Source, rules: TableRules, encodings: dict[str, str]) -> _File
     elif titles and all(title.strip().replace(".", "", 1).isdigit() for title in titles):
         notes.append(f"All names in the first row of {source.name} are numbers. If it is no header, say header: false.")
     names, more = _titles(titles)
+    names = _present(names, rules)
     return _File("csv", names, _csv_batches(rows, names), notes=notes + more)
 
 
@@ -518,11 +525,18 @@ def _csv_batches(rows: Rows, names: list[str]) -> Iterator[Batch]:
         yield Batch(cells, batch.rows if batch.columns else np.array([], np.int64), batch.bad, read)
 
 
-def _json_batches(rows: JsonRows) -> Iterator[Batch]:
+def _present(names: list[str], rules: TableRules) -> list[str]:
+    """Names of columns as they are now, in a file from before they were renamed."""
+    taken = set(names)
+    return [new if (new := rules.aliases.get(name, name)) == name or new not in taken else name for name in names]
+
+
+def _json_batches(rows: JsonRows, rules: TableRules) -> Iterator[Batch]:
     read = 0
     for batch in rows.batches():
         read += batch.read
-        yield Batch(dict(batch.columns), batch.rows, batch.bad, read)
+        names = _present(list(batch.columns), rules)
+        yield Batch(dict(zip(names, batch.columns.values(), strict=True)), batch.rows, batch.bad, read)
 
 
 def _titles(names: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 
 from entrepot.catalog import derived
-from entrepot.depot import tables
+from entrepot.depot import table_changes, tables, versions
 from entrepot.depot.table_checks import FORM
 from entrepot.model.access import Actor
 from entrepot.model.columns import Column, ColumnType
-from entrepot.model.errors import InProgress, Invalid, KindMismatch, NotFound, TooLarge, Unsupported
+from entrepot.model.errors import InProgress, Invalid, KindMismatch, NotFound, PathTaken, TooLarge, Unsupported
 from entrepot.model.values import Stage, State, Version
 from tests.support import tables as support
 from tests.support.house import House
@@ -176,3 +176,56 @@ def test_a_canonical_form_that_is_lost_is_made_again(house: House, ann: Actor) -
 def test_what_is_no_table_has_no_rows(house: House, ann: Actor) -> None:
     with pytest.raises(KindMismatch):
         tables.rows(house.depot, ann, house.version(ann).n)
+
+
+def changed(house: House, who: Actor, version: Version, files: dict[str, bytes], **how: Any) -> Version:
+    sent = [(name, house.upload(who, data).uid) for name, data in files.items()]
+    table_changes.change(house.depot, who, version.n, sent, **how)
+    support.work(house)
+    return versions.get(house.depot, who, version.n).version
+
+
+def test_rows_are_appended_and_replaced_as_revisions_that_stay(house: House, ann: Actor) -> None:
+    first = checked(house, ann, {"a.csv": b"id,v\n1,x\n"})
+    second = changed(house, ann, first, {"b.csv": b"id,v\n2,\n"})
+    assert (second.state, second.revision, second.item_count) == (State.READY, 2, 2), second.report
+    assert rows(house, ann, second) == [[1, "x"], [2, None]]
+    assert rows(house, ann, second, revision=1) == [[1, "x"]]
+    assert tables.schema(house.depot, ann, second.n).columns[1].nullable
+    with pytest.raises(PathTaken):
+        changed(house, ann, second, {"b.csv": b"id,v\n3,y\n"})
+    refused = changed(house, ann, second, {"c.csv": b"id,v\nx,y\n"})
+    assert (refused.state, refused.revision) == (State.READY, 2)
+    assert refused.report is not None
+    assert "'x' is no whole number" in refused.report["message"]
+    third = changed(house, ann, refused, {"z.csv": b"id,v\n9,z\n"}, replace=True)
+    assert (rows(house, ann, third), sorted(house.tree(ann, third.n))) == ([[9, "z"]], ["z.csv"])
+    assert rows(house, ann, third, revision=2) == [[1, "x"], [2, None]]
+    diff = tables.diff(house.depot, ann, third.n, by=["id"])
+    assert (diff["added"], diff["removed"]) == (1, 2)
+
+
+def test_columns_are_added_widened_and_renamed_and_nothing_else(house: House, ann: Actor) -> None:
+    first = checked(house, ann, {"a.csv": b"id,n\n1,10\n"})
+    more = [Column("n", ColumnType.FLOAT), Column("unit", ColumnType.STRING)]
+    second = changed(house, ann, first, {"b.csv": b"id,n,unit\n2,0.5,mV\n"}, columns=more)
+    assert second.revision == 2, second.report
+    assert rows(house, ann, second) == [[1, 10.0, None], [2, 0.5, "mV"]]
+    third = changed(house, ann, second, {}, renamed={"n": "signal"})
+    found = tables.schema(house.depot, ann, third.n)
+    assert [(one.name, one.type.value) for one in found.columns] == [
+        ("id", "Int"),
+        ("signal", "Float"),
+        ("unit", "String"),
+    ]
+    assert rows(house, ann, third, columns=["signal"]) == [[10.0], [0.5]]
+    assert [one.name for one in tables.schema(house.depot, ann, third.n, revision=1).columns] == ["id", "n"]
+    assert rows(house, ann, third, revision=1) == [[1, 10]]
+    for columns, renamed, why in [
+        ([Column("signal", ColumnType.INT)], {}, "cannot become Int"),
+        ([Column("new", ColumnType.INT, nullable=False)], {}, "must be nullable"),
+        ([], {"gone": "x"}, "no column 'gone'"),
+        ([], {"id": "unit"}, "taken"),
+    ]:
+        with pytest.raises(Invalid, match=why):
+            changed(house, ann, third, {}, columns=columns, renamed=renamed)

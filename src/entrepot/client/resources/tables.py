@@ -34,7 +34,10 @@ from entrepot.model.errors import (
 from entrepot.model.values import Kind, State, Visibility
 from entrepot.wire.messages.slots import NewSlot, Slot
 from entrepot.wire.messages.tables import (
+    ChangedColumn,
+    TableChange,
     TableDiff,
+    TableFile,
     TableQueried,
     TableQuery,
     TableRejects,
@@ -43,6 +46,7 @@ from entrepot.wire.messages.tables import (
     TableSchema,
     TableStatistics,
 )
+from entrepot.wire.messages.tasks import Task
 from entrepot.wire.messages.versions import Version, VersionWithSlots
 
 __all__ = ["ColumnLike", "NewTableFields", "Tables"]
@@ -232,6 +236,58 @@ class Tables(Resource):
     def download_rejects(self, thing: Thing, path: str | Path) -> int:
         """Write all bad cells that were told into a new file of NDJSON; answers its size."""
         return self._save(self._version(thing, "/table/rejects"), {"format": "file"}, Path(path))
+
+    def append(
+        self,
+        thing: Thing,
+        files: Any = (),
+        *,
+        columns: Sequence[Column | Mapping[str, Any]] = (),
+        renamed: Mapping[str, str] | None = None,
+        expected: int | None = None,
+        replace: bool = False,
+        timeout_s: float | None = 3600,
+    ) -> Version:
+        """Add rows behind those that are there, as a new revision; or only add, widen or rename columns.
+
+        Args:
+            files: A path, several of them, or a mapping of file names to bytes, in the order of their rows.
+            columns: New columns, and columns as they are to be: an Int may become a Float, anything a String, and
+                values may be missing where none was.
+            renamed: The new name of each old column. Files from before keep their old names and are read with it.
+            replace: The files take the place of those that are there.
+            expected: Refuse if the table is at another revision by now.
+
+        Raises:
+            Invalid: Rows are bad, or columns cannot change so; the table stays as it was.
+            PathTaken: The table has a file of that name.
+            StaleRevision: It is at another revision than `expected`.
+        """
+        found = self.get(thing)
+        sent = []
+        for name, upload in self._uploads(files):
+            sent.append(TableFile(file_name=name, upload=upload))
+        given = [ChangedColumn(**{"nullable": True, **_column(one)}) for one in columns]
+        body = TableChange(files=sent, replace=replace, columns=given, renamed=dict(renamed or {}), expected=expected)
+        task = self._transport.post(self._version(found, "/table/changes"), Task, body)
+        done = self._client.tasks.wait(task.id, timeout=timeout_s)
+        if done.error is not None:
+            report = done.error.get("report") or {}
+            raise Invalid(str(done.error.get("detail", "The change failed.")), errors=report.get("errors", ()))
+        return self.get(found.id)
+
+    def replace(self, thing: Thing, files: Any, **how: Any) -> Version:
+        """Put other files in the place of those that are there, as a new revision; see `append`."""
+        return self.append(thing, files, replace=True, **how)
+
+    def _uploads(self, files: Any) -> Iterator[tuple[str, str]]:
+        if isinstance(files, Mapping):
+            for name, data in files.items():
+                yield name, self._client.data.upload_bytes(data, name)
+            return
+        for one in [files] if isinstance(files, str | Path) else files:
+            local = _local(Path(one))
+            yield local.path, self._client.data.upload(one, filename=local.path)
 
     def _checked(self, made: Version, timeout_s: float | None) -> Version:
         self._client.versions.ingest(made)

@@ -134,3 +134,30 @@ class TableRejects(Answer):
     by_rule: dict[str, int]
     notes: list[str] = Field(description="What could have been read in another way.")
     errors: list[BadRow]
+
+
+class TableFile(Request):
+    """A file that is to become a part of a table."""
+
+    file_name: str
+    upload: str = Field(description="`up_…`, finished and the caller's own.")
+
+
+class ChangedColumn(Request):
+    """A column as it is to be; a name that is not there makes a new one."""
+
+    name: str
+    type: str = "String"
+    nullable: bool = True
+    list: bool = False
+    target: dict[str, Any] | None = None
+
+
+class TableChange(Request):
+    """More rows, other rows, other columns of a table that is there."""
+
+    files: list[TableFile] = Field(default=[], max_length=1000, description="In the order of their rows.")
+    replace: bool = Field(default=False, description="What is there goes; otherwise it stays before what comes.")
+    columns: list[ChangedColumn] = Field(default=[], description="New columns, and wider ones.")
+    renamed: dict[str, str] = Field(default={}, description="The new name of each old one.")
+    expected: int | None = Field(default=None, ge=0, description="The revision that the caller saw.")

@@ -11,19 +11,20 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 from starlette.responses import Response
 
-from entrepot.depot import resolving, tables
+from entrepot.depot import naming, resolving, table_changes, tables
 from entrepot.depot.context import Depot
-from entrepot.dialects.native import decode
+from entrepot.dialects.native import decode, encode
 from entrepot.dialects.native.decode import Limit, RevisionQuery, VersionId
 from entrepot.dialects.native.routing import Ask, router
 from entrepot.http.content import Representation, send_stream
 from entrepot.http.disposition import disposition
 from entrepot.model import ids
 from entrepot.model.access import Actor
-from entrepot.model.columns import to_frictionless
+from entrepot.model.columns import rules_of, to_frictionless
 from entrepot.model.errors import Invalid
 from entrepot.model.ids import Noun
 from entrepot.wire.messages import tables as m
+from entrepot.wire.messages import tasks as task_messages
 
 routes = router("tables")
 
@@ -185,6 +186,33 @@ async def rejects(
         return Response(said.model_dump_json(), media_type="application/json", headers=_UNKEPT)
     lines = [said.message, *(f"{bad.part}:{bad.row}: {bad.detail}" for bad in said.errors), *said.notes]
     return Response("\n".join(lines) + "\n", media_type="text/plain", headers=_UNKEPT)
+
+
+@routes.post(
+    "/versions/{version}/table/changes",
+    response_model=task_messages.Task,
+    status_code=202,
+    summary="More rows, other rows, other columns",
+)
+async def change(ask: Ask, version: VersionId, wanted: m.TableChange) -> Response:
+    """The task ends when everything was checked and is the newest revision, or was refused and nothing changed."""
+    key = decode.version(version)
+
+    def work(depot: Depot, actor: Actor) -> task_messages.Task:
+        columns = rules_of({"columns": [one.model_dump() for one in wanted.columns]}).columns or ()
+        task = table_changes.change(
+            depot,
+            actor,
+            key,
+            [(one.file_name, ids.decode(Noun.UPLOAD, one.upload)) for one in wanted.files],
+            replace=wanted.replace,
+            columns=columns,
+            renamed=wanted.renamed,
+            expected=wanted.expected,
+        )
+        return encode.task(task, naming.of_tasks(depot, [task]))
+
+    return await ask.answer(work, status=202)
 
 
 @routes.post(
