@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from entrepot.catalog import bulk
 from entrepot.catalog.failures import Contended
+from entrepot.catalog.prepared import Prepared
 from entrepot.catalog.reach import readable, readable_refs
 from entrepot.catalog.schema import content, extent, object_
 from entrepot.catalog.schema.types import from_micros, to_micros
@@ -68,12 +69,12 @@ class Extent:
 _HERE = text("content.state < 2 AND content.damaged_at IS NULL")
 
 
-_BY_DIGEST = select(content.c.id).where(content.c.sha256 == bindparam("sha256"), _HERE)
+_BY_DIGEST = Prepared(select(content.c.id).where(content.c.sha256 == bindparam("sha256"), _HERE))
 
 
 def find(conn: Connection, sha256: bytes) -> int | None:
     """The content with this digest, used or condemned, unless it is damaged."""
-    found = conn.execute(_BY_DIGEST, {"sha256": sha256}).scalar()
+    found = _BY_DIGEST(conn, {"sha256": sha256}).scalar()
     return None if found is None else int(found)
 
 
@@ -115,17 +116,18 @@ class Measures:
     damaged_at: datetime | None
 
 
-_MEASURES = select(content.c.size, content.c.crc32c, content.c.damaged_at).where(content.c.id == bindparam("n"))
+_MEASURES = Prepared(
+    select(content.c.size, content.c.crc32c, content.c.damaged_at).where(content.c.id == bindparam("n"))
+)
 
 
 def measures(conn: Connection, n: int) -> Measures | None:
     """None if there is no content of that number."""
-    found = conn.execute(_MEASURES, {"n": n}).first()
+    found = _MEASURES(conn, {"n": n}).first()
     return None if found is None else Measures(int(found.size), int(found.crc32c), found.damaged_at)
 
 
-# Made once: for a small file, making the statement anew would cost more than asking it.
-_EXTENTS = (
+_EXTENTS = Prepared(
     select(object_.c.store, object_.c.key, extent.c.off, extent.c.len)
     .join_from(extent, object_, extent.c.object == object_.c.id)
     .where(extent.c.content == bindparam("n"))
@@ -135,7 +137,7 @@ _EXTENTS = (
 
 def extents(conn: Connection, n: int) -> list[Extent]:
     """In the order of the bytes."""
-    return [Extent(row.store, row.key, row.off, row.len) for row in conn.execute(_EXTENTS, {"n": n})]
+    return [Extent(row.store, row.key, row.off, row.len) for row in _EXTENTS(conn, {"n": n})]
 
 
 _MEASURES_MANY = Sql(
@@ -295,13 +297,18 @@ def reserve_object(conn: Connection, *, store: str, key: str, kind: str, at: dat
 
 
 _NAME_CONTENT = {
-    dialect: build(content)
-    .on_conflict_do_nothing(index_elements=["sha256"], index_where=text("state < 2"))
-    .returning(content.c.id)
+    dialect: Prepared(
+        build(content)
+        .on_conflict_do_nothing(index_elements=["sha256"], index_where=text("state < 2"))
+        .returning(content.c.id),
+        ("sha256", "size", "crc32c", "crc32", "state", "touched", "created_at"),
+    )
     for dialect, build in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
-_NAME_OBJECT = insert(object_).returning(object_.c.id)
-_NAME_EXTENT = insert(extent)
+_NAME_OBJECT = Prepared(
+    insert(object_).returning(object_.c.id), ("store", "key", "size", "kind", "state", "live_bytes", "created_at")
+)
+_NAME_EXTENT = Prepared(insert(extent), ("content", "n", "object", "off", "len"))
 
 
 def insert_placed(conn: Connection, digests: Digests, *, store: str, key: str, at: datetime) -> int:
@@ -320,7 +327,7 @@ def insert_placed(conn: Connection, digests: Digests, *, store: str, key: str, a
         "touched": at,
         "created_at": at,
     }
-    n = conn.execute(_NAME_CONTENT[conn.dialect.name], fields).scalar()
+    n = _NAME_CONTENT[conn.dialect.name](conn, fields).scalar()
     if n is None:
         n = _mended(conn, [digests.sha256], at).get(digests.sha256)
     placed = {
@@ -333,10 +340,10 @@ def insert_placed(conn: Connection, digests: Digests, *, store: str, key: str, a
         "live_bytes": 0 if n is None else digests.size,
         "created_at": at,
     }
-    obj = conn.execute(_NAME_OBJECT, placed).scalar_one()
+    obj = _NAME_OBJECT(conn, placed).scalar()
     if n is None:
         return _known(conn, [digests.sha256], at)[digests.sha256]
-    conn.execute(_NAME_EXTENT, {"content": n, "n": 0, "object": obj, "off": 0, "len": digests.size})
+    _NAME_EXTENT(conn, {"content": n, "n": 0, "object": obj, "off": 0, "len": digests.size})
     return int(n)
 
 

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, select
 
 from entrepot.catalog import installation, tokens, users
+from entrepot.catalog.prepared import Prepared
 from entrepot.catalog.schema import installation as installation_table
 from entrepot.catalog.schema import node, session, token, user
 from entrepot.model.values import Token, User
@@ -32,9 +33,10 @@ class SessionIdentity:
     expires_at: datetime
 
 
-def _identity(row: Row[Any]) -> Identity:
-    owner = users.value(row._mapping, "user_")
-    found = tokens.value(row._mapping, owner.name, "token_") if row.token_id is not None else None
+def _identity(row: Any) -> Identity:
+    cells = row._asdict()
+    owner = users.value(cells, "user_")
+    found = tokens.value(cells, owner.name, "token_") if row.token_id is not None else None
     return Identity(owner, found, None if found is None or found.node is None else bool(row.node_active))
 
 
@@ -46,9 +48,8 @@ def _select(first: Table, onto: Table, condition: ColumnElement[bool], *, outer:
     )
 
 
-# Built once: these run with every request, and SQLAlchemy takes longer to build one than to run it.
-_BY_TOKEN = _select(token, user, token.c.user == user.c.id).where(token.c.digest == bindparam("digest"))
-_BY_UID = (
+_BY_TOKEN = Prepared(_select(token, user, token.c.user == user.c.id).where(token.c.digest == bindparam("digest")))
+_BY_UID = Prepared(
     _select(user, token, (token.c.user == user.c.id) & (token.c.uid == bindparam("token_uid")), outer=True)
     .add_columns(
         select(installation_table.c.value)
@@ -58,7 +59,7 @@ _BY_UID = (
     )
     .where(user.c.uid == bindparam("user_uid"))
 )
-_BY_SESSION = (
+_BY_SESSION = Prepared(
     select(*users.columns(), session.c.data.label("session_data"), session.c.expires_at.label("session_expires_at"))
     .join_from(session, user, session.c.user == user.c.id)
     .where(session.c.digest == bindparam("digest"))
@@ -67,7 +68,7 @@ _BY_SESSION = (
 
 def by_token(conn: Connection, digest: bytes) -> Identity | None:
     """The token with this digest, and its user; neither is judged here."""
-    row = conn.execute(_BY_TOKEN, {"digest": digest}).first()
+    row = _BY_TOKEN(conn, {"digest": digest}).first()
     return None if row is None else _identity(row)
 
 
@@ -76,13 +77,13 @@ def by_uid(conn: Connection, user_uid: UUID, token_uid: UUID | None) -> tuple[Id
 
     With a token named that is not there, the identity has none.
     """
-    row = conn.execute(_BY_UID, {"user_uid": user_uid, "token_uid": token_uid}).first()
+    row = _BY_UID(conn, {"user_uid": user_uid, "token_uid": token_uid}).first()
     return None if row is None else (_identity(row), row.installation)
 
 
 def by_session(conn: Connection, digest: bytes) -> SessionIdentity | None:
     """The session with this digest, and its user; neither is judged here."""
-    row = conn.execute(_BY_SESSION, {"digest": digest}).first()
+    row = _BY_SESSION(conn, {"digest": digest}).first()
     if row is None:
         return None
-    return SessionIdentity(users.value(row._mapping), row.session_data, row.session_expires_at)
+    return SessionIdentity(users.value(row._asdict()), row.session_data, row.session_expires_at)

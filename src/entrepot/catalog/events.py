@@ -10,11 +10,12 @@ from sqlalchemy import Connection, Row, Select, and_, false, insert, or_, select
 
 from entrepot.catalog import deliveries
 from entrepot.catalog.deeds import Deed, note
+from entrepot.catalog.prepared import Prepared
 from entrepot.catalog.schema import event, token, user
 from entrepot.catalog.versions import Sight, member_projects
 from entrepot.model.values import Event
 
-_APPEND = insert(event).returning(event.c.id)
+_APPEND = Prepared(insert(event).returning(event.c.id), (column.name for column in event.c if column.name != "id"))
 
 
 def append(
@@ -37,8 +38,8 @@ def append(
 ) -> int:
     """Write one event, and its way to whoever waits for it, in the transaction of the fact; returns its number."""
     note(conn, Deed(verb, project, version, revision, subject))
-    row = conn.execute(
-        _APPEND,
+    row = _APPEND(
+        conn,
         {
             "at": at,
             "verb": verb,
@@ -56,7 +57,7 @@ def append(
             "detail": detail,
         },
     )
-    n = int(row.scalar_one())
+    n = int(row.scalar())
     deliveries.fan_out(
         conn,
         n,

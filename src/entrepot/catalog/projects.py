@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, Select, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
+from entrepot.catalog.prepared import Prepared
 from entrepot.catalog.schema import collection, licence, membership, old_slug, project, team, upload, version
 from entrepot.model import names
 from entrepot.model.values import Collection, Project, Role, Trash
@@ -72,7 +73,7 @@ def take_slug(conn: Connection, slug: str) -> None:
     conn.execute(delete(old_slug).where(old_slug.c.scope == 0, old_slug.c.slug == slug))
 
 
-def _value(row: Row[Any]) -> Project:
+def _value(row: Any) -> Project:
     return Project(
         n=row.id,
         uid=row.uid,
@@ -108,7 +109,7 @@ _SELECT: Select[Any] = (
     .outerjoin(membership, (membership.c.team == project.c.team) & (membership.c.user == bindparam("asking")))
 )
 
-_BY_NUMBER = _SELECT.where(project.c.id == bindparam("n"))
+_BY_NUMBER = Prepared(_SELECT.where(project.c.id == bindparam("n")))
 
 
 def find_by(conn: Connection, key: int | UUID | str, *, user: int | None) -> tuple[Project, Role] | None:
@@ -124,8 +125,9 @@ def find(
     """One project and the user's role in its team; by slug also under a slug it gave up."""
     query, asking = _SELECT, {"asking": user or 0}
     if n is not None:
-        query, asking = _BY_NUMBER, {**asking, "n": n}
-    elif uid is not None:
+        found = _BY_NUMBER(conn, {**asking, "n": n}).first()
+        return None if found is None else (_value(found), Role(found.role))
+    if uid is not None:
         query = query.where(project.c.uid == uid)
     elif slug is not None and names.storable(slug):
         query = query.where(project.c.slug == slug)

@@ -43,6 +43,7 @@ IDLE_S = 1.0
 JOURNAL_LIMIT = 64 * 1024 * 1024
 #: How long a writer waits for a program that writes without the gate.
 BUSY_MS = 10_000
+_READ = "BEGIN"
 
 Work = Callable[[Connection], Any]
 
@@ -55,7 +56,7 @@ class SqliteBackend:
         self._lock_dir = gate_dir or path.parent
         gate = Gate(self._lock_dir, path.name)
         url = URL.create("sqlite", database=str(path))
-        self.reader = _engine(url, "BEGIN", ("query_only=ON", "cache_size=-4096"), options)
+        self.reader = _engine(url, _READ, ("query_only=ON", "cache_size=-4096"), options)
         self.writer = _engine(url, "BEGIN IMMEDIATE", _WRITER_PRAGMAS, options)
         self._kept = KeptConnections(self.reader.connect, readers, keep_after=(EntrepotError,))
         self._thread = _Writer(self.writer, gate)
@@ -139,7 +140,9 @@ def _engine(url: URL, begin: str, pragmas: tuple[str, ...], options: dict[str, A
         # Straight to the driver, because a round through Core costs more than the statement.
         dbapi: Any = conn.connection.dbapi_connection
         try:
-            dbapi.execute(begin)
+            # What was read below Core a moment ago may have begun the transaction.
+            if begin != _READ or not dbapi.in_transaction:
+                dbapi.execute(begin)
         except sqlite3.Error as error:
             raise (failures.translate(error) or error) from error
 

@@ -32,7 +32,7 @@ from sqlalchemy import Connection
 
 from entrepot.catalog.failures import translate
 
-__all__ = ["Answer", "Sql"]
+__all__ = ["Answer", "Sql", "ensure_begun"]
 
 _PHRASES = {
     "sqlite": {
@@ -93,6 +93,25 @@ class Answer:
         """The first row, or None."""
         return self._make(self.tuples[0]) if self.tuples else None
 
+    def scalar(self) -> Any:
+        """The first column of the first row, or None."""
+        return self._make(self.tuples[0])[0] if self.tuples else None
+
+
+def ensure_begun(conn: Connection) -> Any:
+    """The driver's connection, inside a transaction: Core begins by itself when it is asked something; below it
+    somebody has to.
+    """
+    driver: Any = conn.connection.dbapi_connection
+    # A write begins with Core, before its work: a transaction of its that was lost must not begin anew here.
+    if not conn.in_transaction():
+        if conn.dialect.name != "sqlite":
+            conn.begin()
+        elif not driver.in_transaction:
+            # A read, without the objects that Core would put around it.
+            driver.execute("BEGIN")
+    return driver
+
 
 class Sql:
     """One statement for both databases; call it with a connection and its values.
@@ -120,11 +139,8 @@ class Sql:
         return self._sqlite
 
     def __call__(self, conn: Connection, **values: Any) -> Answer:
-        if not conn.in_transaction():
-            # Core begins by itself when it is asked something; below it somebody has to.
-            conn.begin()
-        driver: Any = conn.connection.dbapi_connection
         try:
+            driver = ensure_begun(conn)
             if conn.dialect.name == "sqlite":
                 for name in _LISTS:
                     if name in values:

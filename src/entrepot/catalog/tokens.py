@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,7 +19,7 @@ def columns(prefix: str = "") -> list[ColumnElement[Any]]:
     return [column.label(prefix + column.name) for column in token.c if column.name != "digest"]
 
 
-def value(cell: RowMapping, user_name: str, prefix: str = "") -> Token:
+def value(cell: Mapping[str, Any] | RowMapping, user_name: str, prefix: str = "") -> Token:
     projects = cell[prefix + "projects"]
     return Token(
         n=cell[prefix + "id"],

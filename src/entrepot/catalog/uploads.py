@@ -9,9 +9,10 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, Update, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, update
 
 from entrepot.catalog import bulk
+from entrepot.catalog.prepared import Prepared
 from entrepot.catalog.schema import content, dataset, packed, upload, version
 
 
@@ -125,18 +126,18 @@ def change(
     """Write columns; with `state` and `key`, only while the upload has these. Answers whether a row was written."""
     statement = _change(tuple(values), state is not None, key is not None)
     given = {f"new_{name}": value for name, value in values.items()}
-    return conn.execute(statement, {**given, "row": n, "if_state": state, "if_key": key}).rowcount == 1
+    return statement(conn, {**given, "row": n, "if_state": state, "if_key": key}).rowcount == 1
 
 
 @lru_cache(maxsize=128)
-def _change(columns: tuple[str, ...], by_state: bool, by_key: bool) -> Update:
+def _change(columns: tuple[str, ...], by_state: bool, by_key: bool) -> Prepared:
     """Made once for each set of columns: for a small file, making it anew would cost more than asking it."""
     statement = update(upload).where(upload.c.id == bindparam("row"))
     if by_state:
         statement = statement.where(upload.c.state == bindparam("if_state"))
     if by_key:
         statement = statement.where(upload.c.key == bindparam("if_key"))
-    return statement.values({name: bindparam(f"new_{name}") for name in columns})
+    return Prepared(statement.values({name: bindparam(f"new_{name}") for name in columns}))
 
 
 def end_many(conn: Connection, numbers: Sequence[int], values: Mapping[str, Any], *, whole: bool = False) -> None:

@@ -24,7 +24,7 @@ def columns(prefix: str = "") -> list[ColumnElement[Any]]:
     ]
 
 
-def value(cell: RowMapping, prefix: str = "") -> User:
+def value(cell: Mapping[str, Any] | RowMapping, prefix: str = "") -> User:
     return User(
         n=cell[prefix + "id"],
         uid=cell[prefix + "uid"],

@@ -13,7 +13,6 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
-    Update,
     and_,
     bindparam,
     delete,
@@ -26,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
+from entrepot.catalog.prepared import Prepared
 from entrepot.catalog.schema import (
     collection,
     dataset,
@@ -73,11 +73,11 @@ _SELECT: Select[Any] = (
     .outerjoin(user, version.c.creator == user.c.id)
     .outerjoin(membership, and_(membership.c.team == project.c.team, membership.c.user == bindparam("asking")))
 )
-_BY_N = _SELECT.where(version.c.id == bindparam("n"))
-_BY_UID = _SELECT.where(version.c.uid == bindparam("uid"))
+_BY_N = Prepared(_SELECT.where(version.c.id == bindparam("n")))
+_BY_UID = Prepared(_SELECT.where(version.c.uid == bindparam("uid")))
 
 
-def _value(row: Row[Any]) -> Version:
+def _value(row: Any) -> Version:
     return Version(
         n=row.id,
         uid=row.uid,
@@ -127,15 +127,15 @@ def _value(row: Row[Any]) -> Version:
     )
 
 
-def _found(row: Row[Any]) -> Found:
+def _found(row: Any) -> Found:
     return Found(_value(row), Role(row.role))
 
 
 def find(conn: Connection, *, asking: int | None, n: int | None = None, uid: UUID | None = None) -> Found | None:
     if n is not None:
-        row = conn.execute(_BY_N, {"asking": asking or 0, "n": n}).first()
+        row = _BY_N(conn, {"asking": asking or 0, "n": n}).first()
     else:
-        row = conn.execute(_BY_UID, {"asking": asking or 0, "uid": uid}).first()
+        row = _BY_UID(conn, {"asking": asking or 0, "uid": uid}).first()
     return None if row is None else _found(row)
 
 
@@ -166,19 +166,19 @@ def insert_version(conn: Connection, *, tags: Sequence[str], **values: Any) -> i
 def change(conn: Connection, n: int, values: Mapping[str, Any], *, edited: bool) -> None:
     """Write columns of one version; `edited` raises its edit number."""
     given = {f"new_{name}": value for name, value in values.items()}
-    conn.execute(_change(tuple(values), edited), {**given, "row": n})
+    _change(tuple(values), edited)(conn, {**given, "row": n})
     if "tags" in values:
         conn.execute(delete(version_tag).where(version_tag.c.version == n))
         _write_tags(conn, n, values["tags"])
 
 
 @lru_cache(maxsize=128)
-def _change(columns: tuple[str, ...], edited: bool) -> Update:
+def _change(columns: tuple[str, ...], edited: bool) -> Prepared:
     """Made once for each set of columns: every commit writes some."""
     written: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
     if edited:
         written["edit"] = version.c.edit + 1
-    return update(version).where(version.c.id == bindparam("row")).values(written)
+    return Prepared(update(version).where(version.c.id == bindparam("row")).values(written))
 
 
 def _write_tags(conn: Connection, n: int, tags: Iterable[str]) -> None:
@@ -564,18 +564,18 @@ def revisions(conn: Connection, version_n: int, *, before: int | None, limit: in
 
 
 def find_revision(conn: Connection, version_n: int, number: int) -> Revision | None:
-    row = conn.execute(_REVISION, {"of": version_n, "number": number}).first()
+    row = _REVISION(conn, {"of": version_n, "number": number}).first()
     return None if row is None else _revision(row)
 
 
-_REVISION = (
+_REVISION = Prepared(
     select(revision, user.c.name.label("author_name"))
     .join_from(revision, user, revision.c.author == user.c.id, isouter=True)
     .where(revision.c.version == bindparam("of"), revision.c.num == bindparam("number"))
 )
 
 
-def _revision(row: Row[Any]) -> Revision:
+def _revision(row: Any) -> Revision:
     return Revision(
         version=row.version,
         number=row.num,

@@ -257,6 +257,8 @@ def _resting_on(identity: Identity, token_uid: UUID | None, epoch: int, scope: S
         _require_good(identity, identity.token, now)
         actor = _of_token(identity.user, identity.token)
     least = min(actor.scope, scope, key=_ORDER.index)
+    if least is actor.scope:
+        return actor
     return replace(actor, scope=least, staff=actor.staff and least is Scope.ADMIN)
 
 

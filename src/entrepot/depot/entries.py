@@ -152,16 +152,15 @@ def _not_stale(version: Version, expected: int | None) -> None:
 
 
 def settle(conn: Connection, actor: Actor, found: Found, now: datetime) -> Committed:
-    """What follows every new revision: times, room, the first-time event, acceptance of a proposal."""
+    """What follows every new revision: acceptance of a proposal, the first-time event, room."""
     before = found.version
-    values: dict[str, Any] = {"updated_at": now}
-    if before.is_proposal and may(actor, Action.ACCEPT, lookup.standing_of(found)):
-        values["is_proposal"] = False
-    version_rows.change(conn, before.n, values, edited=False)
+    accepted = before.is_proposal and may(actor, Action.ACCEPT, lookup.standing_of(found))
+    if accepted:
+        version_rows.change(conn, before.n, {"is_proposal": False}, edited=False)
     after = again(conn, actor, before.n)
     if before.revision == 0:
         tell(conn, actor, "version.ready", after, now, revision=after.revision)
-    if "is_proposal" in values:
+    if accepted:
         told = {"is_proposal": True}, {"is_proposal": False}
         tell(conn, actor, "version.updated", after, now, before=told[0], after=told[1])
     revision = version_rows.find_revision(conn, after.n, after.revision)

@@ -18,6 +18,7 @@ import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -68,7 +69,7 @@ def sign(depot: Depot, claims: Claims) -> str:
         content["tok"] = claims.token.hex
     from joserfc import jwt
 
-    return jwt.encode({"alg": ALGORITHM}, content, _key(depot), algorithms=[ALGORITHM])
+    return jwt.encode({"alg": ALGORITHM}, content, _key(depot.secret), algorithms=[ALGORITHM])
 
 
 def read(depot: Depot, text: str, *, door: str, kind: Kind | None) -> Claims:
@@ -81,14 +82,33 @@ def read(depot: Depot, text: str, *, door: str, kind: Kind | None) -> Claims:
         BadCredentials: `details["reason"]` is `signature`, `door` or `kind`.
         Expired: It was good once.
     """
+    if len(text) > MAX_LENGTH:
+        raise _refusal("signature", "This signed token is not one that this server makes.")
+    claims = _verified(depot.secret, text)
+    if claims.door != door:
+        raise _refusal("door", "This signed token was made at another door of the server and works only there.")
+    if kind is not None and claims.kind is not kind:
+        raise _refusal("kind", f"This is a token of kind {claims.kind}; here one of kind {kind} is needed.")
+    if claims.expires_at <= depot.now():
+        raise Expired("This signed token is out of date. Refresh it or log in again.", details={"reason": "expired"})
+    return claims
+
+
+@lru_cache(maxsize=1024)
+def _verified(secret: bytes, text: str) -> Claims:
+    """What a token says that was signed with a key of this secret.
+
+    Kept, because a client shows the same token with every request and what it says never changes. A refusal is not.
+
+    Raises:
+        BadCredentials
+    """
     from joserfc import jwt
     from joserfc.errors import JoseError
 
-    if len(text) > MAX_LENGTH:
-        raise _refusal("signature", "This signed token is not one that this server makes.")
     try:
-        content = jwt.decode(text, _key(depot), algorithms=[ALGORITHM]).claims
-        claims = Claims(
+        content = jwt.decode(text, _key(secret), algorithms=[ALGORITHM]).claims
+        return Claims(
             installation=UUID(hex=content["iss"]),
             user=UUID(hex=content["sub"]),
             door=str(content["aud"]),
@@ -102,20 +122,14 @@ def read(depot: Depot, text: str, *, door: str, kind: Kind | None) -> Claims:
     except (JoseError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as unread:
         # Another server's, another key's, or damaged: clients keep tokens longer than servers keep keys.
         raise _refusal("signature", "This signed token is not one that this server makes. Log in again.") from unread
-    if claims.door != door:
-        raise _refusal("door", "This signed token was made at another door of the server and works only there.")
-    if kind is not None and claims.kind is not kind:
-        raise _refusal("kind", f"This is a token of kind {claims.kind}; here one of kind {kind} is needed.")
-    if claims.expires_at <= depot.now():
-        raise Expired("This signed token is out of date. Refresh it or log in again.", details={"reason": "expired"})
-    return claims
 
 
-def _key(depot: Depot) -> OctKey:
+@lru_cache(maxsize=8)
+def _key(secret: bytes) -> OctKey:
     from joserfc.jwk import OctKey
 
     # The secret signs other things too; a signature of one kind must not be one of another.
-    return OctKey.import_key(hmac.new(depot.secret, b"entrepot signed tokens", hashlib.sha256).digest())
+    return OctKey.import_key(hmac.new(secret, b"entrepot signed tokens", hashlib.sha256).digest())
 
 
 def _refusal(reason: str, message: str) -> BadCredentials:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 from uuid import UUID
 
 from entrepot.catalog import entries as entry_rows
@@ -47,6 +47,21 @@ class Sink(Protocol):
     def write(self, block: Block) -> None: ...
 
     def close(self) -> None: ...
+
+
+S = TypeVar("S", bound=Sink)
+T = TypeVar("T")
+
+
+def put_whole(sink: S, body: Block, finish: Callable[[S], T]) -> T:
+    """A whole body at once, then `finish`; whatever goes wrong, nothing of it is left."""
+    try:
+        if body:
+            sink.write(body)
+        return finish(sink)
+    except BaseException:
+        sink.close()
+        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,13 +28,28 @@ from concurrent.futures import Executor
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
+from entrepot.http.fields import content_length
 from entrepot.model.errors import Malformed, TooLarge
 
-__all__ = ["BLOCK_SIZE", "IDLE_S", "ClientGone", "drain", "parse_json", "pump", "read_all", "read_json", "too_large"]
+__all__ = [
+    "BLOCK_SIZE",
+    "IDLE_S",
+    "ClientGone",
+    "drain",
+    "parse_json",
+    "pump",
+    "read_all",
+    "read_json",
+    "read_small",
+    "too_large",
+]
 
 BLOCK_SIZE: Final = 1 << 20
+#: What is shorter comes with the head of its request, or right behind it.
+_SMALL: Final = 64 << 10
+_NOT_AT_ONCE: Final = frozenset({b"expect", b"transfer-encoding"})
 #: A client that vanished without a word (a laptop put to sleep) is given up after this, so that it can resume.
 IDLE_S: Final = 60.0
 #: How many blocks a worker writes before other bodies have their turn.
@@ -274,6 +289,22 @@ async def read_all(receive: Receive, limit: int, *, idle_s: float | None = IDLE_
             if not message.get("more_body", False):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
     raise ClientGone(received)
+
+
+async def read_small(scope: Scope, receive: Receive) -> bytes | None:
+    """The body, if it is announced to be small and its sender does not wait to be asked for it; else None.
+
+    For routes that otherwise work in a thread before, while and after a body is read. When it is short, most of what
+    they take is going to threads and coming back; with the body at hand they go once.
+
+    Raises:
+        Malformed: Its length cannot be read.
+        ClientGone: It did not arrive as a whole.
+    """
+    length = content_length(scope)
+    if length is None or length > _SMALL or any(name in _NOT_AT_ONCE for name, _ in scope["headers"]):
+        return None
+    return await read_all(receive, length)
 
 
 async def read_json(receive: Receive, limit: int = 1 << 20, *, depth: int = 64, empty: bool = False) -> Any:

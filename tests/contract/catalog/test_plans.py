@@ -22,6 +22,7 @@ from entrepot.catalog.statements import Sql
 WHOLE = {
     "applying._RETIRE_TEXTS",
     "applying._SET_TEXTS",
+    "checking._TOTALS_OF",
     "copies._ADD_NEW",
     "copies._RETIRE_NEWER",
     "copies._DROP_NEWER",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from entrepot.http.body import ClientGone, drain, parse_json, pump, read_all, read_json
+from entrepot.http.body import ClientGone, drain, parse_json, pump, read_all, read_json, read_small
 from entrepot.model.errors import Malformed, OffsetMismatch, TooLarge
 from tests.support.asgi import Client, messages, pieces, run, sends
 
@@ -346,3 +346,18 @@ def test_the_rest_of_a_body_is_drained_within_bounds() -> None:
     assert not run(drained(b"abc", b"def", b"g", limit=5))
     assert not run(drained(b"abc", limit=5, ends=False, longest_s=0))
     assert run(drain(sends(b"abc", cut=True), limit=9, longest_s=60))
+
+
+def test_a_body_that_is_announced_to_be_small_is_read_at_once_and_no_other_is_touched() -> None:
+    def head(**fields: str) -> dict[str, Any]:
+        return {"headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in fields.items()]}
+
+    async def untouched() -> Message:
+        raise AssertionError("nobody asked for this body")
+
+    assert run(read_small(head(content_length="3"), sends(b"ab", b"c"))) == b"abc"
+    assert run(read_small(head(content_length="0"), sends())) == b""
+    for fields in ({}, {"content_length": "70000"}, {"content_length": "3", "expect": "100-continue"}):
+        assert run(read_small(head(**fields), untouched)) is None
+    with pytest.raises(ClientGone):
+        run(read_small(head(content_length="3"), Client([{"type": "http.disconnect"}]).receive))

@@ -12,12 +12,12 @@ from entrepot.depot import entries, exports, judging, putting, unpacking
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import Describe, Opened, Remove
 from entrepot.depot.exports import Export, Format
-from entrepot.depot.putting import NewFile, Sink
+from entrepot.depot.putting import NewFile, Sink, put_whole
 from entrepot.dialects.ufdl import encode, paths
 from entrepot.dialects.ufdl.bodies import Body, Fields, invalid
 from entrepot.dialects.ufdl.context import JSON, Asked, dumped
 from entrepot.dialects.ufdl.routes.datasets import key
-from entrepot.http.body import pump
+from entrepot.http.body import pump, read_small
 from entrepot.http.content import Representation, send_content
 from entrepot.http.disposition import disposition
 from entrepot.http.doors import send_answer
@@ -92,15 +92,23 @@ async def add_many(asked: Asked, found: Mapping[str, str]) -> None:
 
 async def _receive(asked: Asked, begin: Callable[[Depot, Actor], S], finish: Callable[[S], Any]) -> None:
     """Push the whole body into a sink and answer with what came of it; whatever goes wrong, nothing of it is left."""
+    small = await read_small(asked.scope, asked.receive)
+    if small is None:
+        made = await _receive_long(asked, begin, finish)
+    else:
+        made = await asked.call(lambda depot, actor: dumped(put_whole(begin(depot, actor), small, finish)))
+    await send_answer(asked.send, Answer(200, made, JSON, {"cache-control": "no-store"}))
+
+
+async def _receive_long(asked: Asked, begin: Callable[[Depot, Actor], S], finish: Callable[[S], Any]) -> bytes:
     executor = asked.context.executor
     sink = await asked.call(begin)
     try:
         await pump(asked.receive, sink.write, executor=executor)
-        made = await in_thread(executor, lambda: dumped(finish(sink)))
+        return await in_thread(executor, lambda: dumped(finish(sink)))
     except BaseException:
         await in_thread(executor, sink.close)
         raise
-    await send_answer(asked.send, Answer(200, made, JSON, {"cache-control": "no-store"}))
 
 
 async def get(asked: Asked, found: Mapping[str, str]) -> None:
