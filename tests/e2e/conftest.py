@@ -49,11 +49,11 @@ def environment(**more: str) -> dict[str, str]:
     return {**clean, **more}
 
 
-def start_server(data: Path, port: int = 0) -> Running:
+def start_server(data: Path, port: int = 0, *, worker: bool = True) -> Running:
     data.parent.mkdir(parents=True, exist_ok=True)
     log = (data.parent / "server.log").open("a")
     process = subprocess.Popen(
-        [*COMMAND, "serve", "--data", str(data), "--port", str(port)],
+        [*COMMAND, "serve", "--data", str(data), "--port", str(port), "--set", f"jobs={str(worker).lower()}"],
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,

@@ -49,7 +49,7 @@ def test_a_server_comes_back_from_its_backup_with_every_byte(server: Running, tm
         checked = answer(run(["verify", "--data", folder, "--json"]))
         assert (checked["damaged"], checked["contents"] >= 20) == ([], True)
         assert changed in {path.read_bytes() for path in (Path(folder) / "objects").rglob("*") if path.is_file()}
-    again = start_server(Path(newest))
+    again = start_server(Path(newest), worker=False)
     try:
         # The old server's token is good here too.
         with Client(again.url, server.token) as client:

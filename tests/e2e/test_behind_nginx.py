@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from entrepot.client.client import Client
-from tests.support.server import Server, running_server, wait_until
+from tests.support.server import NO_WORKER, Server, running_server, wait_until
 
 LARGE = os.urandom(9 << 20)
 
@@ -57,7 +57,7 @@ def nginx(tmp_path: Path, root: Path, certificate: Path) -> Iterator[tuple[Serve
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"https://localhost:{port}"
-    settings = ("trusted_proxies=127.0.0.1", "doors=native")
+    settings = ("trusted_proxies=127.0.0.1", "doors=native", *NO_WORKER)
     with running_server(tmp_path / "data", settings=settings) as server:
         sample = (root / "examples" / "deploy" / "nginx.conf").read_text()
         # Nothing but what the sample says is to be replaced: names and places.

@@ -23,7 +23,7 @@ def free_port() -> int:
 
 def test_a_push_goes_on_when_the_server_is_back(counting: Counting, tmp_path: Path) -> None:
     port = free_port()
-    first = start_server(tmp_path / "server" / "data", port)
+    first = start_server(tmp_path / "server" / "data", port, worker=False)
     replaced: list[Running] = []
 
     def restart() -> None:
@@ -31,7 +31,7 @@ def test_a_push_goes_on_when_the_server_is_back(counting: Counting, tmp_path: Pa
         first.process.wait()
         assert first.process.stdout is not None
         first.process.stdout.close()
-        replaced.append(start_server(tmp_path / "server" / "data", port))
+        replaced.append(start_server(tmp_path / "server" / "data", port, worker=False))
 
     restarting = threading.Thread(target=restart)
 

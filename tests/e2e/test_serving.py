@@ -44,7 +44,7 @@ def test_a_password_that_had_to_be_made_up_is_printed_once(tmp_path: Path) -> No
     del around["ENTREPOT_ADMIN_PASSWORD"]
     for start, expected in enumerate((1, 0)):
         process = subprocess.Popen(
-            command("serve", "--data", str(tmp_path), "--port", "0"),
+            command("serve", "--data", str(tmp_path), "--port", "0", "--set", "jobs=false"),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -65,7 +65,7 @@ def test_a_password_that_had_to_be_made_up_is_printed_once(tmp_path: Path) -> No
 
 
 def test_a_token_is_made_beside_a_running_server(server: Server) -> None:
-    with server.client(server.token(scope="read")) as client:
+    with server.client(server.operators_token(scope="read")) as client:
         who = client.get("/api/v1/whoami").json()
         assert (who["user"]["name"], who["scope"], who["staff"]) == ("admin", "read", False)
         assert client.post("/api/v1/projects", json={"name": "x"}).status_code == 403

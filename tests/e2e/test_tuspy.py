@@ -11,12 +11,12 @@ import pytest
 from tusclient import client as tus
 from tusclient.storage.filestorage import FileStorage
 
-from tests.support.server import Server, running_server
+from tests.support.server import NO_WORKER, Server, running_server
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("server")) as running:
+    with running_server(tmp_path_factory.mktemp("server"), settings=NO_WORKER) as running:
         yield running
 
 
@@ -43,7 +43,7 @@ def test_it_resumes_where_it_stopped_even_after_the_server_was_killed(tmp_path: 
     source = tmp_path / "a.bin"
     source.write_bytes(body)
     data, urls = tmp_path / "data", str(tmp_path / "urls")
-    with running_server(data) as server:
+    with running_server(data, settings=NO_WORKER) as server:
         client, token = connected(server)
         storage = FileStorage(urls)
         first = client.uploader(str(source), chunk_size=1 << 20, store_url=True, url_storage=storage)
@@ -53,7 +53,7 @@ def test_it_resumes_where_it_stopped_even_after_the_server_was_killed(tmp_path: 
         server.process.kill()
         server.process.wait()
         port = int(server.url.rpartition(":")[2])
-    with running_server(data, port=port) as server:
+    with running_server(data, port=port, settings=NO_WORKER) as server:
         storage = FileStorage(urls)
         client = tus.TusClient(f"{server.url}/api/v1/uploads", headers={"Authorization": f"Bearer {token}"})
         second = client.uploader(str(source), chunk_size=1 << 20, store_url=True, url_storage=storage)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,16 +22,16 @@ FILES = {"a.bin": bytes(range(256)) * 400, "b.bin": b"other bytes"}
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[Running]:
     """One of its own: what is damaged here must not be in the way of other tests."""
-    running = start_server(tmp_path / "server" / "data")
+    running = start_server(tmp_path / "server" / "data", worker=False)
     yield running
     running.stop()
 
 
-def flip_a_bit(data: Path, content: bytes) -> Path:
+def flip_a_bit(data: Path, content: bytes, at: int = 0) -> Path:
     for path in (data / "objects").rglob("*"):
         if path.is_file() and path.read_bytes() == content:
             path.chmod(0o600)
-            path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+            path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
             return path
     raise AssertionError("no object has these bytes")
 
@@ -71,6 +73,40 @@ def test_a_flipped_bit_is_found_not_served_and_mended(own_server: Running, tmp_p
     assert mended.returncode == 0, mended.stderr
     assert f"mended  sha256:{digest}" in mended.stdout
     assert httpx2.get(file, headers=signed_in).content == FILES["a.bin"]
+    _what_is_under_way_breaks_off(server)
+
+
+def _what_is_under_way_breaks_off(server: Running) -> None:
+    """A bit at the very end, which nobody sees before most of an answer is sent: then the connection breaks, and what
+    came is not taken for the whole by a client that knows nothing of us.
+    """
+    large = random.Random(1).randbytes(2 << 20)
+    link = http.client.HTTPConnection(server.url.removeprefix("http://"))
+    signed_in = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
+
+    def ask(method: str, path: str, body: bytes | None = None) -> http.client.HTTPResponse:
+        link.request(method, f"/v1/datasets/{path}", body, signed_in)
+        return link.getresponse()
+
+    listed = json.loads(ask("POST", "list", b"{}").read())
+    (pk,) = [row["pk"] for row in listed if row["name"] == "data"]
+    assert ask("POST", f"{pk}/files/large", large).read()
+    ways = (
+        ("GET", f"{pk}/files/large", None),
+        ("POST", f"{pk}/download", b'{"filetype": "zip"}'),
+        ("POST", f"{pk}/download", b'{"filetype": "tar.gz"}'),
+    )
+    whole = [len(ask(*way).read()) for way in ways]
+    assert whole[0] == len(large)
+    flip_a_bit(server.data, large, len(large) - 1)
+    for way, n in zip(ways, whole, strict=True):
+        answer = ask(*way)
+        assert answer.status == 200
+        with pytest.raises((http.client.IncompleteRead, ConnectionResetError)) as broken:
+            answer.read()
+        if isinstance(broken.value, http.client.IncompleteRead):
+            assert len(broken.value.partial) < n
+        link.close()
 
 
 def test_a_folder_without_a_server_or_a_store_is_refused_in_words(server: Running, tmp_path: Path) -> None:

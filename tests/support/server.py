@@ -25,9 +25,14 @@ from typing import Any
 
 import httpx2
 
+from entrepot.model.values import Scope
+from entrepot.server import commands
+
 ADMIN_PASSWORD = "the first password"
 #: Far beyond what a loaded machine takes; a server that is broken ends by itself before.
 PATIENCE_S = 120.0
+#: For tests in which nothing happens in the background: the process for that is a quarter of what a start takes.
+NO_WORKER = ("jobs=false",)
 #: Passwords of tests need not be slow to guess.
 CHEAP = ("policy.password_time_cost=1", "policy.password_memory_kib=64", "policy.password_lanes=1")
 
@@ -61,7 +66,12 @@ class Server:
         return descendants(self.pid)
 
     def token(self, user: str = "admin", scope: str = "admin") -> str:
-        """Make a token beside the server, as an operator does."""
+        """Make a token beside the server, without the process that an operator takes for it."""
+        settings = commands.load_config({"data": str(self.data)}, environ={})
+        return commands.create_token(settings, user, Scope(scope)).text
+
+    def operators_token(self, user: str = "admin", scope: str = "admin") -> str:
+        """Make a token as an operator does."""
         arguments = ("token", "--data", str(self.data), "--user", user, "--scope", scope)
         done = subprocess.run(command(*arguments), capture_output=True, text=True, env=environ(), check=False)
         assert done.returncode == 0, done.stderr

@@ -23,6 +23,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    bindparam,
     cast,
     extract,
     func,
@@ -37,6 +38,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from entrepot.catalog.deeds import Deed, note
 from entrepot.catalog.listening import notify
+from entrepot.catalog.prepared import Prepared
 from entrepot.catalog.schema import job
 from entrepot.catalog.schema.types import Instant
 from entrepot.model import ids
@@ -155,8 +157,13 @@ def enqueue_once(
 
 def waiting(conn: Connection, queue: str, now: datetime) -> bool:
     """Whether a job is due: a plain read, so that idle workers take no write lock on SQLite."""
-    query = select(job.c.id).where(job.c.queue == queue, _READY, job.c.due <= now).limit(1)
-    return conn.execute(query).first() is not None
+    return _WAITING(conn, {"queue": queue, "now": now}).first() is not None
+
+
+# Asked twice a second for each queue, as long as there is a server.
+_WAITING = Prepared(
+    select(job.c.id).where(job.c.queue == bindparam("queue"), _READY, job.c.due <= bindparam("now")).limit(1)
+)
 
 
 def known(conn: Connection, dedupe: str) -> bool:
@@ -260,8 +267,13 @@ def put_back(
 
 def any_expired(conn: Connection, now: datetime) -> bool:
     """Whether some lease is over: a plain read before `take_back_expired`."""
-    query = select(job.c.id).where(_RUNNING, job.c.lease < _lease_clock(conn, now)).limit(1)
-    return conn.execute(query).first() is not None
+    if conn.dialect.name != "sqlite":
+        query = select(job.c.id).where(_RUNNING, job.c.lease < _lease_clock(conn, now)).limit(1)
+        return conn.execute(query).first() is not None
+    return _EXPIRED(conn, {"now": now}).first() is not None
+
+
+_EXPIRED = Prepared(select(job.c.id).where(_RUNNING, job.c.lease < bindparam("now")).limit(1))
 
 
 def take_back_expired(conn: Connection, now: datetime) -> int:

@@ -5,6 +5,7 @@ The Python client itself is on no package index; `client.py` sends what it sends
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import ADMIN_PASSWORD, Server, running_server
+from tests.support.postgres import PostgresServer
+from tests.support.server import ADMIN_PASSWORD, NO_WORKER, Server, running_server
 
 ROOT = Path(__file__).resolve().parents[3]
 PYTHON = ROOT / ".env-clients" / "ufdl" / "bin" / "python"
@@ -32,10 +34,15 @@ def python() -> Path:
     return PYTHON
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("server")) as running:
-        yield running
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, python: Path) -> Iterator[Server]:
+    """On one database with every change, on the other before a release: what differs between them is tested below."""
+    with contextlib.ExitStack() as stack:
+        settings = list(NO_WORKER)
+        if request.param == "postgresql":
+            databases: PostgresServer = request.getfixturevalue("postgres_server")
+            settings.append(f"database={databases.url(stack.enter_context(databases.database()))}")
+        yield stack.enter_context(running_server(tmp_path_factory.mktemp("server"), settings=settings))
 
 
 def walk(python: Path, server: Server, name: str, folder: Path, **environment: str) -> None:
@@ -60,7 +67,7 @@ def resident(pid: int, what: str) -> int:
 
 @pytest.mark.parametrize("size", [96 << 20, pytest.param(5 << 30, marks=pytest.mark.soak)])
 def test_no_file_is_ever_whole_in_memory(python: Path, tmp_path: Path, size: int) -> None:
-    with running_server(tmp_path / "data") as server:
+    with running_server(tmp_path / "data", settings=NO_WORKER) as server:
         walk(python, server, "seed_page", tmp_path)
         processes = (server.pid, *server.children())
         before = {pid: resident(pid, "VmRSS") for pid in processes}
