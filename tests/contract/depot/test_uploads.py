@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection
 
+from entrepot.catalog import uploads as upload_rows
 from entrepot.depot import entries, uploads
 from entrepot.depot.uploads import NewUpload
 from entrepot.model.access import ANONYMOUS
@@ -254,23 +256,23 @@ def test_a_person_cannot_open_uploads_without_end(house: House) -> None:
 
 
 @pytest.mark.parametrize(("more", "notes"), [(b"", 1), (b"x", 2)])
-def test_how_far_an_upload_is_is_noted_once(house: House, more: bytes, notes: int) -> None:
+def test_how_far_an_upload_is_is_noted_once(
+    house: House, monkeypatch: pytest.MonkeyPatch, more: bytes, notes: int
+) -> None:
     """At every mark, and at the end of a piece unless it ends on one."""
     ann = house.user("ann")
     row = begin(house, ann)
-    written: list[str] = []
+    written: list[object] = []
+    change = upload_rows.change
 
-    def see(_conn: object, _cursor: object, statement: str, *_: object) -> None:
-        if statement.startswith("UPDATE upload "):
-            written.append(statement)
+    def seen(conn: Connection, n: int, values: Mapping[str, object], **only: str | None) -> bool:
+        written.append(values)
+        return change(conn, n, values, **only)
 
     with uploads.receive(house.depot, ann, row.uid, 0) as receiver:
-        event.listen(Engine, "before_cursor_execute", see)
-        try:
-            for block in [bytes(8 << 20)] * 8 + [more] * bool(more):
-                receiver.write(block)
-            receiver.close()
-        finally:
-            event.remove(Engine, "before_cursor_execute", see)
+        monkeypatch.setattr(upload_rows, "change", seen)
+        for block in [bytes(8 << 20)] * 8 + [more] * bool(more):
+            receiver.write(block)
+        receiver.close()
     assert len(written) == notes
     assert uploads.get(house.depot, ann, row.uid).received == (64 << 20) + len(more)
