@@ -106,6 +106,13 @@ def find(conn: Connection, *, uid: UUID | None = None, n: int | None = None) -> 
     return None if row is None else _value(row)
 
 
+def named(conn: Connection, owner: int, purpose: str, file_name: str) -> UploadRow | None:
+    """The newest upload of somebody's for a purpose that has this name."""
+    mine = (upload.c.owner == owner, upload.c.purpose == purpose, upload.c.file_name == file_name)
+    row = conn.execute(_select().where(*mine).order_by(upload.c.id.desc()).limit(1)).first()
+    return None if row is None else _value(row)
+
+
 def hold(conn: Connection, n: int) -> None:
     """Hold the row until the end of the transaction."""
     if conn.dialect.name != "sqlite":

@@ -27,6 +27,7 @@ from entrepot.depot import (
     idempotency,
     ingests,
     record_work,
+    sample_imports,
     sending,
     sessions,
     splits,
@@ -48,6 +49,7 @@ SCRUB = "scrub"
 QUEUES = (
     ingests.QUEUE,
     crates.QUEUE,
+    sample_imports.QUEUE,
     UPKEEP,
     COLLECTION,
     SCRUB,
@@ -110,6 +112,7 @@ def kinds(depot: Depot) -> dict[str, JobKind]:
     found["scrub.bytes"] = JobKind(partial(_scrub, depot))
     found[ingests.JOB] = JobKind(partial(ingests.run, depot), partial(ingests.abandoned, depot), partial(_ended, depot))
     found[tables.SORT_JOB] = JobKind(partial(tables.sort, depot), None, partial(_ended, depot))
+    found[sample_imports.JOB] = JobKind(partial(sample_imports.run, depot), None, partial(_ended, depot))
     found[crates.JOB] = JobKind(partial(crates.run, depot), partial(crates.abandoned, depot), partial(_ended, depot))
     found[delivery_rows.JOB] = JobKind(partial(delivering.deliver, depot))
     found[examining.JOB] = JobKind(partial(examining.run, depot), None, partial(_ended, depot))

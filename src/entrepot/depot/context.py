@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from entrepot.catalog.uploads import UploadRow
     from entrepot.depot.examining import Examiner
     from entrepot.depot.ingests import Checker
-    from entrepot.depot.outgoing import Courier
+    from entrepot.depot.outgoing import Courier, Fetcher
     from entrepot.depot.tabling import Workshop
 
 Clock = Callable[[], datetime]
@@ -65,6 +65,7 @@ class Policy:
     parcel_lifetime: timedelta = timedelta(hours=24)
     parcel_memory: timedelta = timedelta(days=7)
     unpack_wait: timedelta = timedelta(seconds=50)
+    sample_source: str | None = None
     slot_lifetime: timedelta = timedelta(hours=12)
     signed_url_lifetime: timedelta = timedelta(hours=12)
     unstarted_lifetime: timedelta = timedelta(days=7)
@@ -113,6 +114,8 @@ class Depot:
     types: Registry = field(default_factory=Registry)
     #: Who carries what is sent to webhooks; None where nothing leaves the house.
     courier: Courier | None = None
+    #: Who gets files from outside; None where nothing is fetched.
+    fetcher: Fetcher | None = None
     #: Who reads and writes tables; None where nobody does.
     workshop: Workshop | None = None
     #: The address by which clients reach this server, for links in what is sent; None leaves them without a host.

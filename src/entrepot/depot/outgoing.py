@@ -6,13 +6,13 @@ keeps what it is given.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from entrepot.model.endpoints import Endpoint
 
-__all__ = ["Answered", "Courier"]
+__all__ = ["Answered", "Courier", "Fetcher"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +51,18 @@ class Courier(Protocol):
 
     def post(self, endpoint: Endpoint, headers: Mapping[str, str], body: bytes) -> Answered:
         """One POST, within the time that the settings give. Never raises: what goes wrong is the answer."""
+        ...
+
+
+class Fetcher(Protocol):
+    """Gets files from places outside."""
+
+    def fetch(self, endpoint: Endpoint, write: Callable[[bytes], object], *, limit: int | None = None) -> None:
+        """Hand on what is at an address, block by block.
+
+        Raises:
+            Invalid: It may not be gone to, or there is nothing at it: asking again changes nothing.
+            TooLarge: There is more than `limit` bytes.
+            Unavailable: Not now.
+        """
         ...

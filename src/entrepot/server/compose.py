@@ -17,7 +17,9 @@ from entrepot.datatypes.registry import Registry
 from entrepot.depot import bootstrap, record_checks, table_checks
 from entrepot.depot.context import Clock, Depot, wall_clock
 from entrepot.http.courier import NetworkCourier
+from entrepot.http.fetching import NetworkFetcher
 from entrepot.jobs.nudge import nudge
+from entrepot.model.endpoints import parse_endpoint
 from entrepot.model.errors import Unavailable, Unsupported
 from entrepot.model.values import Kind
 from entrepot.server import datadir
@@ -61,6 +63,9 @@ def open_depot(config: Config, *, clock: Clock = wall_clock, upgrade: bool = Fal
             policy=config.policy,
             wake=waker(run / WORKERS),
             courier=NetworkCourier(config.webhook_rules(), timeout_s=config.policy.webhook_timeout.total_seconds()),
+            fetcher=NetworkFetcher(
+                None if config.policy.sample_source is None else parse_endpoint(config.policy.sample_source).host
+            ),
             public_url=config.public_url,
             types=Registry(config.added_types()),
         )

@@ -22,7 +22,7 @@ from typing import Any
 from entrepot.datatypes.registry import read_types
 from entrepot.depot.context import Limits, Policy
 from entrepot.model.data_types import DataType
-from entrepot.model.endpoints import AddressRules
+from entrepot.model.endpoints import AddressRules, parse_endpoint
 from entrepot.model.errors import Invalid, NotFound
 from entrepot.server.settings import (
     Setting,
@@ -66,6 +66,19 @@ def _url(given: Any) -> str:
         raise ValueError("is not an address such as https://data.example.org")
     if url.count("/") > 2:
         raise ValueError("has a path; the server must be at the root of its host")
+    return url
+
+
+def _source(given: Any) -> str:
+    url: str = text(given)
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("is not an address such as https://archive.example.org/api/filereport")
+    try:
+        endpoint = parse_endpoint(url)
+    except Invalid as wrong:
+        raise ValueError(f"cannot be read: {wrong.message}") from None
+    if "?" in endpoint.target:
+        raise ValueError("has a query, which is put there when it is asked")
     return url
 
 
@@ -286,6 +299,14 @@ SETTINGS: tuple[Setting, ...] = (
         _TIME,
         _POLICY.parcel_memory,
         "How long the Flow door recognises the last chunk of a finished upload that is sent again.",
+    ),
+    Setting(
+        "policy.sample_source",
+        optional(_source),
+        "https://archive.example.org/api/filereport, or none",
+        _POLICY.sample_source,
+        "Where runs of reads are asked for by accession: the file report of the European Nucleotide Archive or of a "
+        "server that answers like it. None refuses such imports.",
     ),
     Setting(
         "policy.unpack_wait",

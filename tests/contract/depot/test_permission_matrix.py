@@ -170,6 +170,8 @@ ELSEWHERE: Mapping[str, str] = {
     "parcels.receive": "a parcel is its sender's alone, and what it becomes is judged again: with the Flow door",
     "parcels.look": "likewise",
     "crates.create": "what versions.create does, with an upload of one's own: with the archives that come in",
+    "sample_imports.start": "creates as versions.create does, later: with the Flow door",
+    "sample_imports.get": "what tasks.get answers, which is in the table",
     "uploads.fresh": "the columns of an upload, for the use case that makes it",
     "uploads.get": "an upload is its owner's alone: with what must not leak",
     "uploads.declare_length": "likewise",

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrepot.dialects.flow import errors
 from entrepot.dialects.flow.context import DOOR, PREFIX, Asked, Context
-from entrepot.dialects.flow.routes import data, listing, people, samples, session, uploads, vocabulary
+from entrepot.dialects.flow.routes import data, imports, listing, people, samples, session, uploads, vocabulary
 from entrepot.http.doors import ErrorBoundary
 from entrepot.model.errors import Malformed
 
@@ -51,6 +51,8 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
     "samples/search": {"GET": listing.search_samples},
     "samples/owned": {"GET": listing.owned_samples},
     "samples/{id}": {"GET": listing.get_sample},
+    "v2/sample-imports": {"POST": imports.start},
+    "v2/sample-imports/{id}": {"GET": imports.get},
     "downloads/{id}/{filename…}": {"GET": data.download, "HEAD": data.download},
 }
 
