@@ -12,7 +12,7 @@ import pytest
 
 from entrepot.client.client import Client
 from entrepot.model.errors import Invalid, KindMismatch, NotFound
-from entrepot.model.values import State
+from entrepot.model.values import Kind, State
 from tests.e2e.conftest import Cli, Running, answer
 from tests.e2e.test_documents import blocks
 
@@ -67,6 +67,13 @@ def test_tables_become_records_and_records_become_tables(
     assert (again["items"], list(client.records.items(again["id"]))) == (300, list(client.records.items(made)))
     (edge,) = client.relationships.list(again["id"], direction="out")
     assert (edge.verb, edge.target.version if edge.target else None) == ("derived_from", held.id)
+    table = client.versions.wait(client.records.to_table(made, "As a table", project=project))
+    assert (table.kind, table.state, table.items) == (Kind.TABLE, State.READY, 300), table.report
+    back = client.records.wait_until_done(client.records.from_table(table, "Back", project=project), 1)
+    assert list(client.records.items(back)) == list(client.records.items(made))
+    assert [edge.target.version for edge in client.relationships.list(back, direction="out") if edge.target] == [
+        table.id
+    ]
     (tmp_path / "bad.csv").write_text("id\n1,2\n")
     bad = cli("records", "create", "Bad", str(tmp_path / "bad.csv"), "--project", project, code=6)
     assert "Row 1 has 2 cells, the header 1." in bad.stderr

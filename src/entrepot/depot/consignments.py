@@ -22,6 +22,7 @@ from entrepot.catalog.connection import Connection
 from entrepot.catalog.uploads import UploadRow
 from entrepot.catalog.versions import Filter
 from entrepot.depot import entries, lines, lookup, uploads
+from entrepot.depot.arriving import OnePut, attempt
 from entrepot.depot.changes import Add, clean_change
 from entrepot.depot.consigned import (
     FILE,
@@ -52,7 +53,6 @@ from entrepot.model.errors import (
     EntrepotError,
     Gone,
     Invalid,
-    LengthMismatch,
     PreconditionFailed,
     TooLarge,
     WrongState,
@@ -196,24 +196,19 @@ def put_link(uid: UUID) -> dict[str, Any]:
     return {"c": uid.hex}
 
 
-class Arrival:
-    """A PUT of a file or of a piece under way: write its bytes, then `finish`, or `close` to leave nothing behind."""
+class Arrival(OnePut):
+    """A PUT of a file or of a piece under way."""
+
+    _refused = (Invalid,)
 
     def __init__(self, depot: Depot, actor: Actor, row: UploadRow, receiver: Receiver, refuses: bool = False) -> None:
-        self._depot = depot
-        self._actor = actor
-        self._row = row
-        self._receiver = receiver
+        super().__init__(depot, actor, row, receiver)
         self._head = Head()
         self._refuses = refuses
 
     def write(self, block: bytes | bytearray | memoryview) -> None:
         self._head.take(block)
-        try:
-            self._receiver.write(block)
-        except LengthMismatch as wrong:
-            self._refuse(wrong)
-            raise
+        super().write(block)
 
     def finish(self) -> Consigned:
         """Check the bytes; a file becomes an entry, a piece waits for the others.
@@ -223,27 +218,16 @@ class Arrival:
             LengthMismatch, DigestMismatch: They are not what was announced; the PUT may be repeated.
             PreconditionFailed: Others have arrived before.
         """
-        row, depot, actor, attempt = self._row, self._depot, self._actor, self._receiver.row
-        try:
-            if row.length is not None and self._receiver.offset != row.length:
-                raise LengthMismatch(f"{row.length} bytes were announced, {self._receiver.offset} came.")
-            kind = self._head.guess(depot, row.file_name or "")
+        row, depot, actor, put = self._row, self._depot, self._actor, self._receiver.row
+        kind = self._head.guess(depot, row.file_name or "")
+
+        def judge() -> None:
             if self._refuses:
                 require_good(depot, row.file_name or "", self._receiver, kind)
-            _, done = self._receiver.finish(
-                lambda conn, content: _arrived(conn, depot, actor, row, attempt, content, kind)
-            )
-        except Invalid as wrong:
-            self._refuse(wrong)
-            raise
+
+        done = self._finish(lambda conn, content: _arrived(conn, depot, actor, row, put, content, kind), judge)
         assert isinstance(done, Consigned)
         return done
-
-    def close(self) -> None:
-        """Give up, unless finished: what was received is thrown away."""
-        self._receiver.discard()
-        over = {"state": ABORTED, "expires_at": self._depot.now()}
-        self._depot.catalog.write(lambda conn: rows.change(conn, self._receiver.row.n, over, state=OPEN))
 
     def _refuse(self, wrong: EntrepotError) -> None:
         """Note it, for whoever asks what became of the file; unless it arrives at this moment by another PUT."""
@@ -259,29 +243,15 @@ def fill(depot: Depot, actor: Actor, uid: UUID) -> Arrival:
         NotFound, Gone: There is nothing to put it into any more.
         Frozen, Trashed: The version takes nothing more.
     """
-    now = depot.now()
 
     def work(conn: Connection) -> tuple[UploadRow, UploadRow, bool]:
         row = own(conn, depot, actor, uid, FILE, PIECE_OF)
         still_wanted(conn, actor, row)
-        attempt = uploads.insert(
-            conn,
-            depot,
-            actor,
-            now=now,
-            lifetime=depot.policy.slot_lifetime,
-            length=row.length,
-            crc32c=row.crc32c,
-            file_name=row.file_name,
-            project=row.project,
-            purpose="attempt",
-            detail={},
-        )
         refuses = row.purpose == FILE and row.project is not None and is_on(conn, depot, row.project)
-        return row, attempt, refuses
+        return row, attempt(conn, depot, actor, row), refuses
 
-    row, attempt, refuses = depot.catalog.write(work)
-    return Arrival(depot, actor, row, uploads.receive(depot, actor, attempt.uid, 0), refuses)
+    row, put, refuses = depot.catalog.write(work)
+    return Arrival(depot, actor, row, uploads.receive(depot, actor, put.uid, 0), refuses)
 
 
 def _arrived(
@@ -289,14 +259,14 @@ def _arrived(
     depot: Depot,
     actor: Actor,
     row: UploadRow,
-    attempt: UploadRow,
+    put: UploadRow,
     content: int,
     data_type: str | None,
 ) -> Consigned:
     """The bytes are here: name them, unless an equal PUT whose answer was lost has done it."""
     now = depot.now()
     # Nobody else is to find the attempt; what counts is the row of the file.
-    rows.change(conn, attempt.n, {"state": ABORTED, "content": None, "expires_at": now})
+    rows.change(conn, put.n, {"state": ABORTED, "content": None, "expires_at": now})
     rows.hold(conn, row.n)
     current = rows.find(conn, n=row.n)
     if current is None:
@@ -309,9 +279,9 @@ def _arrived(
     detail = {name: value for name, value in current.detail.items() if name != "error"}
     rows.change(conn, row.n, {"state": FINISHED, "content": content, "detail": detail, "touched_at": now})
     if row.purpose == FILE:
-        put = Add(row.file_name or "", upload=row.uid, media_type=row.media, data_type=data_type)
+        add = Add(row.file_name or "", upload=row.uid, media_type=row.media, data_type=data_type)
         version = current.detail["version"]
-        entries.commit_in(conn, depot, actor, version, [put], expected=None, message="", now=now)
+        entries.commit_in(conn, depot, actor, version, [add], expected=None, message="", now=now)
     fresh = rows.find(conn, n=row.n)
     assert fresh is not None
     return consigned_of(fresh)

@@ -17,19 +17,18 @@ from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.uploads import UploadRow
 from entrepot.depot import ingests, lookup, uploads
+from entrepot.depot.arriving import OnePut, attempt
 from entrepot.depot.context import Depot
 from entrepot.depot.lookup import Key
 from entrepot.depot.projects import default_in
-from entrepot.depot.uploads import ABORTED, FINISHED, OPEN, Receiver
+from entrepot.depot.uploads import ABORTED, FINISHED, OPEN
 from entrepot.depot.versions import NewVersion, again, create_in
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import (
-    DigestMismatch,
     EntrepotError,
     Gone,
     Invalid,
-    LengthMismatch,
     NotFound,
     PreconditionFailed,
     TooLarge,
@@ -219,21 +218,8 @@ def renew(depot: Depot, actor: Actor, key: Key) -> tuple[Version, list[Slot]]:
     return depot.catalog.write(work)
 
 
-@dataclass(frozen=True, slots=True)
-class Filling:
-    """A PUT into a slot under way: write its bytes, then `finish`, or `close` to leave nothing behind."""
-
-    slot: UploadRow
-    receiver: Receiver
-    _depot: Depot
-    _actor: Actor
-
-    def write(self, block: bytes | bytearray | memoryview) -> None:
-        try:
-            self.receiver.write(block)
-        except LengthMismatch as wrong:
-            self._give_up(wrong)
-            raise
+class Filling(OnePut):
+    """A PUT into a slot under way."""
 
     def finish(self) -> Slot:
         """Check the bytes and make them the slot's content; the last one may start the ingest.
@@ -242,20 +228,14 @@ class Filling:
             LengthMismatch, DigestMismatch: They are not what was announced. A slot that takes one PUT only and starts
                 by itself has had its PUT: nobody is going to say that another one is coming, so the version fails.
         """
-        slot, depot, actor = self.slot, self._depot, self._actor
-        try:
-            if slot.length is not None and self.receiver.offset != slot.length:
-                raise LengthMismatch(f"{slot.length} bytes were announced, {self.receiver.offset} came.")
-            _, done = self.receiver.finish(lambda conn, content: _fill(conn, depot, actor, slot, content))
-        except (LengthMismatch, DigestMismatch) as wrong:
-            self._give_up(wrong)
-            raise
+        slot, depot, actor = self._row, self._depot, self._actor
+        done = self._finish(lambda conn, content: _fill(conn, depot, actor, slot, content))
         assert isinstance(done, Slot)
         return done
 
-    def _give_up(self, wrong: EntrepotError) -> None:
+    def _refuse(self, wrong: EntrepotError) -> None:
         """Fail the version that waits for this one PUT, unless another one was whole meanwhile."""
-        slot, depot, actor = self.slot, self._depot, self._actor
+        slot, depot, actor = self._row, self._depot, self._actor
         if not (slot.detail.get("once") and slot.detail.get("starts")) or slot.version is None:
             return
         n, now = slot.version, depot.now()
@@ -273,12 +253,6 @@ class Filling:
 
         depot.catalog.write(work)
 
-    def close(self) -> None:
-        """Give up, unless finished: what was received is thrown away."""
-        self.receiver.discard()
-        over = {"state": ABORTED, "expires_at": self._depot.now()}
-        self._depot.catalog.write(lambda conn: rows.change(conn, self.receiver.row.n, over, state=OPEN))
-
 
 def fill(depot: Depot, actor: Actor, uid: UUID) -> Filling:
     """Begin a PUT into a slot.
@@ -294,25 +268,13 @@ def fill(depot: Depot, actor: Actor, uid: UUID) -> Filling:
         if slot is None or slot.version is None or slot.purpose != "slot":
             raise NotFound("This slot is gone.")
         version = _open_for(conn, actor, slot)
-        attempt = uploads.insert(
-            conn,
-            depot,
-            actor,
-            now=now,
-            lifetime=depot.policy.slot_lifetime,
-            length=slot.length,
-            crc32c=slot.crc32c,
-            file_name=slot.file_name,
-            project=slot.project,
-            purpose="attempt",
-            detail={},
-        )
+        put = attempt(conn, depot, actor, slot)
         if version.state is State.EMPTY:
             version_rows.change(conn, slot.version, {"state": State.RECEIVING.value, "updated_at": now}, edited=False)
-        return slot, attempt
+        return slot, put
 
-    slot, attempt = depot.catalog.write(work)
-    return Filling(slot, uploads.receive(depot, actor, attempt.uid, 0), depot, actor)
+    slot, put = depot.catalog.write(work)
+    return Filling(depot, actor, slot, uploads.receive(depot, actor, put.uid, 0))
 
 
 def _open_for(conn: Connection, actor: Actor, slot: UploadRow) -> Version:

@@ -368,7 +368,7 @@ def test_expired_datasets_are_hidden_by_the_client_and_shown_when_asked(
         ("batch.datasets.delete", ["nonsense"], "NotFoundError"),
         ("operations.get", ["op_nonsense"], "NotFoundError"),
         ("assets.get", ["nonsense"], "NotFoundError"),
-        ("tags.list", [], "NotFoundError"),
+        ("annotations.list", [], "NotFoundError"),
     ],
 )
 def test_errors_are_its_own_with_an_object(client: Client, call: str, arguments: list[str], kind: str) -> None:
@@ -479,6 +479,36 @@ def test_assets_are_uploaded_listed_changed_and_deleted(client: Client, tmp_path
     saved = client("assets.download", str(tmp_path / "saved"), show_progress=False)
     assert saved is not None
     assert sorted(path.name for path in (tmp_path / "saved").rglob("*.png")) == ["boat0.png", "boat2.png"]
+
+
+def test_custom_metadata_of_assets(client: Client, tmp_path: Path) -> None:
+    client("upload", ["main"], pictures(tmp_path, 2), background=False)
+    made = client("assets.add_custom_metadata", "boat0.png", {"at": "noon", "n": 1, "ok": True})
+    assert made["customMetadata"] == {"at": "noon", "n": 1, "ok": True}
+    frame = client("assets.add_custom_metadata", "boat0.png", {"event": "motion"}, frame=15)
+    assert frame["parent"]["frame"] == 15
+    found = client("assets.get_custom_metadata", "boat0.png")["customMetadatas"]
+    assert [one["id"] for one in found] == [made["id"], frame["id"]]
+    assert client("assets.get", "boat0.png")["metadata"]["customMetadata"] == made["customMetadata"]
+    assert client("assets.delete_custom_metadata", "boat0.png", frame["id"]) == {"deleted": True, "id": frame["id"]}
+    wishes = [{"parent": {"filename": name}, "custom_metadata": {"n": 2}} for name in ("boat1.png", "none.png")]
+    done = client("assets.add_custom_metadata_batch", wishes)
+    assert ([one["customMetadata"] for one in done["customMetadatas"]], len(done["errors"])) == ([{"n": 2}], 1)
+    ids = [made["id"], done["customMetadatas"][0]["id"]]
+    assert client("assets.delete_custom_metadata_batch", ids)["errors"] == []
+    assert client("assets.get_custom_metadata", "boat1.png") == {"customMetadatas": []}
+    with pytest.raises(Raised) as refused:
+        client("assets.list_logs", "boat0.png")
+    assert refused.value.kind == "NotFoundError"
+
+
+def test_tags_of_a_project(client: Client) -> None:
+    assert client("tags.list") == []
+    client("tags.create", {"name": "boat", "color": "#7ed957"})
+    assert [one["index"] for one in client("tags.create", {"name": "ship"})] == [0, 1]
+    assert client("tags.update", 1, {"name": "vessel"})[1]["name"] == "vessel"
+    assert [one["name"] for one in client("tags.merge", 1, 0)] == ["boat"]
+    assert client("tags.delete", 0)["deleted"] is True
 
 
 def test_a_large_asset_comes_in_pieces(client: Client, tmp_path: Path) -> None:

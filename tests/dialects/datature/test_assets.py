@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from entrepot.depot import leafing, splits
+from entrepot.depot import leafing, splits, versions
 from tests.support.datature import Lab, crc32c
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
@@ -335,3 +335,38 @@ def test_custom_metadata_of_many_assets_at_once(lab: Lab) -> None:
     gone = lab.writer.ok("POST", "./customMetadataBulkUpdates/delete", {"ids": ids})
     assert [one["id"] for one in gone["errors"]] == ["custommeta_none"]
     assert lab.reader.ok("GET", "./assets/a.png/customMetadatas") == {"customMetadatas": []}
+
+
+def test_tags_keep_their_numbers(lab: Lab) -> None:
+    assert lab.reader.ok("GET", "./tags") == []
+    assert lab.writer("DELETE", "./tags/0").status_code == 404
+    for name in ("boat", "ship", "whale"):
+        made = lab.writer.ok("POST", "./tags", {"name": name, "color": "#7ed957"})
+    assert [(one["index"], one["name"]) for one in made] == [(0, "boat"), (1, "ship"), (2, "whale")]
+    assert lab.writer("POST", "./tags", {"name": "boat"}).status_code == 409
+    changed = lab.writer.ok("PATCH", "./tags/1", {"name": "vessel", "description": "floats"})
+    assert changed[1] == {"index": 1, "name": "vessel", "color": "#7ed957", "description": "floats"}
+    assert lab.writer.ok("DELETE", "./tags/2") == {"id": None, "deleted": True}
+    assert lab.writer.ok("POST", "./tags", {"name": "seal"})[2]["index"] == 3
+    assert [one["index"] for one in lab.writer.ok("POST", "./tags/1-0:merge")] == [0, 3]
+    assert [one["name"] for one in lab.reader.ok("GET", "./tags")] == ["boat", "seal"]
+    for path, body in (
+        ("./tags/0-0:merge", None),
+        ("./tags/9-0:merge", None),
+        ("./tags", {"name": "x", "color": "red"}),
+    ):
+        assert lab.writer("POST", path, body).status_code in (400, 404)
+    assert lab.reader("POST", "./tags", {"name": "x"}).status_code == 403
+
+
+def test_a_tag_that_others_make_meanwhile_is_not_lost(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.writer.ok("POST", "./tags", {"name": "first"})
+    update, others = versions.update, iter(["second"])
+
+    def late(*arguments: Any, **named: Any) -> Any:
+        for name in others:
+            lab.writer.ok("POST", "./tags", {"name": name})
+        return update(*arguments, **named)
+
+    monkeypatch.setattr(versions, "update", late)
+    assert [one["name"] for one in lab.writer.ok("POST", "./tags", {"name": "third"})] == ["first", "second", "third"]

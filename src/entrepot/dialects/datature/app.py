@@ -8,16 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
-from urllib.parse import unquote_to_bytes
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrepot.dialects.datature import errors
 from entrepot.dialects.datature.context import DOOR, Asked, Context
-from entrepot.dialects.datature.routes import assets, custom, datasets, jobs, sessions, webhooks, workspaces
+from entrepot.dialects.datature.routes import assets, custom, datasets, jobs, sessions, tags, webhooks, workspaces
 from entrepot.http.doors import ErrorBoundary
-from entrepot.model.errors import Malformed
+from entrepot.http.paths import PathTable
 
 __all__ = ["ROUTES", "Context", "create_app"]
 
@@ -56,6 +55,9 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
     "/projects/{project}/multipartassetuploads/{id}/complete": {"POST": sessions.complete},
     "/projects/{project}/multipartassetuploads/{id}/parts/{number}": {"PUT": sessions.piece_address},
     "/projects/{project}/multipartassetuploads/{id}/parts/{number}/complete": {"POST": sessions.complete_piece},
+    "/projects/{project}/tags": {"GET": tags.list_, "POST": tags.create},
+    "/projects/{project}/tags/{index}": {"PATCH": tags.update, "DELETE": tags.delete},
+    "/projects/{project}/tags/{pair}:merge": {"POST": tags.merge},
     "/projects/{project}/operations/{id}": {"GET": sessions.operation},
 }
 
@@ -69,7 +71,7 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(text, re.DOTALL)
 
 
-_TABLE: Final = tuple((_pattern(path), calls) for path, calls in ROUTES.items())
+_TABLE: Final = PathTable(ROUTES, _pattern)
 
 
 def create_app(context: Context) -> ASGIApp:
@@ -82,32 +84,8 @@ class _Routes:
         self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path: str = scope["path"]
-        if "\ufffd" in path:
-            _require_utf8(scope)
-        other: set[str] = set()
-        for pattern, calls in _TABLE:
-            found = pattern.fullmatch(path)
-            if found is None:
-                continue
-            call = calls.get(scope["method"])
-            if call is not None:
-                await call(Asked(self._context, scope, receive, send, found.groupdict()))
-                return
-            other |= set(calls)
-        if other:
-            raise HTTPException(405, headers={"allow": ", ".join(sorted(other))})
-        raise HTTPException(404)
-
-
-def _require_utf8(scope: Scope) -> None:
-    """Servers put U+FFFD where a path is not UTF-8; taken for the name, two different paths would be one.
-
-    Raises:
-        Malformed
-    """
-    raw: bytes = scope.get("raw_path") or b""
-    try:
-        unquote_to_bytes(raw.partition(b"?")[0]).decode()
-    except UnicodeDecodeError as wrong:
-        raise Malformed("The path is not percent-encoded UTF-8.") from wrong
+        found = _TABLE.find(scope)
+        if found is None:
+            raise HTTPException(404)
+        call, names = found
+        await call(Asked(self._context, scope, receive, send, names))

@@ -9,9 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
-from urllib.parse import unquote_to_bytes
 
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrepot.dialects.ufdl import errors
@@ -20,7 +18,8 @@ from entrepot.dialects.ufdl.routes import auth, datasets, files, licences, peopl
 from entrepot.http.doors import ErrorBoundary, send_answer
 from entrepot.http.errors import Answer
 from entrepot.http.middleware import shown_path
-from entrepot.model.errors import Malformed, NotFound
+from entrepot.http.paths import PathTable
+from entrepot.model.errors import NotFound
 
 __all__ = ["KINDS", "ROUTES", "Context", "create_app"]
 
@@ -112,7 +111,7 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(f"{PREFIX}/{text}{slash}" if path else f"{PREFIX}/?", re.DOTALL)
 
 
-_TABLE: Final = tuple((_pattern(path), calls) for path, calls in ROUTES.items())
+_TABLE: Final = PathTable(ROUTES, _pattern)
 
 _CORS: Final = ((b"access-control-allow-origin", b"*"),)
 _MAY_ASK: Final[Mapping[str, str]] = {
@@ -149,33 +148,9 @@ class _Routes:
         self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path: str = scope["path"]
-        if "\ufffd" in path:
-            _require_utf8(scope)
-        other: set[str] = set()
-        for pattern, calls in _TABLE:
-            found = pattern.fullmatch(path)
-            if found is None:
-                continue
-            call = calls.get(scope["method"])
-            if call is not None:
-                asked = Asked(self._context, scope, receive, send, as_node=call in _AS_NODE)
-                await call(asked, found.groupdict())
-                return
-            other |= set(calls)
-        if other:
-            raise HTTPException(405, headers={"allow": ", ".join(sorted(other))})
-        raise NotFound(f"This server has nothing at {shown_path(scope)}.", details={"reason": "address"})
-
-
-def _require_utf8(scope: Scope) -> None:
-    """Servers put U+FFFD where a path is not UTF-8; taken for the name, two different paths would be one.
-
-    Raises:
-        Malformed
-    """
-    raw: bytes = scope.get("raw_path") or b""
-    try:
-        unquote_to_bytes(raw.partition(b"?")[0]).decode()
-    except UnicodeDecodeError as wrong:
-        raise Malformed("The path is not percent-encoded UTF-8.") from wrong
+        found = _TABLE.find(scope)
+        if found is None:
+            raise NotFound(f"This server has nothing at {shown_path(scope)}.", details={"reason": "address"})
+        call, names = found
+        asked = Asked(self._context, scope, receive, send, as_node=call in _AS_NODE)
+        await call(asked, names)
