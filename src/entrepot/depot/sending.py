@@ -3,6 +3,7 @@
 An item is a line of the version's files that is not blank, in the order of the files. Where the job stands is noted as
 file, byte and number, at least twice a second and before every pause: whoever goes on after a kill begins there without
 reading what is behind it, and sends again at most what was sent since. So each item arrives at least once, in order.
+Lines are found by reading on from that byte and not by the index of records: jobs send files of other kinds too.
 
 An item that the receiver does not take is repeated as the webhook's retries say, and the others wait for it, because
 the order is a promise; then it is counted as failed, and the next one's turn comes. Between attempts the job lies in
