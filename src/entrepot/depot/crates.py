@@ -285,7 +285,8 @@ def _publish(
         detail={"ingest": payload["ingest"], "message": f"Unpack {payload['name']}"},
     )
     puts: list[entry_rows.RowChange] = [
-        entry_rows.Put(path=one.path, content=contents[one.sha256], condition="absent") for one in stored.files
+        entry_rows.Put(path=one.path, content=contents[one.sha256], dtype=one.data_type, condition="absent")
+        for one in stored.files
     ]
     message = f"Unpack {payload['name']}"
     entry_rows.commit(conn, version.n, puts, expected=None, author=actor.user, at=now, message=message, event=event)

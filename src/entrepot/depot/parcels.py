@@ -31,6 +31,8 @@ from entrepot.depot.crates import Crate
 from entrepot.depot.finishing import FINISHED, OPEN
 from entrepot.depot.lookup import Key
 from entrepot.depot.projects import default_in
+from entrepot.depot.recognising import guess_named
+from entrepot.depot.refusing import require_good_arrival
 from entrepot.depot.uploads import NewUpload, Receiver
 from entrepot.depot.versions import NewVersion
 from entrepot.model import ids, names
@@ -265,6 +267,11 @@ class Arrival:
 
     def _finish(self, also: Callable[[Connection, int], Any] | None) -> Any:
         assert self._receiver is not None
+        row = self.row
+        if not row.detail.get("archive"):
+            require_good_arrival(
+                self._depot, row.project, row.file_name or "", self._receiver, row.detail.get("data_type")
+            )
         self._ended = True
         return self._receiver.finish(also)[1]
 
@@ -299,7 +306,7 @@ def _make(conn: Connection, depot: Depot, actor: Actor, row: UploadRow, content:
     puts: list[entry_rows.RowChange] = []
     for one, held in files:
         assert held is not None
-        puts.append(_put(one, held))
+        puts.append(_put(conn, depot, one, held))
     entries.publish(conn, actor, found, puts, expected=None, message="", now=now)
     for one, _ in files:
         end(conn, depot, one, made, size if one is row else one.content_size or 0, now)
@@ -393,10 +400,10 @@ def end(conn: Connection, depot: Depot, row: UploadRow, version: int, size: int,
     rows.change(conn, row.n, over)
 
 
-def _put(row: UploadRow, content: int) -> entry_rows.Put:
-    return entry_rows.Put(
-        path=row.file_name or "", content=content, media=None, dtype=row.detail.get("data_type"), condition="absent"
-    )
+def _put(conn: Connection, depot: Depot, row: UploadRow, content: int) -> entry_rows.Put:
+    path = row.file_name or ""
+    kind = row.detail.get("data_type") or guess_named(conn, depot, path, content)
+    return entry_rows.Put(path=path, content=content, media=None, dtype=kind, condition="absent")
 
 
 def _waiting(conn: Connection, depot: Depot, actor: Actor, uid: UUID) -> UploadRow:

@@ -23,7 +23,7 @@ from entrepot.model.access import Actor
 from entrepot.model.errors import EntrepotError
 from entrepot.store.base import Block, ObjectReader
 
-__all__ = ["HEAD", "Head", "contents_of", "guess", "with_types"]
+__all__ = ["HEAD", "Head", "contents_of", "guess", "guess_named", "with_types"]
 
 #: Bytes that are looked at: enough for the header of every binary format, and for some lines of text.
 HEAD: Final = 1 << 14
@@ -52,6 +52,13 @@ def guess(depot: Depot, path: str, head: bytes, size: int) -> str | None:
         size: Of the whole file: whether `head` is all of it.
     """
     return depot.types.recognise(path, head, whole=len(head) >= size).data_type
+
+
+def guess_named(conn: Connection, depot: Depot, path: str, content: int) -> str | None:
+    """The type of a content that this transaction names; for a file or two, because its beginning is read here."""
+    places = content_rows.first_places(conn, [content])
+    head = _heads(depot, places).get(content)
+    return None if head is None else guess(depot, path, head, places[content].size)
 
 
 def with_types(depot: Depot, actor: Actor, changes: Sequence[Change]) -> list[Change]:

@@ -18,12 +18,12 @@ from entrepot.depot.changes import Add, Change
 from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.examining import EDITION, Readable
-from entrepot.depot.recognising import contents_of
+from entrepot.depot.recognising import HEAD, contents_of, guess
 from entrepot.model.access import Actor
 from entrepot.model.data_types import Report, Standing
 from entrepot.model.errors import Invalid
 
-__all__ = ["SETTING", "is_on", "require_good", "require_good_changes"]
+__all__ = ["SETTING", "is_on", "require_good", "require_good_arrival", "require_good_changes"]
 
 #: Of a project.
 SETTING: Final = "refuse_invalid"
@@ -48,6 +48,24 @@ def require_good(depot: Depot, path: str, source: Readable, data_type: str | Non
     """
     assert depot.examiner is not None
     _raise_for([(path, depot.examiner(source, data_type))])
+
+
+def require_good_arrival(depot: Depot, project: int | None, path: str, source: Readable, data_type: str | None) -> None:
+    """Examine a file that came, if the project that it goes to refuses bad ones.
+
+    Args:
+        data_type: As it was declared; None is what its bytes and its name say.
+
+    Raises:
+        Invalid: It is bad; `errors` has what was found.
+    """
+    if depot.examiner is None or project is None:
+        return
+    with depot.catalog.read() as conn:
+        if not is_on(conn, depot, project):
+            return
+    kind = data_type or guess(depot, path, source.read_at(0, HEAD), source.size)
+    require_good(depot, path, source, kind)
 
 
 def require_good_changes(

@@ -26,6 +26,7 @@ from entrepot.depot.context import Depot
 from entrepot.depot.entries import Committed, publish, unchanged
 from entrepot.depot.lookup import Key
 from entrepot.depot.putting import UploadPut, put_upload
+from entrepot.depot.recognising import Head
 from entrepot.depot.uploads import NewUpload, UploadRow
 from entrepot.model import names
 from entrepot.model.access import Action, Actor
@@ -79,6 +80,7 @@ class StoredFile:
     path: str
     is_folder: bool
     sha256: bytes
+    data_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,23 +130,25 @@ class Storing:
         waiting = next(items, None)
         while waiting is not None:
             if waiting.size > PACKED:
-                row = self._store_large(waiting)
+                head = Head()
+                row = self._store_large(waiting, head)
                 assert row.content_sha256 is not None
                 finished.append(row)
-                files.append(StoredFile(waiting.path, False, row.content_sha256))
+                files.append(StoredFile(waiting.path, False, row.content_sha256, head.guess(self._depot, waiting.path)))
                 waiting = next(items, None)
                 continue
             pack = self._reserve()
             packs.append(pack)
             left: list[Item | None] = [waiting]
-            self._depot.store.put(pack.key, _packed(pack, left, items, files))
+            self._depot.store.put(pack.key, _packed(self._depot, pack, left, items, files))
             waiting = left[0]
         return Stored(files, packs, finished)
 
-    def _store_large(self, item: Item) -> UploadRow:
+    def _store_large(self, item: Item, head: Head) -> UploadRow:
         sink = put_upload(self._depot, self._actor, NewUpload(length=item.size, purpose="attempt"))
         self._large.append(sink)
         for block in item.blocks():
+            head.take(block)
             sink.write(block)
         return sink.finish()
 
@@ -247,7 +251,9 @@ def _targets(archive: ZipIn) -> list[str]:
     return targets
 
 
-def _packed(pack: _Pack, left: list[Item | None], items: Iterator[Item], files: list[StoredFile]) -> Iterator[bytes]:
+def _packed(
+    depot: Depot, pack: _Pack, left: list[Item | None], items: Iterator[Item], files: list[StoredFile]
+) -> Iterator[bytes]:
     """The bytes of one pack: members one behind the other, as long as they are small and there is room.
 
     Args:
@@ -257,9 +263,10 @@ def _packed(pack: _Pack, left: list[Item | None], items: Iterator[Item], files: 
     empty: Digests | None = None
     waiting = left[0]
     while waiting is not None and waiting.size <= PACKED and pack.size < PACK:
-        start, hasher = pack.size, Hasher()
+        start, hasher, head = pack.size, Hasher(), Head()
         for block in waiting.blocks():
             hasher.update(block)
+            head.take(block)
             pack.size += len(block)
             yield block
         digests = hasher.digests()
@@ -267,7 +274,8 @@ def _packed(pack: _Pack, left: list[Item | None], items: Iterator[Item], files: 
             pack.members[start] = digests
         else:
             empty = digests
-        files.append(StoredFile(waiting.path, waiting.is_folder, digests.sha256))
+        kind = None if waiting.is_folder else head.guess(depot, waiting.path)
+        files.append(StoredFile(waiting.path, waiting.is_folder, digests.sha256, kind))
         waiting = next(items, None)
     left[0] = waiting
     if empty is not None:
@@ -289,7 +297,7 @@ def _commit(
     contents = name_contents(conn, stored, now)
     paths = _paths(conn, found, files)
     puts = [
-        entry_rows.Put(path=path, content=contents[one.sha256], condition="absent")
+        entry_rows.Put(path=path, content=contents[one.sha256], dtype=one.data_type, condition="absent")
         for path, one in zip(paths, files, strict=True)
     ]
     if puts:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import zipfile
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from entrepot.catalog import examinations
 from entrepot.catalog.versions import Filter
 from entrepot.datatypes.examine import examine
-from entrepot.depot import entries, projects, putting, reports, search, tasks, uploads, versions, whole
+from entrepot.depot import entries, projects, putting, reports, search, tasks, unpacking, uploads, versions, whole
 from entrepot.depot.entries import Add
 from entrepot.depot.examining import QUEUE, Readable
 from entrepot.depot.projects import ProjectChanges
@@ -69,6 +71,20 @@ def test_a_file_is_taken_for_what_its_bytes_are(house: House) -> None:
     entries.commit(house.depot, alice, version.n, [Add("b.bed", sha256=row.content_sha256)])
     kinds = [type_of(house, alice, version, path) for path in ("reads.txt", "a.dat", "b.bed")]
     assert kinds == ["fastq", "csv", "csv"]
+
+
+def test_members_of_an_archive_are_taken_for_what_their_bytes_are(house: House) -> None:
+    alice = house.user("alice")
+    version = house.version(alice)
+    sink = unpacking.put_archive(house.depot, alice, version.n)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in (("reads.txt", FASTQ), ("t.csv", CSV), ("large.bin", FASTQ * 200_000)):
+            archive.writestr(name, data)
+    sink.write(out.getvalue())
+    sink.finish()
+    kinds = [type_of(house, alice, version, path) for path in ("reads.txt", "t.csv", "large.bin")]
+    assert kinds == ["fastq", "csv", "fastq"]
 
 
 def test_a_version_has_the_type_that_all_its_entries_share(house: House) -> None:

@@ -274,6 +274,7 @@ NOBODYS: Mapping[str, frozenset[str]] = {
             "record_checks.build_index",
             "recognising.guess",
             "refusing.require_good",
+            "refusing.require_good_arrival",
             "record_checks.checker",
             "record_tables.convert",
             "records.items_of",
