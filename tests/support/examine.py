@@ -32,7 +32,16 @@ _NEVER = {
           (SELECT count(*) FROM live l WHERE l.strand = r.strand AND l.vfrom <= r.seq)
           + (SELECT count(*) FROM past p WHERE p.strand = r.strand AND p.vfrom <= r.seq AND r.seq < p.vto))
     """,
-    "a finished upload without content": "SELECT id FROM upload WHERE state = 'finished' AND content IS NULL",
+    "a finished upload without content": (
+        "SELECT id FROM upload WHERE state = 'finished' AND content IS NULL AND purpose <> 'batch'"
+    ),
+    "a batch without files": (
+        "SELECT id FROM upload WHERE state = 'finished' AND purpose = 'batch' AND id NOT IN (SELECT upload FROM packed)"
+    ),
+    "an object that counts other bytes as needed than are": (
+        "SELECT id FROM object AS o WHERE state = 'placed' AND live_bytes <>"
+        " (SELECT coalesce(sum(e.len), 0) FROM extent AS e WHERE e.object = o.id)"
+    ),
     "an extent outside its object": (
         "SELECT e.content FROM extent e JOIN object o ON o.id = e.object WHERE e.off + e.len > o.size"
     ),
