@@ -72,15 +72,19 @@ _WAITING_OBJECTS = Sql(
     "SELECT count(*) AS n, coalesce(sum(o.size), 0) AS size FROM object AS o "
     "WHERE (o.state != 'placed' AND o.state = 'doomed') OR o.id IN (SELECT e.object FROM content AS c "
     "JOIN extent AS e ON e.content = c.id JOIN object AS p ON p.id = e.object "
-    "WHERE c.state = 1 AND c.touched < :before AND p.kind = 'plain') "
-    "OR (o.kind = 'pack' AND o.state = 'placed' AND NOT EXISTS (SELECT 1 FROM extent AS e {join} content AS c "
-    "ON c.id = e.content WHERE e.object = o.id AND NOT (c.state = 1 AND c.touched < :before)))"
+    "WHERE c.state = 1 AND c.touched < :before AND p.kind = 'plain')"
+)
+_EMPTY_PACKS_AFTER = Sql(
+    "SELECT count(*) AS n, coalesce(sum(o.size), 0) AS size FROM object AS o {by:ix_object_pack} "
+    "WHERE o.kind = 'pack' AND o.state = 'placed' AND NOT EXISTS (SELECT 1 FROM extent AS e {join} content AS c "
+    "ON c.id = e.content WHERE e.object = o.id AND NOT (c.state = 1 AND c.touched < :before))"
 )
 _SPARSE_AFTER = Sql(
     "SELECT count(*) AS n, coalesce(sum(s.size - s.live), 0) AS size FROM ("
     "SELECT o.size, o.body_bytes, o.live_bytes - coalesce((SELECT sum(e.len) FROM extent AS e {join} content AS c "
     "ON c.id = e.content WHERE e.object = o.id AND c.state = 1 AND c.touched < :before), 0) AS live "
-    "FROM object AS o WHERE o.kind = 'pack' AND o.state = 'placed') AS s WHERE s.live * 2 < s.body_bytes AND s.live > 0"
+    "FROM object AS o {by:ix_object_pack} WHERE o.kind = 'pack' AND o.state = 'placed') AS s "
+    "WHERE s.live * 2 < s.body_bytes AND s.live > 0"
 )
 _DOOMABLE = Sql("SELECT id FROM content WHERE state = 1 AND touched < :before ORDER BY touched LIMIT :limit")
 _LOCK = Sql("SELECT state, touched FROM content WHERE id = :content {for_update}")
@@ -150,7 +154,8 @@ def waiting(conn: Connection, *, before: datetime) -> tuple[int, int, int, int]:
     """
     contents = _WAITING(conn, before=to_micros(before)).first()
     objects = _WAITING_OBJECTS(conn, before=to_micros(before)).first()
-    return int(contents.n), int(contents.size), int(objects.n), int(objects.size)
+    packs = _EMPTY_PACKS_AFTER(conn, before=to_micros(before)).first()
+    return int(contents.n), int(contents.size), int(objects.n + packs.n), int(objects.size + packs.size)
 
 
 def sparse_after(conn: Connection, *, before: datetime) -> tuple[int, int]:

@@ -24,17 +24,17 @@ from entrepot.model.errors import Gone
 
 __all__ = ["Living", "Sparse", "doom_empty", "living", "sparse", "switch"]
 
-#: The conditions of the partial index, word for word.
+#: The first two conditions are those of the partial index, word for word.
 _IS_SPARSE = "kind = 'pack' AND state = 'placed' AND live_bytes * 2 < body_bytes"
 #: What moves: whole contents. Damaged bytes stay where they are, or they would look like good ones.
 _MOVES = "c.damaged_at IS NULL AND NOT EXISTS (SELECT 1 FROM extent AS x WHERE x.content = e.content AND x.n <> e.n)"
 _SPARSE = Sql(
-    "SELECT id, store, key, size, live_bytes FROM object "
+    "SELECT id, store, key, size, live_bytes FROM object {by:ix_object_pack} "
     f"WHERE {_IS_SPARSE} AND id > :after AND EXISTS (SELECT 1 FROM extent AS e {{join}} content AS c "
     f"ON c.id = e.content WHERE e.object = object.id AND {_MOVES}) ORDER BY id LIMIT :limit"
 )
 _DOOM_EMPTY = Sql(
-    "UPDATE object SET state = 'doomed', live_bytes = 0 "
+    "UPDATE object {by:ix_object_pack} SET state = 'doomed', live_bytes = 0 "
     f"WHERE {_IS_SPARSE} AND NOT EXISTS (SELECT 1 FROM extent AS e WHERE e.object = object.id)"
 )
 _LIVING = Sql(

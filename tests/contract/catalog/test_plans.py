@@ -60,6 +60,10 @@ def statements() -> Iterator[tuple[str, Sql]]:
                         yield f"{module.name}.{name}[{i}]", part
 
 
+#: Of few rows, that are looked through: histories that are not whole, and packs.
+SMALL = {"ix_strand_state", "ix_object_pack"}
+
+
 def plan(catalog: Catalog, statement: Sql) -> list[str]:
     sql = statement.for_sqlite
     values = dict.fromkeys(re.findall(r":(\w+)", sql))
@@ -80,7 +84,7 @@ def test_no_statement_reads_more_than_its_range(catalog: Catalog) -> None:
     for name, statement in statements():
         for step in plan(catalog, statement):
             scan = re.match(r"SCAN (\w+)", step)
-            if scan and scan[1] in real_tables(statement) and "ix_strand_state" not in step:
+            if scan and scan[1] in real_tables(statement) and not SMALL & set(step.split()):
                 wrong.setdefault(name, []).append(step)
             # One column of a key of the entry tables is a whole strand; a range of births is nearly one.
             broad = re.search(r"^SEARCH (live|past|l|p|s|t|f) .*\((strand=\?|strand=\? AND vfrom<\?)\)", step)
@@ -99,14 +103,6 @@ def test_the_lists_of_exceptions_name_statements_that_exist(catalog: Catalog) ->
 @pytest.mark.parametrize("catalog_url", ["sqlite"], indirect=True)
 def test_a_content_is_found_by_its_digest(catalog: Catalog) -> None:
     """Partial indexes are used only if the query says their condition word for word."""
-    from sqlalchemy import event
-
     from entrepot.catalog import contents
 
-    seen: list[str] = []
-    event.listen(catalog._backend.reader, "before_cursor_execute", lambda _c, _u, sql, *_: seen.append(sql))
-    with catalog.read() as conn:
-        contents.find_many(conn, [b"1" * 32, b"2" * 32])
-        (sql,) = seen
-        steps = conn.connection.dbapi_connection.execute(f"EXPLAIN QUERY PLAN {sql}", (b"1", b"2"))  # type: ignore[union-attr]
-        assert [row[3] for row in steps] == ["SEARCH content USING INDEX uq_content_sha256_live (sha256=?)"]
+    assert plan(catalog, contents._LOOK) == ["SEARCH content USING INDEX uq_content_sha256_live (sha256=?)"]

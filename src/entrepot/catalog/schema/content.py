@@ -181,9 +181,9 @@ Index(
     postgresql_where=object_.c.state != "placed",
 )
 
-#: Packs of which less than half is still needed.
-_SPARSE = text("kind = 'pack' AND state = 'placed' AND live_bytes * 2 < body_bytes")
-Index("ix_object_sparse", object_.c.id, sqlite_where=_SPARSE, postgresql_where=_SPARSE)
+#: Few beside all others, and the only ones that are ever looked through.
+_PLACED_PACK = text("kind = 'pack' AND state = 'placed'")
+Index("ix_object_pack", object_.c.id, sqlite_where=_PLACED_PACK, postgresql_where=_PLACED_PACK)
 
 extent = Table(
     "extent",

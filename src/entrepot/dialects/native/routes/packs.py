@@ -19,7 +19,7 @@ routes = router("files")
 
 @routes.post(
     "/versions/{version}/batch",
-    response_class=FramedAnswer,
+    response_class=Response,
     responses={200: {"content": {frames.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}}},
     openapi_extra={STREAMS: True},
     summary="Small files of one revision in one body",
