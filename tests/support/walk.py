@@ -10,8 +10,8 @@ from typing import Any
 from entrepot.model.access import Actor
 from entrepot.model.errors import EntrepotError
 from entrepot.model.values import Visibility
+from tests.support.deeds import Case
 from tests.support.matrix import Cast, Verdict_
-from tests.support.use_cases import Case
 
 #: What becomes of an actor before they ask: a door that they come through, a node that they act for.
 As = Callable[[Actor], Actor]

@@ -37,8 +37,9 @@ from entrepot.depot.versions import NewVersion, VersionChanges
 from entrepot.model.access import ANONYMOUS, RULES, STAFF_ONLY, Action, Actor, Rule
 from entrepot.model.errors import BadSignature, Forbidden, Gone, Hidden, Trashed, Unauthenticated, WrongState
 from entrepot.model.values import Kind, Project, Role, Scope, Version, Visibility
+from tests.support.deeds import Judge, as_invalid, as_missing, copied_away, from_ones_own, of_project
 from tests.support.matrix import CONTENT, EDIT, MEMBER, PRIVATE, PUBLIC, STAFF, Cast, Row, cast, table
-from tests.support.use_cases import CASES, Judge, as_invalid, as_missing, copied_away, from_ones_own, of_project
+from tests.support.use_cases import CASES
 from tests.support.walk import allow, drawn, every, refuse, wrong
 
 __all__ = ["cast"]

@@ -20,8 +20,9 @@ from entrepot.depot import projects, upkeep, versions
 from entrepot.depot.versions import VersionChanges
 from entrepot.model.errors import EntrepotError, Frozen, NotFound, Trashed
 from entrepot.model.values import Version, Visibility
+from tests.support.deeds import Judge
 from tests.support.matrix import EDIT, Cast, cast, frozen, in_trash
-from tests.support.use_cases import CASES, Judge
+from tests.support.use_cases import CASES
 from tests.support.walk import allow, refuse
 
 __all__ = ["cast"]
