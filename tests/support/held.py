@@ -4,7 +4,8 @@
     python -m tests.support.held FOLDER worker --data DIR [--managed]
 
 A check makes the file `begun-PID` in FOLDER and goes on when there is a file `go`: that of tables does nothing else,
-that of records does so when half of the bytes are checked. Everything else is the product's.
+that of records does so when half of the bytes are checked, and so does that of tables if there is a file `real`.
+Everything else is the product's.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from entrepot.depot import record_checks
+from entrepot.depot import record_checks, table_checks
 from entrepot.depot.context import Depot
 from entrepot.depot.ingests import Checker, Part, Verdict
 from entrepot.model.values import Kind, Version
@@ -63,7 +64,8 @@ def main(folder: Path, arguments: list[str]) -> int:
     def with_checker(config: Config, **more: Any) -> Iterator[Depot]:
         with open_depot(config, **more) as depot:
             checks = half(record_checks.checker(depot))
-            depot.checkers = {KIND.value: hold, Kind.RECORDS.value: checks}
+            tables = half(table_checks.checker(depot)) if (folder / "real").exists() else hold
+            depot.checkers = {KIND.value: tables, Kind.RECORDS.value: checks}
             yield depot
 
     def serve(settings: Config) -> int:

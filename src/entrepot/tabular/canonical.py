@@ -6,8 +6,10 @@ file's own metadata says what its columns are, in the key `entrepot`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
@@ -41,6 +43,8 @@ class CanonicalWriter:
             use_content_defined_chunking=True,
             store_schema=True,
         )
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="canonical")
+        self._writing: Future[Any] | None = None
         self._waiting: list[pa.RecordBatch] = []
         self._rows = 0
         self._bytes = 0
@@ -58,14 +62,31 @@ class CanonicalWriter:
                 self._flush()
 
     def _flush(self) -> None:
+        # The group before must be written, so at most one waits; the next is judged meanwhile.
+        self.settle()
         if self._waiting:
-            self._writer.write_table(pa.Table.from_batches(self._waiting), row_group_size=GROUP)
+            table = pa.Table.from_batches(self._waiting)
+            self._writing = self._thread.submit(self._writer.write_table, table, row_group_size=GROUP)
         self.rows += self._rows
         self._waiting, self._rows, self._bytes = [], 0, 0
+
+    def settle(self) -> None:
+        """Wait for what is being written; its errors come out here."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def abandon(self) -> None:
+        """Let nothing be written any more. The file is not whole."""
+        with contextlib.suppress(Exception):
+            self.settle()
+        self._thread.shutdown()
 
     def close(self, columns: Sequence[Column], further: Mapping[str, Any] | None = None) -> None:
         """End the file; only now it is known which columns have no value somewhere."""
         self._flush()
+        self.settle()
+        self._thread.shutdown()
         told = {"columns": [one.as_json() for one in columns], "rows": self.rows, **(further or {})}
         self._writer.add_key_value_metadata({KEY: json.dumps(told, ensure_ascii=False)})
         self._writer.close()

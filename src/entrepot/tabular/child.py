@@ -36,13 +36,16 @@ class Frames:
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
+        # Canonical forms are written by a thread of their own.
+        self._lock = threading.Lock()
         self._void: list[_Sink] = []
         self._told = -1
 
     def send(self, letter: bytes, body: bytes = b"") -> None:
-        self._out.write(letter + struct.pack(">I", len(body)))
-        self._out.write(body)
-        self._out.flush()
+        with self._lock:
+            self._out.write(letter + struct.pack(">I", len(body)))
+            self._out.write(body)
+            self._out.flush()
 
     def tell(self, letter: bytes, said: Any) -> None:
         self.send(letter, json.dumps(said, ensure_ascii=False).encode("utf-8", "replace"))

@@ -10,6 +10,9 @@ that everything that is wrong is told at once.
 
 from __future__ import annotations
 
+import contextlib
+import queue
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Final, Protocol
@@ -133,14 +136,19 @@ def convert(sources: Sequence[Source], rules: TableRules, output: Output) -> Con
     encodings: dict[str, str] = {}
     settled: dict[str, ColumnType] | None = None
     while True:
+        attempt = _Pass(sources, rules, output, encodings, settled)
         try:
-            return _Pass(sources, rules, output, encodings, settled).run()
+            return attempt.run()
         except NotUtf8 as found:
+            attempt.close()
             output.again()
             encodings[found.args[1]] = found.encoding
         except _Again as known:
+            attempt.close()
             output.again()
             settled = known.state.settled
+        finally:
+            attempt.close()
 
 
 class _Pass:
@@ -169,6 +177,7 @@ class _Pass:
         self._writing: dict[str, Column] | None = {}
         self._too_narrow = False
         self._before = 0
+        self._closed = threading.Event()
 
     def run(self) -> Converted:
         rows: list[int] = []
@@ -179,7 +188,7 @@ class _Pass:
             self._notes += file.notes
             self._meet(source, file)
             count = 0
-            for batch in file.batches:
+            for batch in self._ahead(file.batches):
                 count += self._take(i, source, file, batch)
                 self._output.progress(min(self._before + batch.read, sum(one.size for one in self._sources)))
             if self._writes and self._writer is None:
@@ -188,7 +197,7 @@ class _Pass:
                 assert self._writer is not None
                 self._writer.close(self._columns())
                 self._output.end(i, self._writer.rows)
-            self._writer = None
+            self.close()
             self._before += source.size
             rows.append(count)
         if self._too_narrow:
@@ -200,6 +209,40 @@ class _Pass:
             if guess is not None and guess.note:
                 self._notes.append(f"Column {name!r} is {guess.type.value if guess.type else 'text'}: {guess.note}.")
         return Converted(columns, rows, self._nulls, self._rejects, self._notes, formats, self._writing is not None)
+
+    def _ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches, read and parsed by a thread of its own while the one before is judged."""
+        waiting: queue.Queue[Batch | BaseException | None] = queue.Queue(2)
+
+        def read() -> None:
+            try:
+                for batch in batches:
+                    if self._closed.is_set():
+                        return
+                    waiting.put(batch)
+                waiting.put(None)
+            except BaseException as error:
+                waiting.put(error)
+
+        reader = threading.Thread(target=read, name="reader", daemon=True)
+        reader.start()
+        try:
+            while (found := waiting.get()) is not None:
+                if isinstance(found, BaseException):
+                    raise found
+                yield found
+        finally:
+            self._closed.set()
+            while reader.is_alive():
+                with contextlib.suppress(queue.Empty):
+                    waiting.get(timeout=0.05)
+            self._closed.clear()
+
+    def close(self) -> None:
+        """Nothing of this pass is written after this. May be repeated."""
+        if self._writer is not None:
+            self._writer.abandon()
+            self._writer = None
 
     @property
     def _writes(self) -> bool:

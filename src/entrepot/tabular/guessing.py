@@ -50,6 +50,10 @@ _LOOKS: Final = (
 )
 
 
+#: Batches in which a reason is looked for why a column is text.
+_NOTED: Final = 4
+
+
 class Guess:
     """The type of one column so far.
 
@@ -68,6 +72,7 @@ class Guess:
         self._decimals: tuple[int, int] | None = None
         self._trailing = False
         self._odd: tuple[str, str] | None = None
+        self._noted = 0
 
     def see(self, texts: pa.StringArray) -> pa.Array | None:
         """Take the next values into account; answers them as values of `type`, or None if that has just changed or is
@@ -90,7 +95,8 @@ class Guess:
             if found is not None:
                 self.type = kind
                 break
-        if self.type is ColumnType.STRING and self._odd is None:
+        if self.type is ColumnType.STRING and self._odd is None and self._noted < _NOTED:
+            self._noted += 1
             self._note(texts)
         return found if before in (None, self.type) else None
 
@@ -129,7 +135,7 @@ class Guess:
 
     def _note(self, texts: pa.StringArray) -> None:
         """Remember the first value that makes a reader wonder why this is text."""
-        for text in texts.drop_null()[:1000].to_pylist():
+        for text in texts.slice(0, 2000).drop_null()[:1000].to_pylist():
             for pattern, why in _LOOKS:
                 if pattern.fullmatch(text):
                     self._odd = (text, why)
