@@ -168,6 +168,7 @@ ANSWERED: dict[str, Prepare] = {
     "/versions/{version}/clear": _at("/versions/{v}/clear"),
     "/versions/{version}/restore": _at("/versions/{v}/restore", {"revision": 0}),
     "/versions/{version}/copy": _at("/versions/{v}/copy", {"numbering": "next"}),
+    "/versions/{version}/convert": _at("/versions/{v}/convert", {"name": "Rows"}),
     "/versions/{version}/merge": _merge,
     "/versions/{version}/check": _check,
     "/versions/{version}/data-types": _declare,
