@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from entrepot.catalog.database import Catalog
-from entrepot.depot import bootstrap, entries, projects, teams, uploads, users, versions
+from entrepot.depot import bootstrap, entries, packing, projects, teams, uploads, users, versions
 from entrepot.depot import members as team_members
 from entrepot.depot.context import Depot
 from entrepot.depot.credentials import as_operator
@@ -18,6 +18,7 @@ from entrepot.depot.versions import NewVersion
 from entrepot.model.access import Actor
 from entrepot.model.values import Project, Role, Scope, Version
 from entrepot.store.base import ObjectStore, Staging
+from entrepot.wire import frames
 from tests.support.catalogs import ADMIN_PASSWORD, Clock
 
 
@@ -79,6 +80,15 @@ class House:
         """A commit that adds or replaces these files."""
         adds = [Add(path, upload=self.upload(owner, data).uid) for path, data in files.items()]
         return entries.commit(self.depot, owner, version.n, adds, **more)
+
+    def put_batch(self, owner: Actor, version: Version, files: dict[str, bytes]) -> Committed:
+        """A commit that adds or replaces these files, which come together and share an object."""
+        sink = packing.put_batch(self.depot, owner)
+        for path, data in files.items():
+            sink.write(frames.header(path, len(data), self.sha256(data)) + data)
+        batch = sink.finish().upload.uid
+        adds = [Add(path, upload=batch, sha256=self.sha256(data)) for path, data in files.items()]
+        return entries.commit(self.depot, owner, version.n, adds)
 
     def tree(self, reader: Actor, version: int, revision: int | None = None) -> dict[str, bytes]:
         """Everything that is in a version: path to bytes."""

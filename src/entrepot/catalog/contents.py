@@ -43,6 +43,7 @@ __all__ = [
     "measures",
     "measures_many",
     "object_known",
+    "object_placed",
     "readable",
     "readable_refs",
     "reserve_object",
@@ -205,6 +206,12 @@ def other_store(conn: Connection, store: str) -> str | None:
         if found is not None:
             return str(found.store)
     return None
+
+
+def object_placed(conn: Connection, store: str, key: str) -> bool:
+    """Whether its bytes are to be there: those of a doomed one may be gone before its row is."""
+    query = select(object_.c.id).where(object_.c.store == store, object_.c.key == key, object_.c.state == "placed")
+    return conn.execute(query).first() is not None
 
 
 # Finding again

@@ -306,7 +306,7 @@ def _check_parts(conn: Connection, target: ObjectStore, parts: set[int], tally: 
 
 def _is_there(depot: Depot, one: Stored) -> bool:
     with depot.catalog.read() as conn:
-        return contents.object_known(conn, one.store, one.key)
+        return contents.object_placed(conn, one.store, one.key)
 
 
 def _prune(depot: Depot, folder: Path, target: ObjectStore, keep: int | None) -> tuple[tuple[str, ...], int, int]:

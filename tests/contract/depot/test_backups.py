@@ -18,8 +18,9 @@ from entrepot.catalog import snapshots
 from entrepot.catalog.database import Catalog
 from entrepot.catalog.entries import sweep_strands
 from entrepot.catalog.schema import event, metadata, upload, version
-from entrepot.depot import checking, collection, copies, search, trash, uploads
+from entrepot.depot import checking, collection, copies, entries, search, trash, uploads
 from entrepot.depot.context import Depot
+from entrepot.depot.entries import Add
 from entrepot.depot.uploads import NewUpload
 from entrepot.model.access import Actor
 from entrepot.model.errors import AlreadyRunning, Conflict, Corrupt, Invalid, NotFound, Unsupported
@@ -87,10 +88,7 @@ def restored(house: House, folder: Path, into: str, quick_folder: Path, server: 
 
 def collect(house: House) -> None:
     """Until nothing is left that nobody needs."""
-    sweep_strands(house.depot.catalog)
-    house.clock.move(hours=8 * 24)
-    uploads.sweep(house.depot)
-    collection.collect(house.depot)
+    collect_all(house)
     house.clock.move(hours=48)
     assert collection.collect(house.depot).objects
 
@@ -213,6 +211,38 @@ def test_what_is_collected_meanwhile_is_not_in_the_backup_at_all(
     # So that the object of the version that goes is the last one to be copied.
     backup = back_up(with_store(house, _Meanwhile(house.depot.store, purge_and_collect)), tmp_path / "b").backup
     assert (backup.lost, backup.objects) == ((), 3)
+
+
+def test_small_files_are_in_a_backup_also_while_their_pack_is_rewritten(
+    house: House, ann: Actor, tmp_path: Path, quick_folder: Path
+) -> None:
+    files = {f"{n:02}": bytes([n]) * 500 for n in range(20)}
+    whole, kept = house.version(ann), house.version(ann)
+    house.put_batch(ann, whole, files)
+    few = {path: files[path] for path in ("03", "17")}
+    entries.commit(house.depot, ann, kept.n, [Add(path, source=(whole.n, None, path)) for path in few])
+    trash.trash(house.depot, ann, whole.n)
+    trash.purge(house.depot, house.admin, whole.n)
+
+    def rewrite() -> None:
+        collect_all(house)
+        house.clock.move(hours=48)
+        assert collection.collect(house.depot).packs == 1
+        assert collection.collect(house.depot).objects == 1
+
+    backup = back_up(with_store(house, _Meanwhile(house.depot.store, rewrite)), tmp_path / "b").backup
+    assert (backup.lost, backup.objects) == ((), 1)
+    with restored(house, tmp_path / "b", "sqlite", quick_folder, lambda: None) as new:
+        assert new.tree(ann, kept.n) == few
+        assert checking.verify(new.depot).damaged == ()
+
+
+def collect_all(house: House) -> None:
+    """What nobody needs is condemned."""
+    sweep_strands(house.depot.catalog)
+    house.clock.move(hours=8 * 24)
+    uploads.sweep(house.depot)
+    collection.collect(house.depot)
 
 
 def test_what_is_written_meanwhile_is_for_the_next_one(house: House, ann: Actor, made: Version, tmp_path: Path) -> None:

@@ -96,6 +96,19 @@ def packs(house: House) -> list[tuple[int, int, str]]:
         return [tuple(row) for row in found]
 
 
+def pack_of(house: House, data: bytes) -> tuple[int, int, int]:
+    """Of the object in which these bytes lie: its size, what came with it, and what is needed of that."""
+    with house.depot.catalog.read() as conn:
+        n = content_rows.find_many(conn, [house.sha256(data)])[house.sha256(data)]
+        found = conn.execute(
+            select(object_.c.size, object_.c.body_bytes, object_.c.live_bytes).where(
+                object_.c.id.in_(select(extent.c.object).where(extent.c.content == n))
+            )
+        )
+        size, body, needed = found.one()
+    return size, body, needed
+
+
 def keys(house: House) -> set[str]:
     return set(house.depot.store.keys())
 
@@ -486,7 +499,10 @@ def test_damaged_bytes_are_not_laundered_by_compaction(house: House, ann: Actor,
 
 
 def test_what_ended_while_a_pack_was_copied_is_not_brought_back(house: House, ann: Actor, sparse: Version) -> None:
+    """And what is still needed moves."""
     depot, inner = house.depot, house.depot.store
+    other = house.version(ann)
+    entries.commit(depot, ann, other.n, [Add(KEPT[0], source=(sparse.n, None, KEPT[0]))])
 
     class Meanwhile:
         """Ends everything in the moment after the new pack was placed."""
@@ -510,11 +526,19 @@ def test_what_ended_while_a_pack_was_copied_is_not_brought_back(house: House, an
 
     collection._end(house.depot, house.depot.now() - house.depot.policy.collection_grace, lambda _: None)
     depot.store = Meanwhile()  # type: ignore[assignment]
-    assert compaction.compact(depot) == (0, 0)
+    packs_before = packs(house)
+    assert compaction.compact(depot)[0] == 1
     depot.store = inner
-    house.clock.move(hours=25)
+    assert len(packs(house)) == len(packs_before) + 1
+    assert house.tree(ann, other.n) == {KEPT[0]: FILES[KEPT[0]]}
+    # What ended meanwhile is in the new pack, dead from the start.
+    size, body, needed = pack_of(house, FILES[KEPT[0]])
+    assert (body, needed) == (len(FILES[KEPT[0]]), len(FILES[KEPT[0]]))
+    assert size > body
     collect(house, 3)
-    assert (keys(house), count(house)) == (set(), (0, 0, 0))
+    assert count(house)[0] == 1
+    assert house.tree(ann, other.n) == {KEPT[0]: FILES[KEPT[0]]}
+    assert not checking.verify(depot).damaged
 
 
 def test_two_compactions_at_once_do_it_once(house: House, ann: Actor, sparse: Version) -> None:
