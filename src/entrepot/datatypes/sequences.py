@@ -17,10 +17,11 @@ NAMES: Final = 200
 #: Different lengths that are told apart in a distribution.
 _LENGTHS: Final = 1000
 
-_BASES: Final = re.compile(rb"[A-Za-z.*\-~]*")
+#: What is left of a good line when these are taken away is nothing; several times faster than a pattern.
+_BASES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.*-~"
+_QUALITIES: Final = bytes(range(33, 127))
 _RESIDUES: Final = re.compile(rb"[A-Za-z*.\-\s]*")
 _FIRST_STRANGE: Final = re.compile(rb"[^A-Za-z*.\-\s]")
-_QUALITIES: Final = re.compile(rb"[!-~]*")
 
 
 class _Lengths:
@@ -121,14 +122,14 @@ def fastq(check: Check) -> None:
                 line=number,
                 record=record,
             )
-        if not _BASES.fullmatch(sequence):
+        if sequence.translate(None, _BASES):
             check.wrong(
                 "bad_bases",
                 f"Line {number - 2} of record {record} has characters that are no bases.",
                 line=number - 2,
                 record=record,
             )
-        if not _QUALITIES.fullmatch(scores):
+        if scores.translate(None, _QUALITIES):
             check.wrong(
                 "bad_qualities",
                 f"Line {number} of record {record} has characters that are no qualities.",

@@ -118,7 +118,7 @@ def ndjson(check: Check) -> None:
             continue
         records += 1
         try:
-            value = json.loads(line, parse_constant=_no_number)
+            value = _LINE.decode(line.decode("utf-8-sig" if number == 1 else "utf-8"))
         except (ValueError, RecursionError) as error:
             check.wrong("bad_json", f"Line {number} is no JSON: {_why(error)}.", line=number, record=records)
             continue
@@ -131,6 +131,10 @@ def ndjson(check: Check) -> None:
 
 def _no_number(word: str) -> None:
     raise ValueError(f"{word} is no number of JSON")
+
+
+#: Made once: `json.loads` would make one for every line.
+_LINE: Final = json.JSONDecoder(parse_constant=_no_number)
 
 
 def _why(error: Exception) -> str:

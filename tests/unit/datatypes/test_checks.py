@@ -95,7 +95,7 @@ def test_a_good_file_is_good_when_it_is_compressed(name: str) -> None:
         ("npy", {"shape": [3, 4], "dtype": "<i4", "order": "c"}),
         ("mtx", {"shape": [3, 2], "entries": 2, "values": "integer"}),
         ("tiff", {"pages": 2, "width": 8, "height": 6, "bits": 8}),
-        ("ome-tiff", {"channels": ["DAPI", "GFP"], "pixel_size": {"x": 0.5}, "order": "XYZCT"}),
+        ("ome-tiff", {"channels": ["DAPI", "GFP"], "pixel_size": {"x": 0.5}}),
         ("png", {"width": 8, "height": 6, "colour": "rgb", "mode": "RGB"}),
         ("jpeg", {"width": 8, "height": 6, "colour": "colour"}),
         ("dicom", {"modality": "CT", "rows": 2, "columns": 3, "pixels": True}),
