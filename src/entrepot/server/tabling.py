@@ -41,6 +41,8 @@ _WORK_MEMORY: Final = 1 << 30
 #: Answers of a reader before it is replaced by a new one, so that what memory it holds on to comes back.
 _ANSWERS: Final = 2_000
 _READ_S: Final = 600.0
+#: Until a process has loaded what it needs for a query.
+_START_S: Final = 120.0
 
 
 @dataclass(slots=True)
@@ -142,23 +144,19 @@ class Processes:
                 details={"retry_after_s": 5},
             )
         child = None
-        timer = None
+        late = _Late()
         try:
             child = self._take(effort)
-            late = threading.Event()
-            seconds = {Effort.QUERY: float(self._limits.query_seconds), Effort.READ: _READ_S}.get(effort)
+            seconds = {Effort.QUERY: _START_S, Effort.READ: _READ_S}.get(effort)
             if seconds is not None:
-                timer = threading.Timer(seconds, _stop, (child, late))
-                timer.daemon = True
-                timer.start()
+                late.after(seconds, child)
             whole = [False]
             yield self._frames(child, self._bounded(request, effort), effort, late, whole)
             if whole[0]:
                 self._idle.give(effort, child)
                 child = None
         finally:
-            if timer is not None:
-                timer.cancel()
+            late.cancel()
             if child is not None:
                 child.end()
             self._turns[effort].release()
@@ -168,7 +166,7 @@ class Processes:
         return {"memory": memory // 2, "spill": self.folder if effort is Effort.WORK else "", **request}
 
     def _frames(
-        self, child: _Child, request: Mapping[str, Any], effort: Effort, late: threading.Event, whole: list[bool]
+        self, child: _Child, request: Mapping[str, Any], effort: Effort, late: _Late, whole: list[bool]
     ) -> Frames:
         stdin, stdout = child.process.stdin, child.process.stdout
         assert stdin is not None
@@ -180,6 +178,9 @@ class Processes:
                 head = _exactly(stdout, 5)
                 letter, size = head[:1].decode(), struct.unpack(">I", head[1:])[0]
                 body = _exactly(stdout, size)
+                if letter == "P" and effort is Effort.QUERY:
+                    # It has loaded what it needs: the time of the query itself begins.
+                    late.after(self._limits.query_seconds, child)
                 if letter in "RX":
                     child.answers += 1
                     whole[0] = True
@@ -188,7 +189,7 @@ class Processes:
                 yield letter, body
         except (EOFError, BrokenPipeError) as error:
             code = child.process.wait()
-            if late.is_set() or code == -24:  # SIGXCPU
+            if late.over or code == -24:  # SIGXCPU
                 raise TooLarge(
                     f"This took longer than {self._limits.query_seconds} s and was stopped. Ask for less at a time."
                 ) from error
@@ -230,9 +231,27 @@ class Processes:
         self._idle.close()
 
 
-def _stop(child: _Child, late: threading.Event) -> None:
-    late.set()
-    child.process.kill()
+class _Late:
+    """Kills a child when its time is over; whoever waits for it asks whether that was why it ended."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self._timer: threading.Timer | None = None
+
+    def after(self, seconds: float, child: _Child) -> None:
+        """So long from now; what was said before does not count any more."""
+        self.cancel()
+        self._timer = threading.Timer(seconds, self._stop, (child,))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _stop(self, child: _Child) -> None:
+        self.over = True
+        child.process.kill()
+
+    def cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 def _exactly(stream: IO[bytes], size: int) -> bytes:

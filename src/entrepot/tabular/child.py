@@ -247,6 +247,7 @@ def _sort(asked: dict[str, Any], frames: Frames, opened: _Opened) -> Any:
 def _query(asked: dict[str, Any], frames: Frames, opened: _Opened) -> Any:
     from entrepot.tabular.asking import query
 
+    frames.tell(b"P", 0)
     sink = frames.begin(0)
     said = query(
         asked["tables"],
