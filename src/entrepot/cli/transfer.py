@@ -9,6 +9,7 @@ import typer
 
 from entrepot.cli import bars, output
 from entrepot.cli.options import AsJson, Message, connected
+from entrepot.model.errors import Invalid
 
 if TYPE_CHECKING:
     from entrepot.client.pull import Pulled
@@ -27,6 +28,7 @@ def push(
     description: Annotated[str, typer.Option(help="Its description.")] = "",
     follow_links: Annotated[bool, typer.Option("--follow-links", help="Push what symbolic links lead to.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would happen, and do nothing.")] = False,
+    unpack: Annotated[bool, typer.Option("--unpack", help="PATH is an archive; its files are added.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a dataset hold what a folder holds, as one new revision.
@@ -41,7 +43,13 @@ def push(
       entrepot push ./penguins lab/penguins --dry-run
       entrepot push ./new-photos lab/penguins/photos        only that folder of it
       entrepot push notes.md lab/penguins                    adds one file, keeps the rest
+      entrepot push --unpack photos.tar.gz lab/photos        all files of an archive, or none
     """
+    if unpack:
+        if keep or dry_run or follow_links or message:
+            raise Invalid("--unpack goes with --name, --description and --json only.")
+        _unpack(source, target, name, description, as_json)
+        return
     with connected() as client, bars.shown(as_json) as on_progress:
         done = client.data.push(
             source,
@@ -62,6 +70,21 @@ def push(
         output.emit(_pushed(done))
     else:
         _say_pushed(done, target)
+
+
+def _unpack(source: Path, target: str, name: str | None, description: str, as_json: bool) -> None:
+    with connected() as client, bars.shown(as_json) as on_progress:
+        made = client.data.unpack(source, target, name=name, description=description, on_progress=on_progress)
+    clashes: list[list[str]] = (made.report or {}).get("case_clashes", [])
+    for group in clashes:
+        output.note(f"these differ by case only, and Windows and macOS can hold one of them: {', '.join(group)}")
+    if as_json:
+        output.emit({"version": made, "revision": made.revision, "files": made.entries, "clashes": clashes})
+    else:
+        output.line(
+            f"Unpacked {source.name} into {made.project_slug}/{made.label}: {made.entries:,} files, "
+            f"{output.size(made.size)}."
+        )
 
 
 def _pushed(done: Pushed) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal
 
 from entrepot.client import lockfile, pins
 from entrepot.client import pull as pulling
+from entrepot.client import unpack as unpacking
 from entrepot.client.download import Wanted
 from entrepot.client.journal import Journal
 from entrepot.client.lockfile import LockFile
@@ -27,9 +28,10 @@ from entrepot.client.transport import segment
 from entrepot.client.tree import LocalFile, digest_file
 from entrepot.model import names
 from entrepot.model.errors import Invalid, NotFound, TooLarge
-from entrepot.model.values import Kind
+from entrepot.model.values import Kind, TaskState
 from entrepot.wire.messages.entries import Add, Committed, Entry, EntryDetail, EntryPage, NewCommit
 from entrepot.wire.messages.slots import NewSlot
+from entrepot.wire.messages.tasks import Task
 from entrepot.wire.messages.versions import NewVersion, Version, VersionWithSlots
 
 __all__ = ["Data"]
@@ -153,6 +155,43 @@ class Data(Resource):
             ]
 
     # --- single files in ----------------------------------------------------------------------------------------------
+
+    def unpack(
+        self,
+        archive: str | Path,
+        target: Thing,
+        *,
+        name: str | None = None,
+        description: str = "",
+        wait: bool = True,
+        on_progress: OnProgress | None = None,
+        on_unpacking: Callable[[Task], None] | None = None,
+    ) -> Version:
+        """Send an archive whose files become those of a version, all of them in one revision; the server unpacks it.
+
+        Args:
+            archive: zip, tar, tar.gz, tar.bz2, tar.xz or tar.zst, by the end of its name.
+            target: A dataset, which is made if it is not there, or a version, to which the files are added.
+            wait: Until it is unpacked; else the version as it is now.
+            on_unpacking: Called with each state of the task that the server tells.
+
+        Raises:
+            Invalid: The archive was refused; the message names the member, `errors` more of them.
+        """
+        with Journal() as journal, StatCache() as stats:
+            source = _file(Path(archive), None, stats)
+            tally = Tally(on_progress)
+            begun = unpacking.begin(
+                self._transport, source, target, journal=journal, tally=tally, name=name, description=description
+            )
+        if wait:
+            ended = self._client.tasks.wait(begun.task, on_progress=on_unpacking)
+            if ended.state is not TaskState.DONE:
+                told = ended.error or {}
+                report = told.get("report") or {}
+                said = str(report.get("message") or told.get("detail") or "Unpacking was cancelled.")
+                raise Invalid(said, errors=report.get("errors", ()))
+        return self._client.versions.get(begun.version)
 
     def upload(
         self,
