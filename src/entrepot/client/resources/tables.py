@@ -9,27 +9,31 @@ from __future__ import annotations
 import builtins
 import io
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Literal, TypedDict, TypeVar, Unpack
+from typing import IO, Any, Literal, TypedDict, Unpack
 
 from entrepot.client.pins import Pin, Thing, pin
 from entrepot.client.resources.base import Resource
-from entrepot.client.statcache import stat_of
-from entrepot.client.tree import LocalFile, read_blocks
+from entrepot.client.resources.frames import (
+    FORMATS,
+    ColumnLike,
+    as_parquet,
+    column_of,
+    local_file,
+    needs,
+    until,
+)
+from entrepot.client.tree import read_blocks
 from entrepot.model import names
 from entrepot.model.columns import Column
 from entrepot.model.errors import (
-    EntrepotError,
     InProgress,
     Invalid,
-    InvalidName,
     KindMismatch,
     NotFound,
     Unavailable,
-    Unsupported,
 )
 from entrepot.model.values import Kind, State, Visibility
 from entrepot.wire.messages.slots import NewSlot, Slot
@@ -51,14 +55,9 @@ from entrepot.wire.messages.versions import Version, VersionWithSlots
 
 __all__ = ["ColumnLike", "NewTableFields", "Tables"]
 
-T = TypeVar("T")
-
 #: Rows that are fetched at a time.
 _ROWS = 1000
 _ARROW = "application/vnd.apache.arrow.stream"
-
-ColumnLike = Column | Mapping[str, Any] | str
-"""A column, its JSON form, or its type alone: `"Int"`."""
 
 
 class NewTableFields(TypedDict, total=False):
@@ -101,7 +100,7 @@ class Tables(Resource):
         given: dict[str, Any] = {**fields}
         declared = dict(rules or {})
         if columns is not None:
-            declared["columns"] = [_column(one) for one in columns]
+            declared["columns"] = [column_of(one) for one in columns]
         if declared:
             given["declared"] = declared
         return self._client.versions.create(
@@ -126,7 +125,7 @@ class Tables(Resource):
             Unavailable: It is not done within `timeout_s`; the check goes on.
         """
         paths = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
-        local = [_local(one) for one in paths]
+        local = [local_file(one) for one in paths]
         made = self.create(name, [one.path for one in local], columns=columns, rules=rules, **fields)
         for slot, file in zip(made.slots, local, strict=True):
             self._put(slot, lambda file=file: read_blocks(file, 0, file.size), file.size)  # type: ignore[misc]
@@ -162,7 +161,7 @@ class Tables(Resource):
     ) -> Version:
         """A table of a frame of pandas or Polars or a table of Arrow; its types come along. An index does not."""
         return self.create_from_bytes(
-            name, _parquet(frame), "table.parquet", columns=columns, timeout_s=timeout_s, **fields
+            name, as_parquet(frame), "table.parquet", columns=columns, timeout_s=timeout_s, **fields
         )
 
     from_dataframe = create_from_dataframe
@@ -177,7 +176,7 @@ class Tables(Resource):
 
     def upload_file(self, thing: Thing, path: str | Path, file_name: str | None = None) -> None:
         """The same with a file, which may have another name here than there."""
-        file = _local(Path(path))
+        file = local_file(Path(path))
         self._put(self._slot(thing, file_name), lambda: read_blocks(file, 0, file.size), file.size)
 
     def update(self, thing: Thing, *, start: bool = True, timeout_s: float | None = None, **changes: Any) -> Version:
@@ -227,7 +226,7 @@ class Tables(Resource):
                 raise Invalid(str(report.get("message", "The check failed.")), errors=report.get("errors", ()))
             return found if found.state is State.READY else None
 
-        return _until(look, timeout_s, "The table is still being checked")
+        return until(look, timeout_s, "The table is still being checked")
 
     def rejects(self, thing: Thing) -> TableRejects:
         """What the newest check said of bad rows."""
@@ -267,7 +266,7 @@ class Tables(Resource):
         sent = []
         for name, upload in self._uploads(files):
             sent.append(TableFile(file_name=name, upload=upload))
-        given = [ChangedColumn(**{"nullable": True, **_column(one)}) for one in columns]
+        given = [ChangedColumn(**{"nullable": True, **column_of(one)}) for one in columns]
         body = TableChange(files=sent, replace=replace, columns=given, renamed=dict(renamed or {}), expected=expected)
         task = self._transport.post(self._version(found, "/table/changes"), Task, body)
         done = self._client.tasks.wait(task.id, timeout=timeout_s)
@@ -286,7 +285,7 @@ class Tables(Resource):
                 yield name, self._client.data.upload_bytes(data, name)
             return
         for one in [files] if isinstance(files, str | Path) else files:
-            local = _local(Path(one))
+            local = local_file(Path(one))
             yield local.path, self._client.data.upload(one, filename=local.path)
 
     def _checked(self, made: Version, timeout_s: float | None) -> Version:
@@ -402,7 +401,7 @@ class Tables(Resource):
             except InProgress:
                 return None
 
-        return _until(look, timeout_s, "The rows are still being put in order")
+        return until(look, timeout_s, "The rows are still being put in order")
 
     def rows(
         self,
@@ -472,7 +471,7 @@ class Tables(Resource):
 
     def query_arrow(self, sql: str, tables: Mapping[str, Thing] | None = None, *, limit: int | None = None) -> Any:
         """The same as a `pyarrow.Table`; `.to_pandas()` and `polars.from_arrow` go on from there."""
-        arrow = _needs("pyarrow")
+        arrow = needs("pyarrow")
         body = self._asked(sql, tables, limit).dump()
         answer = self._transport.send(
             "POST",
@@ -508,7 +507,7 @@ class Tables(Resource):
             FileExistsError: There is such a file.
         """
         place = Path(path)
-        chosen = format or _FORMATS.get(place.suffix.lower())
+        chosen = format or FORMATS.get(place.suffix.lower())
         if chosen is None:
             raise Invalid(f"{place.name} does not say what it is to be. Give a format: csv, parquet, arrow, ndjson.")
         target = self._pinned(thing)
@@ -534,7 +533,7 @@ class Tables(Resource):
         Raises:
             Unsupported: pyarrow is not installed.
         """
-        arrow = _needs("pyarrow")
+        arrow = needs("pyarrow")
         target = self._pinned(thing)
         asked = {"format": "arrow", "column": None if columns is None else [*columns], "revision": target.revision}
         blocks = io.BytesIO()
@@ -546,99 +545,15 @@ class Tables(Resource):
 
     def to_pandas(self, thing: Thing, columns: Sequence[str] | None = None) -> Any:
         """All rows as a `pandas.DataFrame`."""
-        _needs("pandas")
+        needs("pandas")
         return self.to_arrow(thing, columns).to_pandas()
 
     def to_polars(self, thing: Thing, columns: Sequence[str] | None = None) -> Any:
         """All rows as a `polars.DataFrame`."""
-        return _needs("polars").from_arrow(self.to_arrow(thing, columns))
+        return needs("polars").from_arrow(self.to_arrow(thing, columns))
 
     def _pinned(self, thing: Thing) -> Pin:
         if isinstance(thing, Version) and thing.revision == 0:
             # As it was before its check was done: what is meant is what came of it.
             thing = self.get(thing.id)
         return pin(self._transport, thing)
-
-
-_FORMATS: Mapping[str, Literal["csv", "parquet", "arrow", "ndjson"]] = {
-    ".csv": "csv",
-    ".parquet": "parquet",
-    ".arrow": "arrow",
-    ".arrows": "arrow",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-}
-
-
-def _column(one: ColumnLike) -> dict[str, Any]:
-    if isinstance(one, Column):
-        return one.as_json()
-    return {"type": one} if isinstance(one, str) else dict(one)
-
-
-def _until(look: Callable[[], T | None], timeout_s: float | None, what: str) -> T:
-    """What `look` finds, asked for again and again until it finds something."""
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    pause = 0.05
-    while (found := look()) is None:
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0:
-            raise Unavailable(f"{what} after {timeout_s:g} s. Ask again.")
-        time.sleep(pause if left is None else min(pause, left))
-        pause = min(pause * 1.5, 2.0)
-    return found
-
-
-def _needs(package: Literal["pyarrow", "pandas", "polars"]) -> Any:
-    try:
-        if package == "pandas":
-            import pandas
-
-            return pandas
-        if package == "polars":
-            import polars
-
-            return polars
-        import pyarrow
-        import pyarrow.ipc
-
-        return pyarrow
-    except ImportError as error:
-        raise Unsupported(f"This needs {package}, which is not installed here: pip install {package}.") from error
-
-
-def _parquet(frame: Any) -> bytes:
-    """A frame as Parquet, written by the library that it is of."""
-    out = io.BytesIO()
-    try:
-        if hasattr(frame, "write_parquet"):
-            frame.write_parquet(out)
-        elif hasattr(frame, "to_parquet"):
-            frame.to_parquet(out, index=False)
-        elif hasattr(frame, "schema") and hasattr(frame, "to_batches"):
-            import pyarrow.parquet
-
-            pyarrow.parquet.write_table(frame, out)
-        else:
-            raise Invalid(f"{type(frame).__name__} is no frame of pandas or Polars and no table of Arrow.")
-    except EntrepotError:
-        raise
-    except ImportError as error:
-        raise Unsupported("Writing frames needs pyarrow, which is not installed here: pip install pyarrow.") from error
-    except Exception as error:
-        # Their errors are of many classes; what they say is about the frame.
-        raise Invalid(f"The frame cannot be written as Parquet: {error}") from error
-    return out.getvalue()
-
-
-def _local(path: Path) -> LocalFile:
-    """The file in the state it is in now, under a name that a table can hold."""
-    try:
-        seen = stat_of(path.stat())
-    except OSError as error:
-        raise NotFound(f"{path} cannot be read: {error.strerror}.") from error
-    try:
-        name = names.file_name(path.name)
-    except InvalidName:
-        name = f"table{path.suffix if path.suffix.isascii() else '.csv'}"
-    return LocalFile(name, path, seen)
