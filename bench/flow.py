@@ -56,12 +56,12 @@ def by_tus(link: Connection, house: House, content: bytes) -> float:
     return time.perf_counter() - begun
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench flow")
     parser.add_argument("--mib", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keep", action="store_true", help="write the figures down")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     seconds: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder, entrepot(Path(folder)) as house:
         house.server.reset_memory()
