@@ -36,7 +36,7 @@ ALL_FROM = 10
 WAITS = ("GET", "/api/v1/tasks/{task}")
 
 
-@schemathesis.serializer("application/offset+octet-stream")
+@schemathesis.serializer("application/offset+octet-stream", "application/vnd.entrepot.frames")
 def as_it_is(_context: Any, value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
 
