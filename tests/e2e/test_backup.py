@@ -48,7 +48,9 @@ def test_a_server_comes_back_from_its_backup_with_every_byte(server: Running, tm
     for folder, changed in ((str(new / "old"), files["plate-00/well.csv"]), (newest, b"measured again\n")):
         checked = answer(run(["verify", "--data", folder, "--json"]))
         assert (checked["damaged"], checked["contents"] >= 20) == ([], True)
-        assert changed in {path.read_bytes() for path in (Path(folder) / "objects").rglob("*") if path.is_file()}
+        # Small files lie in one object with others.
+        objects = [path.read_bytes() for path in (Path(folder) / "objects").rglob("*") if path.is_file()]
+        assert any(changed in stored for stored in objects)
     again = start_server(Path(newest), worker=False)
     try:
         # The old server's token is good here too.

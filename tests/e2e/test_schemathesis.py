@@ -51,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 class Things:
     """One of everything, fresh: what one operation does to it must not spare the next. Made when it is asked for."""
 
-    def __init__(self, site: Site, number: int) -> None:
+    def __init__(self, site: Site, number: str) -> None:
         self._staff, self._name = site.admin, f"thing{number}"
         self._made: dict[str, str] = {"path": "folder/a.txt", "number": "1"}
 
@@ -125,7 +125,7 @@ def test_no_operation_answers_what_it_does_not_say(site: Site, examples: int) ->
     wrong: list[str] = []
     for number, operation in enumerate(operations):
         where = (operation.method.upper(), operation.path)
-        known = Things(site, number)
+        known = Things(site, f"{examples}x{number}")
         wanted = {one.name: known[one.name] for one in operation.path_parameters if one.name in known}
         who = site.by_token("admin")
         here = {"path_parameters": wanted} if wanted else {}

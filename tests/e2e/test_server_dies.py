@@ -40,7 +40,8 @@ def test_a_push_goes_on_when_the_server_is_back(counting: Counting, tmp_path: Pa
             restarting.start()
 
     counting.before = before
-    files = {f"f{n}": os.urandom(128 << 10) for n in range(20)} | {"large": os.urandom(12 << 20)}
+    # Too large to travel together.
+    files = {f"f{n}": os.urandom(300 << 10) for n in range(20)} | {"large": os.urandom(12 << 20)}
     try:
         with Client(first.url, first.token, transport=counting) as client:
             client.projects.create("Kills", slug="kills")

@@ -141,10 +141,11 @@ def test_the_serving_process_imports_no_reader_of_tables(server: Running, client
 
 
 def _serving(pid: int) -> list[int]:
-    """The processes of a server, without those that are there to read tables."""
+    """The processes of a server that answer requests: not its worker, nor those that are there to read tables."""
     found = [pid]
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
-            if "entrepot.tabular.child" not in Path(f"/proc/{child}/cmdline").read_text():
+            words = Path(f"/proc/{child}/cmdline").read_text().split("\0")
+            if "worker" not in words and not any("entrepot.tabular.child" in word for word in words):
                 found += _serving(int(child))
     return found

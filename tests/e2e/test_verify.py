@@ -28,10 +28,12 @@ def own_server(tmp_path: Path) -> Iterator[Running]:
 
 
 def flip_a_bit(data: Path, content: bytes, at: int = 0) -> Path:
+    """Of a content, wherever it lies: a small one is in one object with others."""
     for path in (data / "objects").rglob("*"):
-        if path.is_file() and path.read_bytes() == content:
+        if path.is_file() and content in (stored := path.read_bytes()):
+            place = stored.index(content) + at
             path.chmod(0o600)
-            path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+            path.write_bytes(stored[:place] + bytes([stored[place] ^ 1]) + stored[place + 1 :])
             return path
     raise AssertionError("no object has these bytes")
 

@@ -315,7 +315,8 @@ def _plain(value: Any) -> Any:
 
 def _setting(depot: Depot, field: str, wished: Any) -> Any:
     if field == "settings":
-        if not isinstance(wished.get("refuse_invalid", False), bool):
+        # What is no object is refused below, like that of any other place.
+        if isinstance(wished, Mapping) and not isinstance(wished.get("refuse_invalid", False), bool):
             raise Invalid("The setting refuse_invalid of a project is true or false.")
         return json_object(wished, depot.limits.custom_metadata, "Project settings")
     most = MAX_BYTES if field == "allocation" else MAX_SECONDS

@@ -145,7 +145,11 @@ def test_data_types_and_how_many_there_are(stock: Lab) -> None:
     assert {"fastq", "bam", "csv"} <= set(types)
     assert set(types["csv"]) == {"identifier", "name", "description", "data_count"}
     assert types["csv"]["data_count"] >= 1
-    assert {one["data_count"] for one in stock.outsider.ok("GET", "/data/types")} == {0}
+    hidden = stock.outsider.ok("GET", "/data/types")
+    stock.writer.upload(b"1,2\n", stock.mark + "more.csv", data_type="csv")
+    again = {one["identifier"]: one for one in stock.reader.ok("GET", "/data/types")}
+    assert again["csv"]["data_count"] == types["csv"]["data_count"] + 1
+    assert stock.outsider.ok("GET", "/data/types") == hidden, "nobody counts what they may not see"
 
 
 def test_owned_projects_are_those_one_may_write_to(lab: Lab) -> None:

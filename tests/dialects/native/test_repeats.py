@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,11 +11,15 @@ from sqlalchemy import null, update
 
 from entrepot.catalog import events
 from entrepot.catalog.schema import idempotency as kept
+from entrepot.catalog.work import JobKind
+from entrepot.depot import ingests
 from entrepot.depot.ingests import Verdict
 from entrepot.dialects.native.again import SHOWN
+from entrepot.jobs.runner import Runner
 from entrepot.model.data_types import Report, Standing
 from tests.support.receivers import Receiver
 from tests.support.site import Client, Site
+from tests.support.tables import Canned
 
 Request = tuple[Client, str, Any]
 """Who asks, where, with what body."""
@@ -160,6 +165,33 @@ def _stop(site: Site, who: Client) -> Request:
     return who, f"/batches/{who.made(path, **body)['task']['id']}/stop", {}
 
 
+def _archive(who: Client) -> str:
+    made = who.put("/uploads", params={"filename": "all.zip"}, content=b"PK")
+    assert made.status_code == 201, made.text
+    return str(made.json()["id"])
+
+
+def _unpack(_site: Site, who: Client) -> Request:
+    return who, f"/versions/{_files(who)}/unpack", {"upload": _archive(who)}
+
+
+def _unpack_new(_site: Site, who: Client) -> Request:
+    return who, "/unpack", {"upload": _archive(who), "version": {"name": "unpacked"}}
+
+
+def _query(site: Site, who: Client) -> Request:
+    site.depot.workshop = Canned()
+    return who, "/tables/query", {"sql": "SELECT 1"}
+
+
+def _change(site: Site, who: Client) -> Request:
+    table = _waiting(site, who)
+    who.made(f"/versions/{table}/ingest")
+    kinds = {ingests.JOB: JobKind(partial(ingests.run, site.depot), partial(ingests.abandoned, site.depot))}
+    assert Runner(site.depot.catalog, kinds, queue=ingests.QUEUE, worker="test").step()
+    return who, f"/versions/{table}/table/changes", {"files": [{"file_name": "b.csv", "upload": _archive(who)}]}
+
+
 #: What can be shown afterwards is shown.
 ANSWERED: dict[str, Prepare] = {
     "/versions": lambda _site, who: (who, "/versions", {"name": "penguins", "numbering": "next"}),
@@ -178,6 +210,8 @@ ANSWERED: dict[str, Prepare] = {
     "/versions/{version}/unfreeze": _at("/versions/{v}/unfreeze", frozen=True),
     "/versions/{version}/notes": _at("/versions/{v}/notes", {"text": "The scale was off."}),
     "/versions/{version}/ingest": _ingest,
+    "/versions/{version}/table/changes": _change,
+    "/versions/{version}/unpack": _unpack,
     "/tasks/{task}/cancel": _cancel,
     "/versions/{version}/batches": _batch,
     "/batches/{task}/stop": _stop,
@@ -203,6 +237,7 @@ TOLD: dict[str, Prepare] = {
     "/webhooks/{webhook}/replay": _at_hook(
         "/replay", {"since": "2000-01-01T00:00:00Z", "states": ["waiting", "failed"]}
     ),
+    "/unpack": _unpack_new,
     "/versions/{version}/purge": _at("/versions/{v}/purge", trashed=True),
     "/projects/{project}/purge": _project("/purge", trashed=True),
     "/teams/{team}/purge": _team("/purge"),
@@ -210,6 +245,7 @@ TOLD: dict[str, Prepare] = {
 #: Nothing is done by these, or nothing is there to be done: they are carried out as often as they are asked.
 HARMLESS: dict[str, Prepare] = {
     "/versions/{version}/links": _at("/versions/{v}/links", {"path": "a"}),
+    "/tables/query": _query,
     "/contents/known": lambda _site, who: (who, "/contents/known", {"sha256": ["sha256:" + "0" * 64]}),
     "/versions/{version}/accept": _accept,
 }
@@ -346,7 +382,7 @@ def test_a_thing_that_is_hidden_by_now_is_not_shown(site: Site) -> None:
 def test_every_form_that_can_be_shown_again_is_one_that_a_route_has(site: Site) -> None:
     document = site.anonymous.read("/openapi.json")
     told = {
-        content["schema"].get("$ref", "").rpartition("/")[2]
+        content.get("schema", {}).get("$ref", "").rpartition("/")[2]
         for item in document["paths"].values()
         for status, response in item.get("post", {}).get("responses", {}).items()
         if status.startswith("2")
