@@ -97,8 +97,9 @@ class Server(Process):
         peaks = {}
         for pid in self._tree():
             status = Path(f"/proc/{pid}/status").read_text()
-            peak = next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM"))
-            peaks[str(pid)] = peak
+            # A process that has just ended has no memory any more.
+            found = [int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM")]
+            peaks[str(pid)] = found[0] if found else 0
         return peaks
 
     def now(self) -> dict[str, int]:

@@ -36,6 +36,8 @@ EDITION: Final = 1
 
 #: Entries that are looked up at a time.
 _BATCH: Final = 200
+#: Bytes that are examined before what was found is written down.
+_MOST_AGAIN: Final = 64 << 20
 
 
 class Readable(Protocol):
@@ -62,7 +64,7 @@ def run(depot: Depot, work: Work) -> None:
         return
     if depot.examiner is None:
         return
-    counts = dict.fromkeys(Standing, 0)
+    told = _Told()
     seen = 0
     for pairs in _batches(_pairs(depot, payload)):
         with depot.catalog.read() as conn:
@@ -71,34 +73,57 @@ def run(depot: Depot, work: Work) -> None:
             work.progress(seen, None, "examining")
             seen += 1
             if (content, data_type) not in known:
-                report = _examine(depot, depot.examiner, content, data_type)
-                if report is not None:
-                    counts[report.standing] += 1
-                    _keep(depot, content, data_type, report)
-    told = {standing.value: count for standing, count in counts.items()}
-    work.finish(lambda conn: _finish(conn, payload, told))
+                _examine(depot, depot.examiner, content, data_type, told)
+                if told.is_much:
+                    depot.catalog.write(lambda conn: told.write(conn, depot))
+                    told.forget()
+    work.finish(lambda conn: _finish(conn, depot, payload, told))
 
 
-def _finish(conn: Connection, payload: Mapping[str, Any], told: Mapping[str, int]) -> Mapping[str, Any]:
+class _Told:
+    """Reports that are not written down yet: a transaction for each would cost more than most of them."""
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(Standing, 0)
+        self._waiting: list[tuple[int, str | None, Report]] = []
+        self._n_bytes = 0
+
+    @property
+    def is_much(self) -> bool:
+        """What is lost when the process dies now is examined again."""
+        return len(self._waiting) >= _BATCH or self._n_bytes >= _MOST_AGAIN
+
+    def add(self, content: int, data_type: str | None, report: Report, size: int) -> None:
+        self.counts[report.standing] += 1
+        self._waiting.append((content, data_type, report))
+        self._n_bytes += size
+
+    def write(self, conn: Connection, depot: Depot) -> None:
+        for content, data_type, report in self._waiting:
+            rows.put(conn, content, data_type, report, edition=EDITION, at=depot.now())
+
+    def forget(self) -> None:
+        self._waiting.clear()
+        self._n_bytes = 0
+
+
+def _finish(conn: Connection, depot: Depot, payload: Mapping[str, Any], told: _Told) -> Mapping[str, Any]:
+    told.write(conn, depot)
     version_rows.hold(conn, payload["version"])
     found = version_rows.find(conn, asking=None, n=payload["version"])
     if found is not None and found.version.trash is None:
         # What was read out is searched too.
         search.write(conn, found.version)
-    return told
+    return {standing.value: count for standing, count in told.counts.items()}
 
 
-def _keep(depot: Depot, content: int, data_type: str | None, report: Report) -> None:
-    depot.catalog.write(lambda conn: rows.put(conn, content, data_type, report, edition=EDITION, at=depot.now()))
-
-
-def _examine(depot: Depot, examiner: Examiner, content: int, data_type: str | None) -> Report | None:
+def _examine(depot: Depot, examiner: Examiner, content: int, data_type: str | None, told: _Told) -> None:
     try:
         with open_content(depot, content) as reader:
-            return examiner(reader, data_type)
+            told.add(content, data_type, examiner(reader, data_type), reader.size)
     except EntrepotError:
         # Gone meanwhile, or damaged where it is stored: that is for the scrub to tell, not for a report on the file.
-        return None
+        return
 
 
 def _pairs(depot: Depot, payload: Mapping[str, Any]) -> Iterator[tuple[int, str | None]]:
