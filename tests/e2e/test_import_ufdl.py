@@ -205,6 +205,54 @@ def test_ended_at_any_request_it_goes_on_and_nothing_is_there_twice(two: Two) ->
     assert len(everything) == 9, "no placeholder and no half copy is left"
 
 
+class Late(httpx2.BaseTransport):
+    """The process ends with a change on its way; nothing that it sends after that arrives, and it arrives later."""
+
+    def __init__(self, at: int) -> None:
+        self.network = httpx2.HTTPTransport()
+        self.left = at
+        self.on_its_way: httpx2.Request | None = None
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.left -= request.method != "GET"
+        if self.left <= 0:
+            if self.on_its_way is None:
+                request.read()
+                self.on_its_way = request
+            raise Ended
+        return self.network.handle_request(request)
+
+
+class Overtaken(httpx2.BaseTransport):
+    """What was on its way arrives after this run has looked at what is there, and before it changes anything."""
+
+    def __init__(self, late: httpx2.Request) -> None:
+        self.network = httpx2.HTTPTransport()
+        self.late: httpx2.Request | None = late
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self.late is not None and request.method != "GET" and request.url.path != "/api/v1/contents/known":
+            late, self.late = self.late, None
+            self.network.handle_request(late).read()
+        return self.network.handle_request(request)
+
+
+#: By the kind of request, as they come: a first version, a commit, a placeholder, two copies, a purge.
+@pytest.mark.parametrize("at", [5, 12, 20, *(pytest.param(at, marks=pytest.mark.soak) for at in (3, 7, 8, 11, 25, 30))])
+def test_a_request_that_outlives_its_run_is_met_by_the_next(two: Two, at: int) -> None:
+    name = f"late {at}"
+    zoo(two.there, name, random.Random(7))
+    ended = Late(at)
+    with pytest.raises(Ended):
+        two.run(name, network=ended, trashed=True, parallel=1)
+    assert ended.on_its_way is not None
+    overtaken = Overtaken(ended.on_its_way)
+    done = two.run(name, network=overtaken, trashed=True, parallel=1)
+    assert overtaken.late is None
+    assert done.complete, done.troubles
+    assert two.same(name, trashed=True)
+
+
 def test_killed_while_it_sends_it_sends_little_again(two: Two, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     zoo(two.there, "killed", random.Random(7), large=9 << 20)

@@ -31,8 +31,8 @@ from entrepot.client.ufdl.source import Source
 from entrepot.model import names, tag_text
 from entrepot.model.digests import sha256_text
 from entrepot.model.errors import (
+    Conflict,
     EntrepotError,
-    Invalid,
     InvalidName,
     NotFound,
     StaleRevision,
@@ -184,8 +184,7 @@ class _Import:
                 self._report.versions.there += len(home.datasets)
                 return
         if home.here is not None:
-            home.versions = list(self._client.versions.list(project=home.here.id, trashed="include"))
-            home.marked = marks.sorted_out(self._source.url, home.versions)
+            self._look_here(home)
         by_name = sorted(home.datasets, key=lambda one: (one.name, one.version, not one.trashed, one.pk))
         for name, versions in groupby(by_name, key=lambda one: one.name):
             with self._troubles(f"{there.name}/{name}"):
@@ -222,6 +221,17 @@ class _Import:
     # --- datasets -----------------------------------------------------------------------------------------------------
 
     def _line(self, home: _Home, name: str, datasets: list[Dataset]) -> None:
+        done: set[int] = set()
+        # The last request of a run that was killed may be carried out while this one is at work: then a version is
+        # there that was not, and everything is looked at once more.
+        overtaken = self._pass(home, name, datasets, done)
+        if overtaken:
+            self._look_here(home)
+            for what, error in self._pass(home, name, datasets, done):
+                self._report.trouble(what, error.message)
+
+    def _pass(self, home: _Home, name: str, datasets: list[Dataset], done: set[int]) -> list[tuple[str, Conflict]]:
+        """Bring over those that are not `done`, and answer which of them met something that was not there before."""
         known, clean = home.marked.known, names.dataset_name(name)
         mine = [known[one.pk] for one in datasets if one.pk in known and known[one.pk].name == clean]
         gaps = home.marked.gaps.get(clean, [])
@@ -235,14 +245,28 @@ class _Import:
             gaps=gaps,
             others=[one for one in home.versions if one.name == clean and one.id not in ours],
         )
+        overtaken: list[tuple[str, Conflict]] = []
         try:
             for light in datasets:
+                if light.pk in done:
+                    continue
                 with self._troubles(f"{home.there.name}/{light.label}"):
-                    self._version(home, line, light)
+                    try:
+                        self._version(home, line, light)
+                    except Conflict as error:
+                        overtaken.append((f"{home.there.name}/{light.label}", error))
+                        continue
+                done.add(light.pk)
         finally:
             if not self._options.dry_run:
-                for error in line.close():
-                    self._report.trouble(f"{home.there.name}/{name}", error.message)
+                for refused in line.close():
+                    self._report.trouble(f"{home.there.name}/{name}", refused.message)
+        return overtaken
+
+    def _look_here(self, home: _Home) -> None:
+        assert home.here is not None
+        home.versions = list(self._client.versions.list(project=home.here.id, trashed="include"))
+        home.marked = marks.sorted_out(self._source.url, home.versions)
 
     def _version(self, home: _Home, line: Line, light: Dataset) -> None:
         version = home.marked.known.get(light.pk)
@@ -354,7 +378,7 @@ class _Import:
             try:
                 done = self._client.versions.commit(version, part, expected=version.revision, message=message)
             except StaleRevision as error:
-                raise Invalid(f"{version.label} was edited here at the same moment. Run the import again.") from error
+                raise Conflict(f"{version.label} was edited here at the same moment. Run the import again.") from error
             version = done.version
         self._contents.forget(found)
         return version

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from entrepot.client.client import Client
 from entrepot.client.ufdl import marks
-from entrepot.model.errors import Conflict, EntrepotError, Forbidden, Invalid, NameTaken
+from entrepot.model.errors import Conflict, EntrepotError, Forbidden, Invalid, NameTaken, NotFound
 from entrepot.wire.messages.versions import Version
 
 __all__ = ["Line", "aside"]
@@ -100,10 +100,13 @@ class Line:
         return refused
 
     def drop(self, version: Version) -> None:
-        if version.trash is None:
-            self._client.versions.trash(version)
         try:
+            if version.trash is None:
+                self._client.versions.trash(version)
             self._client.versions.purge(version)
+        except NotFound:
+            # The last request of a run that was killed may be carried out while this one is at work.
+            pass
         except Forbidden as error:
             raise Forbidden(
                 f"{version.label} is an empty placeholder, now in the trash; only an administrator of the team may "
@@ -141,8 +144,7 @@ class Line:
             made = self._client.versions.create(self._name, project=self._project, numbering="next", **fields)
         else:
             made = self._client.versions.copy(origin, numbering="next")
-        if made.number != number:
-            raise Conflict(f"{self._name!r} got a version from somebody else at the same moment. Run the import again.")
+        self._require(made, number)
         return made if origin is None else self._client.versions.update(made, **fields)
 
     def _out_of_turn(self, number: int, previous: int | None, fields: dict[str, Any]) -> Version:
