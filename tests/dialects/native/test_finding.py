@@ -35,11 +35,11 @@ def test_any_id_of_any_door_leads_to_the_thing_and_its_other_ids(alice: Client) 
         asked = f"{door}:{name}" if door in ("flow", "ufdl") else name
         found = alice.read("/resolve", id=asked)
         assert found["version"]["id"] == version, door
-        assert found["revision"] == 1
+        assert (found["revision"], found["version"]["role"]) == (1, "admin")
     by_reference = alice.read("/resolve", id="alice/penguins@1.1/a.txt")
     assert (by_reference["thing"], by_reference["path"], by_reference["revision"]) == ("entry", "a.txt", 1)
     project = alice.read("/resolve", id="alice")
-    assert (project["thing"], project["project"]["slug"]) == ("project", "alice")
+    assert (project["thing"], project["project"]["slug"], project["project"]["role"]) == ("project", "alice", "admin")
     dataset = alice.read(f"/versions/{version}")["dataset"]
     assert alice.read("/resolve", id=dataset)["id"] == dataset
 
@@ -85,6 +85,7 @@ def test_versions_are_linked_and_walked(site: Site, alice: Client) -> None:
     assert [one["name"] for one in up["versions"]] == ["raw", "clean", "model"]
     assert (len(up["edges"]), up["truncated"]) == (2, False)
     assert len(alice.read(f"/versions/{model}/graph", depth=1)["versions"]) == 2
+    assert {one["role"] for one in up["versions"]} == {"admin"}
     assert len(alice.read(f"/versions/{raw}/graph", direction="down")["versions"]) == 3
     assert alice.post("/relationships", json={"source": raw, "target": raw, "verb": "is"}).status_code == 422
     assert site.person("bob").get(f"/relationships/{first['id']}").status_code == 404

@@ -458,9 +458,11 @@ def relationship(one: values.Relationship) -> relationships.Relationship:
     )
 
 
-def graph(found: Graph) -> relationships.Graph:
+def graph(found: Graph, roles: Mapping[int, values.Role | None]) -> relationships.Graph:
+    """`roles` are the caller's, by the number of the project."""
+    shown = [found.versions[n] for n in sorted(found.versions)]
     return relationships.Graph(
-        versions=[version(found.versions[n]) for n in sorted(found.versions)],
+        versions=[version(one, roles.get(one.project)) for one in shown],
         edges=[relationship(edge) for edge in found.edges],
         truncated=found.truncated,
     )
@@ -489,7 +491,7 @@ def search_row(result: Result) -> search.SearchRow:
     return search.SearchRow(version=found_version(result.found), score=result.score)
 
 
-def resolved(found: Resolved) -> resolve.Resolved:
+def resolved(found: Resolved, role: values.Role | None) -> resolve.Resolved:
     # An entry has no id of its own here: it is a path of a version at a revision.
     native = found.ids.get("native") or (None if found.version is None else ids.encode(Noun.VERSION, found.version.uid))
     return resolve.Resolved(
@@ -498,6 +500,6 @@ def resolved(found: Resolved) -> resolve.Resolved:
         revision=found.revision,
         path=None if found.entry is None else found.entry.path,
         ids=dict(found.ids),
-        version=None if found.version is None else version(found.version),
-        project=None if found.project is None else project(found.project),
+        version=None if found.version is None else version(found.version, role),
+        project=None if found.project is None else project(found.project, role),
     )

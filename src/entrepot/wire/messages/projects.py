@@ -36,7 +36,7 @@ class Project(Answer):
     description: str
     team: str
     personal: bool
-    role: RoleName | None = Field(default=None, description="The caller's; only reads tell it.")
+    role: RoleName | None = Field(default=None, description="The caller's in the owning team.")
     default_licence: str
     allocation: int | None
     default_expiry_s: int | None

@@ -129,7 +129,7 @@ class Version(Answer):
     size: int
     items: int | None = Field(description="Rows of a table, lines of records.")
     data_type: str | None
-    role: RoleName | None = Field(default=None, description="The caller's in the owning team; only reads tell it.")
+    role: RoleName | None = Field(default=None, description="The caller's in the owning team.")
     creator: str | None
     created_at: Instant
     updated_at: Instant

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import Response
 
-from entrepot.depot import resolving, search
+from entrepot.depot import naming, resolving, search
 from entrepot.depot.context import Depot
 from entrepot.dialects.native import decode, encode
 from entrepot.dialects.native.decode import Cursor, Limit
@@ -43,4 +43,9 @@ async def resolve(
     ask: Ask,
     id: Annotated[str, Query(description="Any door's id, `flow:12`, `ufdl:12`, or `project/dataset@3.17/path`.")],
 ) -> Response:
-    return await ask.answer(lambda depot, actor: encode.resolved(resolving.resolve(depot, actor, id)))
+    def work(depot: Depot, actor: Actor) -> resolve_messages.Resolved:
+        found = resolving.resolve(depot, actor, id)
+        home = found.project.n if found.project is not None else found.version.project if found.version else None
+        return encode.resolved(found, None if home is None else naming.role(depot, actor, home))
+
+    return await ask.answer(work)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import Query
 from starlette.responses import Response
 
-from entrepot.depot import relationships
+from entrepot.depot import naming, relationships
 from entrepot.depot.context import Depot
 from entrepot.depot.relationships import NewRelationship
 from entrepot.dialects.native import decode, encode
@@ -94,6 +94,10 @@ async def walk(
     depth: Annotated[int, Query(ge=1, le=1000)] = 10,
 ) -> Response:
     key = decode.version(version)
-    return await ask.answer(
-        lambda depot, actor: encode.graph(relationships.graph(depot, actor, key, direction=direction, depth=depth))
-    )
+
+    def work(depot: Depot, actor: Actor) -> m.Graph:
+        found = relationships.graph(depot, actor, key, direction=direction, depth=depth)
+        homes = {one.project for one in found.versions.values()}
+        return encode.graph(found, {home: naming.role(depot, actor, home) for home in homes})
+
+    return await ask.answer(work)
