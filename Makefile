@@ -5,7 +5,7 @@ PYTHON ?= python3
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint format soak bench lock changelog wheel clean
+.PHONY: help setup assets demo serve test lint format soak bench lock changelog wheel clean
 
 help: ## show this list
 	@echo "Entrepot: a self-hosted dataset server. It needs python3 (3.11 or newer) with venv, and make."
@@ -18,9 +18,14 @@ help: ## show this list
 
 setup: ## make .venv with everything, development tools included
 	@scripts/setup dev
+	@scripts/assets --try
+
+assets: ## bundle what runs in the browser
+	@scripts/assets
 
 demo: ## start a server with real data in it and print the address to open
 	@scripts/setup demo
+	@scripts/assets --try
 	@.venv/bin/entrepot demo
 
 DATA ?= .demo/serve
@@ -28,6 +33,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8080
 serve: ## run a server on DATA, HOST and PORT
 	@scripts/setup demo
+	@scripts/assets --try
 	@mkdir -p "$(DATA)"
 	@exec .venv/bin/entrepot serve --data "$(DATA)" --host "$(HOST)" --port "$(PORT)"
 
@@ -57,5 +63,5 @@ wheel: setup ## build the wheel and check that its base install is the client al
 	@scripts/check-wheel
 
 clean: ## remove .venv, caches and what the demonstration left
-	rm -rf .venv .env-clients .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist artifacts
+	rm -rf .venv .env-clients .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist artifacts assets/node_modules assets/.node src/entrepot/web/static/built
 	find src tests bench scripts examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -37,6 +37,8 @@ def main(wheel: str) -> int:
     members = zipfile.ZipFile(wheel).namelist()
     if "entrepot/py.typed" not in members:
         complaints.append("py.typed is missing: nobody's type checker will see our types")
+    if "entrepot/web/static/built/page.js" not in members:
+        complaints.append("what runs in the browser is missing: scripts/assets makes it")
     if not any(name.endswith("licenses/LICENSE") for name in members):
         complaints.append("the licence is missing")
     complaints += [

@@ -45,7 +45,7 @@ def test_no_path_of_a_developers_machine_is_named() -> None:
 def test_locks_are_pinned_hashed_and_name_no_host() -> None:
     locks = sorted((ROOT / "requirements").glob("*.lock"))
     own = {lock.stem for lock in locks if not lock.stem.startswith("client-")}
-    assert own == {"client", "server", "demo", "dev", "installer"}
+    assert own == {"client", "server", "demo", "dev", "installer", "node"}
     wanted = {path.stem for path in (ROOT / "requirements").glob("client-*.in")}
     assert {lock.stem for lock in locks} - own == wanted, "one for each client of another service"
     for lock in locks:

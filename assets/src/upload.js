@@ -1,0 +1,330 @@
+// The upload page: what a person does with files before, while and after they travel.
+
+import { Api } from "./upload/api.js";
+import { commonFolder, fromDrop, fromInput } from "./upload/collect.js";
+import { Engine } from "./upload/engine.js";
+import { Hashing } from "./upload/hashing.js";
+import { Digests, run } from "./upload/memory.js";
+import { count, duration, h, plural, size } from "./say.js";
+
+const SHOWN = 200;
+const WORDS = {
+  waiting: "waiting",
+  reading: "reading",
+  asking: "checking",
+  sending: "sending",
+  there: "there",
+  failed: "failed",
+};
+
+class Uploader {
+  constructor(root) {
+    const { version, project, hasher, done } = root.dataset;
+    this.root = root;
+    this.page = { version, project, done };
+    this.hasher = hasher;
+    this.api = new Api();
+    this.status = h("p.upload-status", { role: "status" });
+    this.body = h("div.upload-body");
+    root.replaceChildren(this.body, this.status);
+    this.#welcome();
+  }
+
+  // --- before ---------------------------------------------------------------------------------------------------------
+
+  async #welcome() {
+    const last = await run.get(this.page.version);
+    const files = h("input.hidden", { type: "file", multiple: true, id: "upload-files", onchange: () => this.#chosen(fromInput(files.files)) });
+    const folder = h("input.hidden", { type: "file", webkitdirectory: true, multiple: true, id: "upload-folder", onchange: () => this.#chosen(fromInput(folder.files)) });
+    const zone = h(
+      "div.dropzone",
+      {
+        ondragover: (event) => {
+          event.preventDefault();
+          zone.classList.add("over");
+        },
+        ondragleave: () => zone.classList.remove("over"),
+        ondrop: (event) => {
+          event.preventDefault();
+          zone.classList.remove("over");
+          this.#collect(fromDrop(event.dataTransfer, (n) => this.#say(`Looking through the folder: ${plural(n, "file")} so far …`)));
+        },
+      },
+      h("p.dropzone-title", {}, "Drag files or a folder here"),
+      h(
+        "p",
+        {},
+        files,
+        h("label.button.primary", { for: "upload-folder" }, "Choose a folder"),
+        " ",
+        folder,
+        h("label.button", { for: "upload-files" }, "Choose files"),
+      ),
+      h("p.hint", {}, "Any number, any size. What is here already is not sent again, and a broken upload can be continued."),
+    );
+    const before = last
+      ? [
+          h(
+            "div.box",
+            { "data-continue": "" },
+            h("p", {}, h("strong", {}, "An upload to this dataset was interrupted. "),
+              `${plural(last.files, "file")}${last.name ? ` from “${last.name}”` : ""}, ${size(last.bytes)}. Nothing of it is lost: choose the same ${last.name ? "folder" : "files"} again, and only what is missing is sent.`),
+            h("button.button", { type: "button", onclick: async () => { await run.remove(this.page.version); await this.#welcome(); } }, "Forget it"),
+          ),
+        ]
+      : [];
+    this.last = last ?? null;
+    this.body.replaceChildren(...before, zone);
+  }
+
+  #say(text) {
+    if (this.status.textContent !== text) this.status.textContent = text;
+  }
+
+  async #collect(promise) {
+    this.#say("Looking through what you dropped …");
+    try {
+      this.#chosen(await promise);
+    } catch (error) {
+      this.#say(`Something in it could not be read: ${error.message}. Try again with “Choose a folder”.`);
+    }
+  }
+
+  #chosen(items) {
+    if (items.length === 0) {
+      this.#say("There were no files in it.");
+      return;
+    }
+    items.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+    const top = commonFolder(items);
+    const bytes = items.reduce((sum, { file }) => sum + file.size, 0);
+    const keep = h("input", { type: "checkbox", id: "upload-keep", onchange: () => example() });
+    const into = h("input", { type: "text", id: "upload-into", placeholder: "the top", oninput: () => example(), autocomplete: "off" });
+    const message = h("input", { type: "text", id: "upload-message", maxlength: "500", autocomplete: "off" });
+    if (this.last) {
+      keep.checked = this.last.keep;
+      into.value = this.last.into;
+      message.value = this.last.message;
+    }
+    const shown = h("code");
+    const place = ({ path }) => {
+      const own = top && !keep.checked ? path.slice(top.length + 1) : path;
+      const folder = into.value.trim().replace(/^\/+|\/+$/g, "");
+      return folder ? `${folder}/${own}` : own;
+    };
+    const example = () => {
+      shown.textContent = place(items[0]);
+    };
+    example();
+    const begin = (event) => {
+      event.preventDefault();
+      this.#begin(items.map((item) => ({ path: place(item), file: item.file })), {
+        files: items.length, bytes, name: top, keep: keep.checked, into: into.value, message: message.value,
+      });
+    };
+    const missing = this.last && this.last.files !== items.length
+      ? h("p.box", {}, `The interrupted upload had ${plural(this.last.files, "file")}, this one has ${count(items.length)}. Only what is here now becomes part of the dataset.`)
+      : null;
+    this.#say("");
+    this.body.replaceChildren(
+      h(
+        "form.stack",
+        { onsubmit: begin },
+        h("h2", {}, `${plural(items.length, "file")}, ${size(bytes)}`),
+        missing,
+        h("label", { for: "upload-into" }, "Folder in the dataset"), into,
+        top ? h("div", {}, keep, h("label.plain", { for: "upload-keep" }, ` Keep “${top}” at the beginning of each path`)) : null,
+        h("p.hint", {}, "The first file will be ", shown),
+        h("label", { for: "upload-message" }, "What is this? (for the history; may stay empty)"), message,
+        h("p", {}, h("button.button.primary", { type: "submit" }, this.last ? "Continue the upload" : "Upload"), " ",
+          h("button.button", { type: "button", onclick: () => this.#welcome() }, "Choose something else")),
+      ),
+    );
+    this.body.querySelector("button").focus();
+  }
+
+  // --- while ----------------------------------------------------------------------------------------------------------
+
+  async #begin(items, about) {
+    const twins = items.length - new Set(items.map(({ path }) => path)).size;
+    if (twins > 0) {
+      this.#say(`${plural(twins, "file")} would have the path of another one. Choose one folder at a time.`);
+      return;
+    }
+    this.message = about.message;
+    await run.put(this.page.version, about);
+    this.hashing ??= new Hashing(this.hasher);
+    const digests = await Digests.load(this.page.version);
+    this.engine = new Engine({ items, api: this.api, hashing: this.hashing, digests, page: this.page });
+    this.bar = h("progress", { max: "1", "aria-label": "All files" });
+    this.line = h("p.upload-line");
+    this.list = h("ul.upload-files", { "aria-label": "Files", tabindex: "0" });
+    this.rows = new Map();
+    this.toggle = h("button.button", { type: "button", onclick: () => (this.engine.paused ? this.#resume() : this.engine.pause()) }, "Pause");
+    this.notice = h("div");
+    this.buttons = h("p.buttons", {}, this.toggle, " ", h("button.button", { type: "button", onclick: () => this.#cancel() }, "Cancel"));
+    this.body.replaceChildren(h("h2", {}, "Uploading"), this.bar, this.line, this.notice, this.buttons, this.list);
+    this.began = performance.now();
+    this.samples = [];
+    this.engine.addEventListener("change", () => this.#soon());
+    addEventListener("beforeunload", this.#warn);
+    await this.#transfer();
+  }
+
+  #warn = (event) => {
+    event.preventDefault();
+  };
+
+  #resume() {
+    this.samples = [];
+    this.engine.resume();
+  }
+
+  async #cancel() {
+    this.engine.cancel();
+    removeEventListener("beforeunload", this.#warn);
+    await run.remove(this.page.version);
+    this.last = null;
+    await this.#welcome();
+    this.#say("Cancelled. Nothing in the dataset changed.");
+  }
+
+  async #transfer() {
+    try {
+      await this.engine.transfer();
+    } catch (error) {
+      if (!this.engine.cancelled) this.#stopped(error);
+      return;
+    }
+    this.#draw();
+    if (this.engine.failed.length > 0) this.#someFailed();
+    else await this.#commit();
+  }
+
+  #soon() {
+    if (this.drawing) return;
+    this.drawing = true;
+    setTimeout(() => {
+      this.drawing = false;
+      this.#draw();
+    }, 100);
+  }
+
+  #draw() {
+    const { engine } = this;
+    if (engine.cancelled || engine.committing) return;
+    const sent = engine.items.reduce((sum, item) => sum + Math.min(item.sent, item.file.size), 0);
+    const done = engine.done;
+    // By bytes, and by files: a hundred thousand empty files are work too.
+    const part = (sent + done * 1000) / (engine.bytes + engine.items.length * 1000);
+    this.bar.value = part;
+    const now = performance.now();
+    this.samples.push([now, part, engine.moved]);
+    while (this.samples.length > 2 && now - this.samples[0][0] > 10000) this.samples.shift();
+    const [then, before, moved] = this.samples[0];
+    const seconds = (now - then) / 1000;
+    const words = [`${count(done)} of ${plural(engine.items.length, "file")}`, `${size(sent)} of ${size(engine.bytes)}`];
+    if (!engine.paused && !engine.away && seconds > 1) {
+      const speed = (engine.moved - moved) / seconds;
+      if (speed > 0) words.push(`${size(speed)}/s`);
+      const left = (1 - part) / ((part - before) / seconds);
+      if (Number.isFinite(left) && part > 0.01) words.push(`${duration(left)} left`);
+    }
+    if (engine.skipped > 0) words.push(`${count(engine.skipped)} here already`);
+    this.line.textContent = words.join(" · ");
+    this.toggle.textContent = engine.paused ? "Go on" : "Pause";
+    if (engine.paused) this.#say("Paused.");
+    else if (engine.away) this.#say(engine.away === "away" ? "The server cannot be reached. It goes on by itself as soon as it can." : `${engine.away} It goes on by itself.`);
+    else this.#say(now - this.began > 1000 && engine.done < engine.items.length ? `Uploading, ${Math.floor((part * 100) / 10) * 10} percent done.` : "");
+    this.#drawRows();
+  }
+
+  // What happens now stands at the top; what is done or waits is counted, not listed.
+  #drawRows() {
+    const order = { failed: 0, sending: 1, reading: 2, asking: 3, there: 4, waiting: 5 };
+    const buckets = [[], [], [], [], [], []];
+    for (const item of this.engine.items) {
+      const bucket = buckets[order[item.state]];
+      if (bucket.length < SHOWN) bucket.push(item);
+    }
+    const shown = buckets.flat().slice(0, SHOWN);
+    const rows = shown.map((item) => {
+      let row = this.rows.get(item);
+      if (!row) {
+        row = h("li", {}, h("span.path", { text: item.path, title: item.path }), h("span.state"), h("span.why"));
+        this.rows.set(item, row);
+      }
+      const part = item.state === "sending" && item.sent > 0 ? ` ${Math.floor((100 * item.sent) / item.file.size)} %` : "";
+      const [, state, why] = row.children;
+      row.className = item.state;
+      state.textContent = `${size(item.file.size)} · ${WORDS[item.state]}${part}`;
+      why.textContent = item.why ?? "";
+      return row;
+    });
+    for (const item of this.rows.keys()) if (!shown.includes(item)) this.rows.delete(item);
+    const more = this.engine.items.length - shown.length;
+    this.list.replaceChildren(...rows, ...(more > 0 ? [h("li.dim", {}, `and ${plural(more, "other file")}`)] : []));
+  }
+
+  // --- after ----------------------------------------------------------------------------------------------------------
+
+  #someFailed() {
+    const failed = this.engine.failed.length;
+    const others = this.engine.items.length - failed;
+    this.#say(`${plural(failed, "file")} could not be uploaded.`);
+    this.buttons.replaceChildren(
+      h("button.button.primary", { type: "button", onclick: () => this.#again() }, "Try these again"), " ",
+      others > 0 ? h("button.button", { type: "button", onclick: () => this.#commit() }, `Go on without ${failed === 1 ? "it" : "them"}`) : null, " ",
+      h("button.button", { type: "button", onclick: () => this.#cancel() }, "Cancel"),
+    );
+    this.notice.replaceChildren(h("p.box.bad", {}, `${plural(failed, "file")} could not be uploaded; each says why. Nothing in the dataset has changed yet.`));
+  }
+
+  async #again() {
+    this.notice.replaceChildren();
+    this.buttons.replaceChildren(this.toggle);
+    this.samples = [];
+    await this.#transfer();
+  }
+
+  async #commit() {
+    const { engine } = this;
+    this.bar.value = 1;
+    this.buttons.replaceChildren();
+    this.#say("All files are there. Making one revision of them …");
+    try {
+      const made = await engine.commit(this.message);
+      engine.committing = true;
+      removeEventListener("beforeunload", this.#warn);
+      this.hashing.close();
+      await Promise.all([run.remove(this.page.version), engine.digests.forget()]);
+      const fresh = engine.items.length - engine.failed.length;
+      this.list.remove();
+      this.line.remove();
+      this.#say(`Done: ${plural(fresh, "file")}, as revision ${made.revision.number}.`);
+      this.body.replaceChildren(
+        h("div.box.good", { "data-done": "" },
+          h("h2", {}, `Done: ${plural(fresh, "file")}, as revision ${made.revision.number}`),
+          h("p", {}, engine.skipped > 0 ? `${plural(engine.skipped, "file")} did not have to be sent: their content was here already.` : "Everything was checked on arrival, byte by byte."),
+          h("p", {}, h("a.button.primary", { href: this.page.done }, "Look at the dataset"), " ",
+            h("button.button", { type: "button", onclick: () => { this.last = null; this.#say(""); this.#welcome(); } }, "Upload more"))),
+      );
+      this.hashing = null;
+    } catch (error) {
+      if (!engine.cancelled) this.#stopped(error);
+    }
+  }
+
+  #stopped(error) {
+    const rows = (error.problem?.errors ?? []).slice(0, 20).map((one) => h("li", {}, `${one.path ?? ""} ${one.detail ?? ""}`.trim()));
+    this.#say("The upload stopped.");
+    this.notice.replaceChildren(
+      h("div.box.bad", {}, h("p", {}, error.message), rows.length > 0 ? h("ul", {}, ...rows) : null,
+        h("p", {}, "What was sent is kept for a while: nothing has to travel twice.")));
+    this.buttons.replaceChildren(
+      h("button.button.primary", { type: "button", onclick: () => this.#again() }, "Try again"), " ",
+      h("button.button", { type: "button", onclick: () => this.#cancel() }, "Cancel"));
+  }
+}
+
+for (const root of document.querySelectorAll("[data-uploader]")) new Uploader(root);
