@@ -81,7 +81,8 @@ def test_locks_hold_what_the_project_asks_for() -> None:
     everything = server.union(*(names(lines) for lines in [*extras.values(), *groups.values()]))
     for lock, wanted in {"client.lock": base, "server.lock": server, "dev.lock": everything}.items():
         assert sorted(wanted - {name.lower() for name, _ in pins(lock)}) == [], f"{lock}: run `make lock`"
-    assert not (names(extras["server"]) - base) & {name for name, _ in pins("client.lock")}
+    # rich brings the one that both have; the server names it because it imports it.
+    assert not (names(extras["server"]) - base - {"markdown-it-py"}) & {name for name, _ in pins("client.lock")}
 
 
 def test_no_lock_with_hosts_is_committed() -> None:

@@ -25,6 +25,7 @@ from entrepot.server.config import Config
 from entrepot.server.metrics import Metrics
 from entrepot.server.operations import Operations
 from entrepot.server.root import Root
+from entrepot.web import app as web
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ def assemble(config: Config, depot: Depot, executor: ThreadPoolExecutor) -> Hous
         doors["ufdl"] = ufdl.create_app(
             ufdl.Context(depot, executor, hosts, json_body=config.json_body, json_depth=config.json_depth)
         )
+    if "web" in config.doors:
+        doors["web"] = web.create_app(web.Context(depot, executor, hosts, doors=config.doors))
     operations = Operations(depot, executor, metrics, draining)
     root = Root(doors, operations)
     edge = Edge(

@@ -18,11 +18,14 @@ from starlette.types import Scope
 
 from entrepot.depot import credentials, nodes
 from entrepot.depot.context import Depot
-from entrepot.depot.credentials import Bearer
+from entrepot.depot.credentials import Bearer, Cookie, Credential
+from entrepot.http import browser
 from entrepot.http.credentials import Via, find
+from entrepot.http.fields import field as header
 from entrepot.http.hosts import Hosts
 from entrepot.http.threads import in_thread
 from entrepot.model.access import Actor
+from entrepot.model.errors import BadCredentials
 from entrepot.wire.messages.base import Answer
 
 DOOR = "native"
@@ -79,12 +82,31 @@ class Asked:
         """
         if self._actor is None:
             context = self.context
-            shown = find(self.scope, (Via.BEARER,))
-            credential = None if shown is None else Bearer(shown.token)
-            actor = credentials.authenticate(context.depot, credential, door=DOOR, address=self.address)
+            actor = credentials.authenticate(context.depot, self._credential(), door=DOOR, address=self.address)
             node = self.headers.get("node-id")
             self._actor = actor if node is None else nodes.acting_for(context.depot, actor, node)
         return self._actor
+
+    def _credential(self) -> Credential | None:
+        """A token; or the session of a browser, if a script of our pages shows that it is one of them.
+
+        Raises:
+            BadCredentials: The script's page is of another session than the cookie.
+        """
+        shown = find(self.scope, (Via.BEARER,))
+        if shown is not None:
+            return Bearer(shown.token)
+        token = header(self.scope, browser.TOKEN_FIELD)
+        if token is None:
+            return None
+        cookie = find(self.scope, (Via.COOKIE,), cookie=browser.SESSION_COOKIE)
+        if (
+            cookie is None
+            or not browser.is_form_token(token, cookie.secret)
+            or not browser.comes_from_here(self.scope, self.context.hosts)
+        ):
+            raise BadCredentials("This page belongs to a session that is over. Load it again.")
+        return Cookie(cookie.secret)
 
     async def actor(self) -> Actor:
         if self._actor is None:

@@ -1,0 +1,73 @@
+"""The door for people with a browser, as one application: its table of pages.
+
+Everything is below `/ui`. Pages are read with GET; forms are sent with POST, which ends in a redirect to a page, so
+that loading a page again never repeats anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeAlias
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from entrepot.http.doors import ErrorBoundary
+from entrepot.http.paths import PathTable
+from entrepot.web import errors
+from entrepot.web.context import DOOR, PREFIX, Asked, Context, asking
+from entrepot.web.routes import account, home, projects, static
+
+__all__ = ["ROUTES", "Context", "create_app"]
+
+Call: TypeAlias = Callable[[Asked], Awaitable[None]]
+
+#: Path below `/ui` → method → what answers. A name in braces is one part of the path; with an ellipsis it takes
+#: slashes too. HEAD is answered like GET.
+ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
+    "/": {"GET": home.show},
+    "": {"GET": home.slash},
+    "/static/{name…}": {"GET": static.show},
+    "/sign-in": {"GET": account.sign_in_form, "POST": account.sign_in},
+    "/sign-out": {"POST": account.sign_out},
+    "/theme": {"POST": account.choose_theme},
+    "/projects": {"GET": projects.list_},
+    "/projects/{project}": {"GET": projects.show},
+}
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)(…?)\}", path)
+    text = re.escape(PREFIX + parts[0])
+    for name, long, rest in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        text += f"(?P<{name}>.+)" if long else f"(?P<{name}>[^/]+)"
+        text += re.escape(rest)
+    return re.compile(text, re.DOTALL)
+
+
+_TABLE: Final = PathTable(
+    {path: {**calls, **({"HEAD": calls["GET"]} if "GET" in calls else {})} for path, calls in ROUTES.items()}, _pattern
+)
+
+
+def create_app(context: Context) -> ASGIApp:
+    """The door."""
+    return ErrorBoundary(_Routes(context), name=DOOR, table=errors.TABLE, encode=errors.encode)
+
+
+class _Routes:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Before anything else: also a page that is not there says who is signed in.
+        asked = Asked(self._context, scope, receive, send, {})
+        asking.set(asked)
+        found = _TABLE.find(scope)
+        if found is None:
+            if asked.session is not None:
+                await asked.call(lambda _depot, _actor: None)
+            raise HTTPException(404)
+        call, asked.found = found
+        await call(asked)

@@ -1,0 +1,146 @@
+"""From values to HTML: one Jinja environment that escapes everything, and how sizes, times and counts are written.
+
+Nothing in a page is markup unless it came out of `markdown.render`, which makes its own. Pages carry no script and no
+style of their own: the policy that goes with them lets neither run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from entrepot._version import __version__
+from entrepot.model import ids
+from entrepot.model.digests import sha256_text
+from entrepot.model.ids import Noun
+from entrepot.web import links, markdown, words
+from entrepot.web.assets import Assets
+
+__all__ = ["ASSETS", "HTML", "NOTICES", "PAGE_FIELDS", "notice", "render"]
+
+HTML: Final = "text/html; charset=utf-8"
+ASSETS: Final = Assets("/ui/static")
+
+#: `data:` is for the pictures that style sheets of others bring along; nothing else comes from anywhere but here.
+_POLICY: Final = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+#: Of every page. What somebody saw is theirs: no cache keeps it.
+PAGE_FIELDS: Final[Mapping[str, str]] = {
+    "content-security-policy": _POLICY,
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cache-control": "no-store",
+    "vary": "Cookie",
+}
+
+#: What the page after a form says. A cookie names one of these; it never carries text of its own.
+NOTICES: Final[Mapping[str, str]] = {
+    "saved": "Saved.",
+    "signed-out": "You are signed out.",
+    "created": "Created.",
+    "uploaded": "Your files are here, as one new revision.",
+    "nothing": "Nothing changed: everything you sent was here already.",
+    "restored": "The files are as they were then. It is a new revision, so nothing in between is lost.",
+    "frozen": "Frozen: the files of this version do not change any more.",
+    "unfrozen": "No longer frozen.",
+    "copied": "Copied.",
+    "trashed": "Moved to the trash. You can put it back at any time until it is removed for good.",
+    "reinstated": "Taken out of the trash.",
+    "purged": "Removed for good.",
+    "removed": "Removed.",
+    "accepted": "Accepted: it is a version like any other now.",
+    "revoked": "Revoked: whatever used this token is refused from now on.",
+    "ended": "That session is over.",
+    "password": "Your password is changed. Other sessions are over.",
+    "cancelled": "It was asked to stop.",
+    "member": "The team's members are changed.",
+    "started": "Started. This page shows how it goes.",
+    "user": "The account is changed.",
+}
+
+
+def notice(name: str | None) -> str | None:
+    """The words behind the name in a cookie."""
+    return NOTICES.get(name or "")
+
+
+@cache
+def environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("entrepot.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters.update(
+        size=words.size,
+        count=words.count,
+        when=when,
+        day=words.day,
+        ago=words.ago,
+        markdown=markdown.render,
+        digest=sha256_text,
+        clip=words.clip,
+        plural=words.plural,
+    )
+    made.globals.update(
+        {
+            "style": style,
+            "script": script,
+            "to": links.to,
+            "version_url": links.version,
+            "project_url": links.project,
+            "id_of": lambda noun, uid: ids.encode(Noun(noun), uid),
+            "release": __version__,
+        }
+    )
+    return made
+
+
+def render(template: str, values: Mapping[str, Any]) -> bytes:
+    """A page in UTF-8."""
+    return environment().get_template(template).render(values).encode()
+
+
+# What templates call
+
+
+def when(instant: datetime | None, now: datetime | None = None) -> Markup:
+    """A time for people, with the exact one for machines and for whoever points at it."""
+    if instant is None:
+        return Markup("&ndash;")
+    exact = instant.astimezone(UTC)
+    said = words.ago(exact, now) if now is not None else words.day(exact)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        exact.strftime("%Y-%m-%dT%H:%M:%SZ"), exact.strftime("%Y-%m-%d %H:%M:%S UTC"), said
+    )
+
+
+def style(name: str) -> Markup:
+    """The link to a style sheet below `static`; nothing where it has not been built."""
+    url = ASSETS.url(name)
+    return Markup("") if url is None else Markup('<link rel="stylesheet" href="{}">').format(url)
+
+
+def script(name: str) -> Markup:
+    """The element that loads a script below `static`, after the page was read; nothing where it has not been built.
+
+    An ending `.mjs` makes it a module.
+    """
+    url = ASSETS.url(name)
+    if url is None:
+        return Markup("")
+    kind = Markup(' type="module"') if name.endswith(".mjs") else Markup(" defer")
+    return Markup('<script src="{}"{}></script>').format(url, kind)
