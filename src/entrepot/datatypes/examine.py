@@ -8,7 +8,19 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from entrepot._version import __version__
-from entrepot.datatypes import annotation, arrays, binaries, documents, images, peek, readers, sequences, tables
+from entrepot.datatypes import (
+    annotation,
+    arrays,
+    binaries,
+    delimited,
+    documents,
+    images,
+    peek,
+    readers,
+    reads,
+    sequences,
+    tables,
+)
 from entrepot.datatypes.reading import Check, OutOfTime, Source, Stop
 from entrepot.datatypes.registry import Registry
 from entrepot.model.data_types import Recognition, Report, Standing
@@ -17,7 +29,7 @@ __all__ = ["CHECKS", "examine"]
 
 #: By identifier. A type without one is recognised and not checked.
 CHECKS: Final[Mapping[str, Callable[[Check], None]]] = {
-    "fastq": sequences.fastq,
+    "fastq": reads.fastq,
     "fasta": sequences.fasta,
     "sam": sequences.sam,
     "bam": binaries.bam,
@@ -28,8 +40,8 @@ CHECKS: Final[Mapping[str, Callable[[Check], None]]] = {
     "gtf": annotation.gtf,
     "bed": annotation.bed,
     "bigwig": binaries.bigwig,
-    "csv": tables.csv,
-    "tsv": tables.tsv,
+    "csv": delimited.csv,
+    "tsv": delimited.tsv,
     "ndjson": tables.ndjson,
     "json": tables.json_value,
     "parquet": tables.parquet,

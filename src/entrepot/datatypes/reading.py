@@ -165,18 +165,36 @@ class Check:
         if not ended:
             self.wrong("truncated", f"The compressed data ends in the middle, at byte {self.size}.", offset=self.size)
 
-    def lines(self) -> Iterator[bytes]:
-        """The lines without their ends (LF or CR LF); the last one may lack it."""
-        rest = b""
+    def line_groups(self) -> Iterator[list[bytes]]:
+        """The lines without their ends (LF or CR LF), as many at a time as come; the last one may lack its end.
+
+        Raises:
+            Stop: A line is longer than `MAX_LINE`.
+        """
+        begun: list[bytes] = []
+        size = 0
         for block in self.blocks():
-            pieces = (rest + block).split(b"\n") if rest else block.split(b"\n")
-            rest = pieces.pop()
-            if len(rest) > MAX_LINE:
-                raise self.stop("long_line", f"A line is longer than {MAX_LINE} bytes. This is no text.")
-            for piece in pieces:
-                yield piece[:-1] if piece[-1:] == b"\r" else piece
-        if rest:
-            yield rest[:-1] if rest[-1:] == b"\r" else rest
+            end = block.rfind(b"\n")
+            if end < 0:
+                begun.append(block)
+                size += len(block)
+                if size > MAX_LINE:
+                    raise self.stop("long_line", f"A line is longer than {MAX_LINE} bytes. This is no text.")
+                continue
+            whole = b"".join((*begun, block[: end + 1]))
+            begun, size = [block[end + 1 :]], len(block) - end - 1
+            if b"\r" in whole:
+                whole = whole.replace(b"\r\n", b"\n")
+            lines = whole.split(b"\n")
+            lines.pop()
+            yield lines
+        if rest := b"".join(begun):
+            yield [rest.removesuffix(b"\r")]
+
+    def lines(self) -> Iterator[bytes]:
+        """The lines one by one, as `line_groups` has them."""
+        for group in self.line_groups():
+            yield from group
 
     def whole(self, most: int, what: str) -> bytes:
         """All of a small content.

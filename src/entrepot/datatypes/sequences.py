@@ -1,225 +1,120 @@
-"""Checks of reads, sequences and alignments as text: FASTQ, FASTA, SAM."""
+"""Checks of sequences and alignments as text: FASTA, SAM."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Final
 
 from entrepot.datatypes.reading import Check, said
+from entrepot.datatypes.reads import Lengths
 
-__all__ = ["NAMES", "fasta", "fastq", "read_sam_header", "sam", "whole_number"]
+__all__ = ["NAMES", "fasta", "read_sam_header", "sam", "whole_number"]
 
 #: Names that are kept of those that a file has: contigs, samples.
 NAMES: Final = 200
-#: Different lengths that are told apart in a distribution.
-_LENGTHS: Final = 1000
-
-#: What is left of a good line when these are taken away is nothing; several times faster than a pattern.
-_BASES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.*-~"
-_QUALITIES: Final = bytes(range(33, 127))
-_RESIDUES: Final = re.compile(rb"[A-Za-z*.\-\s]*")
+#: Lines from which it is told whether they are nucleotides.
+_SAMPLED: Final = 1000
+_PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz*.-"
 _FIRST_STRANGE: Final = re.compile(rb"[^A-Za-z*.\-\s]")
 
 
-class _Lengths:
-    """How long the sequences are: least, most, mean, and how often which."""
+class _Sequences:
+    """What was read so far of a FASTA file."""
 
-    def __init__(self) -> None:
-        self._counted: Counter[int] = Counter()
-        self.n = 0
-        self.total = 0
-        self.least: int | None = None
-        self.most = 0
+    def __init__(self, check: Check) -> None:
+        self._check = check
+        self._lengths = Lengths()
+        self._names: list[str] = []
+        self._has_name = False
+        #: Bases of the record that is open, the line on which it began, and lines that were read.
+        self._length = self._at = self._number = 0
+        self._nucleotide = self._protein = 0
 
-    def add(self, length: int) -> None:
-        self.n += 1
-        self.total += length
-        if self.least is None or length < self.least:
-            self.least = length
-        if length > self.most:
-            self.most = length
-        if length in self._counted or len(self._counted) < _LENGTHS:
-            self._counted[length] += 1
+    def take(self, lines: list[bytes]) -> None:
+        begins = [at for at, line in enumerate(lines) if line[:1] == b">"]
+        for start, end in pairwise(dict.fromkeys((0, *begins, len(lines)))):
+            # What is before the first of them goes on with a record that is open.
+            for line in lines[start : start + 1]:
+                self._line(line)
+            if not self._all_plain(some := lines[start + 1 : end]):
+                for line in some:
+                    self._line(line)
 
-    def facts(self) -> dict[str, object]:
-        if not self.n:
-            return {"min": None, "max": None, "mean": None, "distribution": []}
-        common = sorted(self._counted.most_common(50))
-        return {
-            "min": self.least,
-            "max": self.most,
-            "mean": round(self.total / self.n, 2),
-            "distribution": [{"length": length, "count": count} for length, count in common],
-        }
+    def _all_plain(self, lines: list[bytes]) -> bool:
+        """Count these lines if they are nothing but the middle of a sequence; else nothing happens."""
+        if not self._has_name or self._nucleotide + self._protein < _SAMPLED:
+            return False
+        joined = b"".join(lines)
+        if joined.translate(None, _PLAIN):
+            return False
+        self._number += len(lines)
+        self._length += len(joined)
+        return True
 
-
-def fastq(check: Check) -> None:
-    """Records of four lines. After a bad one it goes on where the next one seems to begin."""
-    lengths, bases, quality = _Lengths(), Counter[int](), [255, 0]
-    lines = check.lines()
-    number = record = 0
-    ahead: list[bytes] = []
-
-    def following() -> bytes | None:
-        return ahead.pop(0) if ahead else next(lines, None)
-
-    while (head := following()) is not None:
-        number += 1
-        if not head:
-            if not ahead and (more := next(lines, None)) is not None:
-                ahead.append(more)
-            if ahead and ahead[0]:
-                check.wrong("empty_line", f"Line {number} is empty between two records.", line=number)
-            continue
-        record += 1
-        if head[:1] != b"@":
-            check.wrong(
-                "bad_header",
-                f"Line {number} begins record {record} with {said(head)}, not with @.",
-                line=number,
-                record=record,
-            )
-            number += _resynchronise(lines, ahead)
-            continue
-        sequence, plus, scores = following(), following(), following()
-        if sequence is None or plus is None or scores is None:
-            check.wrong(
-                "truncated",
-                f"The file ends inside record {record}, which begins on line {number}.",
-                line=number,
-                record=record,
-            )
-            break
-        number += 3
-        if plus[:1] != b"+":
-            check.wrong(
-                "bad_separator",
-                f"Line {number - 1} of record {record} is {said(plus)}, not a line with +.",
-                line=number - 1,
-                record=record,
-            )
-            ahead[:0] = [plus, scores]
-            number -= 2
-            number += _resynchronise(lines, ahead)
-            continue
-        if len(plus) > 1 and plus[1:] != head[1:]:
-            check.wrong(
-                "names_differ",
-                f"Line {number - 1} names record {record} otherwise than its first line.",
-                line=number - 1,
-                record=record,
-            )
-        if len(head) == 1 or head[1:2].isspace():
-            check.wrong("no_name", f"Record {record} on line {number - 3} has no name.", line=number - 3, record=record)
-        if len(sequence) != len(scores):
-            check.wrong(
-                "unequal_lengths",
-                f"Record {record} ({said(head[1:].split(b' ')[0])}) has {len(sequence)} bases and {len(scores)} "
-                f"qualities, on line {number}.",
-                line=number,
-                record=record,
-            )
-        if sequence.translate(None, _BASES):
-            check.wrong(
-                "bad_bases",
-                f"Line {number - 2} of record {record} has characters that are no bases.",
-                line=number - 2,
-                record=record,
-            )
-        if scores.translate(None, _QUALITIES):
-            check.wrong(
-                "bad_qualities",
-                f"Line {number} of record {record} has characters that are no qualities.",
-                line=number,
-                record=record,
-            )
-        lengths.add(len(sequence))
-        if record <= 10_000:
-            bases.update(sequence.upper())
-            if scores:
-                quality = [min(quality[0], min(scores)), max(quality[1], max(scores))]
-    if not record:
-        check.wrong("empty", "There is no record in this file.", line=1)
-    counted = sum(bases.values())
-    check.facts |= {"reads": lengths.n, "bases": lengths.total, "read_length": lengths.facts()}
-    if counted:
-        check.facts["gc_percent"] = round(100 * (bases[71] + bases[67]) / counted, 1)
-    if quality[1]:
-        check.facts["quality_encoding"] = "phred33" if quality[0] < 59 else "phred64" if quality[0] >= 64 else "unknown"
-
-
-def _resynchronise(lines: Iterator[bytes], ahead: list[bytes]) -> int:
-    """Skip to where a record seems to begin; how many lines that were."""
-    skipped = 0
-    while True:
-        while len(ahead) < 3 and (line := next(lines, None)) is not None:
-            ahead.append(line)
-        if not ahead or (ahead[0][:1] == b"@" and (len(ahead) < 3 or ahead[2][:1] == b"+")):
-            return skipped
-        ahead.pop(0)
-        skipped += 1
-
-
-def fasta(check: Check) -> None:
-    lengths = _Lengths()
-    names: list[str] = []
-    seen_name = False
-    length = at = number = 0
-    dna = protein = 0
-
-    def close() -> None:
-        if seen_name:
-            lengths.add(length)
-            if not length:
-                check.wrong(
-                    "empty_record", f"Record {lengths.n} on line {at} has no sequence.", line=at, record=lengths.n
-                )
-
-    for number, line in enumerate(check.lines(), 1):
+    def _line(self, line: bytes) -> None:
+        check, self._number = self._check, self._number + 1
+        number = self._number
         if line[:1] == b">":
-            close()
-            seen_name, length, at = True, 0, number
-            if len(names) < NAMES:
-                names.append(line[1:].split(None, 1)[0].decode("utf-8", "replace")[:200] if line[1:].strip() else "")
-            if not line[1:].strip():
-                check.wrong(
-                    "no_name", f"Line {number} begins a record without a name.", line=number, record=lengths.n + 1
-                )
+            self._close()
+            self._has_name, self._length, self._at = True, 0, number
+            name = line[1:].split(None, 1)
+            if len(self._names) < NAMES:
+                self._names.append(name[0].decode("utf-8", "replace")[:200] if name else "")
+            if not name:
+                record = self._lengths.n + 1
+                check.wrong("no_name", f"Line {number} begins a record without a name.", line=number, record=record)
         elif line[:1] == b";" or not line.strip():
-            continue
-        elif not seen_name:
+            return
+        elif not self._has_name:
             raise check.stop(
                 "no_header", f"Line {number} is {said(line)}; a FASTA file begins with a line with >.", line=number
             )
         else:
-            length += len(line)
-            if not _RESIDUES.fullmatch(line):
-                strange = _FIRST_STRANGE.search(line)
-                assert strange is not None
+            self._length += len(line)
+            if line.translate(None, _PLAIN) and (strange := _FIRST_STRANGE.search(line)) is not None:
+                record = self._lengths.n + 1
                 check.wrong(
                     "bad_residue",
-                    f"Line {number} of record {lengths.n + 1} has {said(strange.group())} at column "
-                    f"{strange.start() + 1}, which is neither nucleotide nor amino acid.",
+                    f"Line {number} of record {record} has {said(strange.group())} at column {strange.start() + 1}, "
+                    "which is neither nucleotide nor amino acid.",
                     line=number,
-                    record=lengths.n + 1,
+                    record=record,
                 )
-            elif dna + protein < 1000:
-                upper = line.upper().translate(None, b"ACGTUN-.*")
-                dna, protein = dna + (len(upper) * 10 < len(line)), protein + (len(upper) * 10 >= len(line))
-    close()
-    if not seen_name:
-        check.wrong("empty", "There is no record in this file.", line=max(number, 1))
-    check.facts |= {
-        "sequences": lengths.n,
-        "residues": lengths.total,
-        "sequence_length": lengths.facts(),
-        "names": names,
-    }
-    if dna + protein:
-        check.facts["alphabet"] = "nucleotide" if dna >= protein else "protein"
+            elif self._nucleotide + self._protein < _SAMPLED:
+                is_protein = len(line.upper().translate(None, b"ACGTUN-.*")) * 10 >= len(line)
+                self._nucleotide, self._protein = self._nucleotide + (not is_protein), self._protein + is_protein
+
+    def _close(self) -> None:
+        if not self._has_name:
+            return
+        self._lengths.add(self._length)
+        if not self._length:
+            record = self._lengths.n
+            self._check.wrong(
+                "empty_record", f"Record {record} on line {self._at} has no sequence.", line=self._at, record=record
+            )
+
+    def end(self) -> None:
+        self._close()
+        check = self._check
+        if not self._has_name:
+            check.wrong("empty", "There is no record in this file.", line=max(self._number, 1))
+        check.facts |= {
+            "sequences": self._lengths.n,
+            "residues": self._lengths.total,
+            "sequence_length": self._lengths.facts(),
+            "names": self._names,
+        }
+        if self._nucleotide + self._protein:
+            check.facts["alphabet"] = "nucleotide" if self._nucleotide >= self._protein else "protein"
+
+
+def fasta(check: Check) -> None:
+    sequences = _Sequences(check)
+    for lines in check.line_groups():
+        sequences.take(lines)
+    sequences.end()
 
 
 def whole_number(text: bytes) -> int | None:

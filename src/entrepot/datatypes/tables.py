@@ -1,132 +1,63 @@
-"""Checks of tables and values: CSV, TSV, NDJSON, JSON, Parquet, Arrow, plain text."""
+"""Checks of values, of tables that are no text, and of plain text: NDJSON, JSON, Parquet, Arrow, text."""
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
+from entrepot.datatypes.delimited import COLUMNS
 from entrepot.datatypes.reading import Check, said
 
-__all__ = ["arrow", "csv", "json_value", "ndjson", "parquet", "text", "tsv"]
+__all__ = ["arrow", "json_value", "ndjson", "parquet", "text"]
 
-_COLUMNS: Final = 1000
 #: A value of JSON is parsed as a whole; larger ones are only looked at from both ends.
 _MOST_JSON: Final = 64 << 20
 _MOST_FOOTER: Final = 64 << 20
 
 
-def csv(check: Check) -> None:
-    """RFC 4180 with commas or semicolons, told apart by the first line."""
-    _table(check, None)
-
-
-def tsv(check: Check) -> None:
-    _table(check, b"\t")
-
-
-def _table(check: Check, mark: bytes | None) -> None:
-    columns, records, ended, names, number = 0, 0, 0, [], 0
-    for number, last, cells, quoted in _rows(check, mark):
-        if not quoted:
-            check.wrong(
-                "open_quote", f"The quote that opens in the record on line {number} is never closed.", line=number
-            )
-            break
-        if len(cells) == 1 and not cells[0].strip():
-            ended = ended or number
-            continue
-        if ended:
-            check.wrong("empty_line", f"Line {ended} is empty between two records.", line=ended)
-            ended = 0
-        records += 1
-        if records == 1:
-            columns = len(cells)
-            names = [
-                cell.decode("utf-8-sig" if i == 0 else "utf-8", "replace").strip('"')[:200]
-                for i, cell in enumerate(cells[:_COLUMNS])
-            ]
-            doubles = sorted({name for name in names if name and names.count(name) > 1})
-            if doubles:
-                check.wrong("column_twice", f"The first line names {said(doubles[0])} more than once.", line=1)
-        elif len(cells) != columns:
-            check.wrong(
-                "ragged_row",
-                f"Line {number} has {len(cells)} values; the first line has {columns}.",
-                line=number,
-                record=records,
-            )
-        del last
-    if not records:
-        check.wrong("empty", "There is no line in this file.", line=1)
-    check.facts |= {"rows": max(records - 1, 0), "columns": columns, "column_names": names}
-
-
-def _rows(check: Check, mark: bytes | None) -> Iterator[tuple[int, int, list[bytes], bool]]:
-    """(first line, last line, cells, whether all its quotes are closed) of each record."""
-    held: list[bytes] = []
-    held_size = start = 0
-    for number, line in enumerate(check.lines(), 1):
-        if mark is None:
-            mark = b";" if line.count(b";") > line.count(b",") else b","
-        if not held and b'"' not in line:
-            yield number, number, line.split(mark), True
-            continue
-        # Tabs need no quotes, and a lone one is as good as any other character: it only opens a cell at its start.
-        if (
-            mark == b"\t"
-            and not held
-            and not any(cell.startswith(b'"') and not _closed(cell) for cell in line.split(mark))
-        ):
-            yield number, number, line.split(mark), True
-            continue
-        start = start or number
-        held.append(line)
-        held_size += len(line)
-        # A record that goes on over more than this has lost its quote somewhere.
-        if held_size > 4 << 20:
-            break
-        if sum(one.count(b'"') for one in held) % 2 == 0:
-            yield start, number, _split(b"\n".join(held), mark), True
-            held, held_size, start = [], 0, 0
-    if held:
-        yield start, start, [], False
-
-
-def _closed(cell: bytes) -> bool:
-    return cell.count(b'"') % 2 == 0
-
-
-def _split(record: bytes, mark: bytes) -> list[bytes]:
-    cells: list[bytes] = []
-    open_cell: bytes | None = None
-    for piece in record.split(mark):
-        open_cell = piece if open_cell is None else open_cell + mark + piece
-        if _closed(open_cell):
-            cells.append(open_cell)
-            open_cell = None
-    return cells if open_cell is None else [*cells, open_cell]
-
-
 def ndjson(check: Check) -> None:
-    records = 0
+    records = number = 0
     fields: dict[str, None] = {}
-    for number, line in enumerate(check.lines(), 1):
-        if not line.strip():
-            check.wrong("empty_line", f"Line {number} is empty.", line=number)
-            continue
-        records += 1
-        try:
-            value = _LINE.decode(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-        except (ValueError, RecursionError) as error:
-            check.wrong("bad_json", f"Line {number} is no JSON: {_why(error)}.", line=number, record=records)
-            continue
-        if isinstance(value, dict) and len(fields) < _COLUMNS:
-            fields |= dict.fromkeys(str(key)[:200] for key in value)
+    seen: set[str] = set()
+    quick = _quick()
+    for group in check.line_groups():
+        for line in group:
+            number += 1
+            try:
+                # What it takes is certainly good; what it refuses may be good, and the other one says why it is not.
+                value = quick(line)
+                records += 1
+            except (ValueError, RecursionError):
+                if not line.strip():
+                    check.wrong("empty_line", f"Line {number} is empty.", line=number)
+                    continue
+                records += 1
+                try:
+                    value = _LINE.decode(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                except (ValueError, RecursionError) as error:
+                    check.wrong("bad_json", f"Line {number} is no JSON: {_why(error)}.", line=number, record=records)
+                    continue
+            if type(value) is dict and not seen.issuperset(value) and len(seen) < COLUMNS:
+                seen.update(value)
+                fields |= dict.fromkeys(key[:200] for key in value)
     if not records:
         check.wrong("empty", "There is no record in this file.", line=1)
-    check.facts |= {"records": records, "fields": list(fields)[:_COLUMNS]}
+    check.facts |= {"records": records, "fields": list(fields)[:COLUMNS]}
+
+
+def _quick() -> Callable[[bytes], Any]:
+    """A decoder in C that takes nothing but JSON; where none is installed, one that takes nothing."""
+    try:
+        import msgspec
+    except ImportError:
+        return _refuse
+    return msgspec.json.Decoder().decode
+
+
+def _refuse(line: bytes) -> Any:
+    raise ValueError(line)
 
 
 def _no_number(word: str) -> None:
@@ -160,25 +91,30 @@ def json_value(check: Check) -> None:
     )
     check.facts["value"] = kind
     if isinstance(value, dict):
-        check.facts["fields"] = [str(key)[:200] for key in list(value)[:_COLUMNS]]
+        check.facts["fields"] = [str(key)[:200] for key in list(value)[:COLUMNS]]
     elif isinstance(value, list):
         check.facts["length"] = len(value)
 
 
 def text(check: Check) -> None:
     lines = longest = 0
-    utf8 = True
-    for number, line in enumerate(check.lines(), 1):
-        lines = number
-        longest = max(longest, len(line))
-        if b"\x00" in line:
-            check.wrong("binary", f"Line {number} has a NUL; this is no text, or UTF-16.", line=number)
-            break
-        if utf8 and not line.isascii():
+    utf8, binary = True, False
+    for group in check.line_groups():
+        joined = b"\n".join(group)
+        if b"\x00" in joined:
+            binary = True
+            group = group[: joined.count(b"\n", 0, joined.index(b"\x00")) + 1]
+            joined = b"\n".join(group[:-1])
+        lines += len(group)
+        longest = max(longest, *map(len, group))
+        if utf8 and not joined.isascii():
             try:
-                line.decode()
+                joined.decode()
             except UnicodeDecodeError:
                 utf8 = False
+        if binary:
+            check.wrong("binary", f"Line {lines} has a NUL; this is no text, or UTF-16.", line=lines)
+            break
     check.facts |= {"lines": lines, "longest_line": longest, "encoding": "utf-8" if utf8 else "unknown"}
 
 
@@ -303,8 +239,8 @@ def parquet(check: Check) -> None:
         "rows": rows,
         "row_groups": len(groups),
         "columns": len(columns),
-        "column_names": [name for name, _ in columns[:_COLUMNS]],
-        "column_types": [kind for _, kind in columns[:_COLUMNS]],
+        "column_names": [name for name, _ in columns[:COLUMNS]],
+        "column_types": [kind for _, kind in columns[:COLUMNS]],
         "compressions": sorted(names[one] for one in codecs if 0 <= one < len(names)),
     }
     if isinstance(footer.get(6), bytes):
@@ -357,7 +293,7 @@ def arrow(check: Check) -> None:
         if messages == 1 and kind != 1:
             check.wrong("no_schema", "The first message is no schema.", record=1, offset=at)
         if kind == 1:
-            check.facts |= {"columns": len(names), "column_names": names[:_COLUMNS]}
+            check.facts |= {"columns": len(names), "column_names": names[:COLUMNS]}
         if kind == 3:
             batches, rows = batches + 1, rows + count
         if body < 0 or at + 8 + length + body > end:
