@@ -15,18 +15,24 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from entrepot.records import reference
-from entrepot.records.fast import GROUP, Fast, Objects
+from entrepot.records.fast import GROUP, Fast
 from entrepot.records.faults import BadLine, Fault, Reason, excerpt, readable
 from entrepot.records.index import IndexWriter
+
+if TYPE_CHECKING:
+    from entrepot.records.group import Lengths
 
 #: Bytes of one line. What is parsed of a line can be thirty times its size, so this bounds the memory too.
 MAX_LINE: Final = 4 << 20
 
 #: Bad lines that are told; all are counted.
 LISTED: Final = 100
+
+#: Parts that a group is judged in where it is not certain as a whole: few lines are judged alone for one that is bad.
+_PARTS: Final = 8
 
 #: How files begin that are no text: what they are, and what to do about it.
 _FORMATS: Final = (
@@ -91,6 +97,9 @@ class Check:
         # What the index can write down.
         self._max_line = min(max_line, 2**32 - 1)
         self._most = listed
+        from entrepot.records.group import Lines
+
+        self._lines = Lines.of
         self._fast = Fast()
         self._tail = bytearray()
         #: Where the tail begins.
@@ -194,22 +203,37 @@ class Check:
         return True
 
     def _group(self, text: bytes, offset: int) -> None:
-        lines = text.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-        items = self._fast.objects(lines, text)
-        # A group is longer than a line may be only if it is one line, or if lines may be very short.
-        short = len(text) <= self._max_line or max(map(len, lines)) <= self._max_line
-        if items is not None and short and self._all_fit(items):
-            self._no_blanks()
-            self._good(offset, lines)
+        """Judge lines together, where that is not certain in a few parts, and where it is not in these, one by one."""
+        if self._all_good(text, offset):
             return
-        for line in lines:
+        step = len(text) // _PARTS
+        start = 0
+        while start < len(text):
+            end = text.find(b"\n", start + step) + 1 or len(text)
+            part = text[start:end]
+            if len(part) == len(text) or not self._all_good(part, offset + start):
+                self._each(part, offset + start)
+            start = end
+
+    def _all_good(self, text: bytes, offset: int) -> bool:
+        """Count these lines as good ones if all are so for certain."""
+        lines = self._lines(text)
+        if lines.longest > self._max_line:
+            return False
+        if self._rule is None:
+            sure = self._fast.good(lines)
+        else:
+            items = self._fast.objects(lines)
+            sure = items is not None and self._rule.all_good(items)
+        if sure:
+            self._no_blanks()
+            self._good(offset, lines.lengths)
+        return sure
+
+    def _each(self, text: bytes, offset: int) -> None:
+        for line in self._lines(text).each():
             self._one(line, offset)
             offset += len(line) + 1
-
-    def _all_fit(self, items: Objects) -> bool:
-        return self._rule is None or self._rule.all_good(items)
 
     def _one(self, line: bytes, offset: int) -> None:
         self._line += 1
@@ -222,7 +246,7 @@ class Check:
         fault = self._judge(line)
         if fault is None:
             self._line -= 1
-            self._good(offset, [line])
+            self._good(offset, self._lines(line).lengths)
         else:
             self._fail(self._line, offset, fault, line)
 
@@ -230,7 +254,7 @@ class Check:
         if len(line) > self._max_line:
             return Fault(Reason.TOO_LONG, f"has {len(line)} bytes; a line may have {self._max_line}.")
         # A file of something else altogether has millions of bad lines: these are not worth the attempt.
-        items = self._fast.objects([line], line) if line.lstrip().startswith(b"{") else None
+        items = self._fast.objects(self._lines(line)) if line.lstrip().startswith(b"{") else None
         if items is None:
             fault = reference.examine(line)
             if fault is not None:
@@ -242,11 +266,11 @@ class Check:
         # It names keys of the item, which may be anything.
         return None if wrong is None else Fault(Reason.SCHEMA, readable(wrong))
 
-    def _good(self, offset: int, lines: list[bytes]) -> None:
-        self._line += len(lines)
-        self._items += len(lines)
+    def _good(self, offset: int, lengths: Lengths) -> None:
+        self._line += len(lengths)
+        self._items += len(lengths)
         if self._index is not None and not self._bad:
-            self._index.add(offset, lines)
+            self._index.add(offset, lengths)
 
     def _no_blanks(self) -> None:
         """Something comes behind the blank lines so far: they were bad."""

@@ -13,6 +13,7 @@ from entrepot.model.errors import Invalid
 from entrepot.records import fast, reference
 from entrepot.records.check import Check, Checked
 from entrepot.records.faults import Reason
+from entrepot.records.group import Lines
 from entrepot.records.index import Index, IndexWriter, take
 from entrepot.records.rules import rule_of
 
@@ -219,6 +220,74 @@ def test_ordinary_lines_are_judged_the_fast_way(monkeypatch: pytest.MonkeyPatch)
     assert check("\n".join(json.dumps(row) for row in rows).encode()).items == 2000
 
 
+# Lines that are all alike
+
+ALIKE = [
+    b'{"id":%d,"box":{"x":1,"in":[{"k":0}]},"marks":[{"at":1,"of":[{"n":2},{"n":3}]},{"at":2,"of":[]}]}' % n
+    for n in range(3000)
+]
+
+
+def test_what_becomes_another_shape_in_the_middle_is_judged_alike() -> None:
+    others = [b'{"id":%d,"x":null}' % n for n in range(3000)]
+    mixed = [line for pair in zip(ALIKE, others, strict=True) for line in pair]
+    assert check(b"\n".join([*ALIKE, *others, *mixed, *ALIKE])).items == 15_000
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        ALIKE[7].replace(b'"x":1', b'"x":1,"x":1'),
+        ALIKE[7].replace(b'{"k":0}', b'{"k":0,"k":{}}'),
+        ALIKE[7].replace(b'{"n":3}', b'{"n":3,"\\u006e":3}'),
+        ALIKE[7].replace(b'"id":7', b'"id":1,"id":{"y":1}'),
+        ALIKE[7].replace(b'"at":2,', b'"at":2,"at":{"at":3},'),
+    ],
+)
+def test_a_repeated_key_among_lines_of_one_shape_is_found(bad: bytes) -> None:
+    assert reasons(b"\n".join([*ALIKE, bad, *ALIKE])) == [(3001, Reason.DUPLICATE_KEY)]
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (ALIKE[0] + ALIKE[1], b""),
+        (b"", ALIKE[0] + ALIKE[1]),
+        (b"\r", ALIKE[0] + ALIKE[1]),
+        (ALIKE[0] + b'{"id":', ALIKE[1].removeprefix(b'{"id":')),
+        (ALIKE[0] + ALIKE[1][:9], ALIKE[1][9:]),
+        (ALIKE[0] + ALIKE[1][:-1], b"}"),
+        (ALIKE[0][:30] + b"}", b"{" + ALIKE[0][30:]),
+    ],
+)
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_two_objects_in_two_lines_are_one_in_each_or_bad(pair: tuple[bytes, bytes], end: bytes) -> None:
+    found = check(end.join([*ALIKE[:700], *pair, *ALIKE[:700]]))
+    assert (found.items, found.bad, [one.line for one in found.listed]) == (1400, 2, [701, 702])
+    first = check(end.join([*pair, *ALIKE[:7]]))
+    assert (first.items, first.bad) == (7, 2)
+
+
+def test_a_line_too_short_for_an_object_stands_for_none() -> None:
+    assert Lines.of(b'{}\r\n{"a":1}').stand_alone()
+    assert not Lines.of(b'\n{"a":1}{"b":2}').stand_alone()
+
+
+@pytest.mark.skipif(fast.tools() is None, reason="msgspec is not installed: everything is judged by the reference")
+def test_lines_of_one_shape_are_not_decoded_as_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = fast.tools()
+    assert found is not None
+    as_anything: list[int] = []
+
+    def decode_lines(text: bytes) -> fast.Objects:
+        as_anything.append(len(text))
+        return found.decode_lines(text)
+
+    monkeypatch.setattr(fast, "tools", lambda: found._replace(decode_lines=decode_lines))
+    assert check(b"\n".join(ALIKE * 2)).items == 6000
+    assert len(as_anything) == 1
+
+
 # The index
 
 
@@ -248,7 +317,7 @@ def test_any_page_is_found_by_the_index(sizes: list[int], newline: bool, block: 
 
 
 def count(*lines: bytes) -> tuple[int, int]:
-    return fast.keys_kept([json.loads(line) for line in lines]), fast.keys_written(b"\n".join(lines))
+    return fast.keys_kept([json.loads(line) for line in lines]), Lines.of(b"\n".join(lines)).keys_written()
 
 
 @pytest.mark.parametrize(
@@ -287,6 +356,7 @@ def test_ordinary_lines_are_not_written_out_again(row: dict[str, Any], monkeypat
     def encode(items: fast.Objects) -> bytes:
         raise AssertionError(items)
 
-    decode, _ = fast.tools() or (None, None)
-    monkeypatch.setattr(fast, "tools", lambda: (decode, encode))
+    found = fast.tools()
+    assert found is not None
+    monkeypatch.setattr(fast, "tools", lambda: found._replace(encode=encode))
     assert check(b"\n".join([json.dumps(row).encode()] * 2000)).items == 2000

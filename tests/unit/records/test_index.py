@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from entrepot.model.errors import Corrupt
+from entrepot.records.group import Lines
 from entrepot.records.index import Index, IndexWriter, Span, take
 
 
 def index_of(*lines: bytes) -> bytes:
     writer = IndexWriter()
-    writer.add(0, lines)
+    writer.add(0, Lines.of(b"\n".join(lines)).lengths)
     return writer.finish(sum(map(len, lines)) + len(lines))
 
 
