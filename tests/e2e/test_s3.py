@@ -11,6 +11,7 @@ import pytest
 
 from entrepot.client.client import Client
 from tests.e2e.conftest import PASSWORD, answer, make_tree, read_tree, run, start_server
+from tests.support.counting_proxy import CountingProxy
 from tests.support.s3 import s3_server
 from tests.support.server import running_server
 
@@ -21,6 +22,19 @@ FILES = {f"small/{n:03}.txt": f"number {n}\n".encode() for n in range(40)} | {
 
 def objects(data: Path) -> list[Path]:
     return [path for path in (data / "objects").rglob("*") if path.is_file()]
+
+
+def past_the_server(url: str, token: str, folder: Path) -> None:
+    """A large file goes up and down, and the server sees next to nothing of it."""
+    large = random.Random(2).randbytes(9 << 20)
+    (folder / "direct").mkdir()
+    (folder / "direct" / "large.bin").write_bytes(large)
+    with CountingProxy(url) as way, Client(way.url, token, direct=True) as client:
+        pushed = client.data.push(folder / "direct", "lab/direct")
+        assert pushed.sent_bytes == len(large)
+        client.data.download("lab/direct", folder / "direct-down")
+        assert read_tree(folder / "direct-down") == {"large.bin": large}
+        assert way.up + way.down < 100_000
 
 
 def test_a_server_moves_into_a_bucket_and_works_there(tmp_path: Path) -> None:
@@ -66,8 +80,9 @@ def test_a_server_moves_into_a_bucket_and_works_there(tmp_path: Path) -> None:
                 client.data.download("lab/data", tmp_path / "again")
             assert read_tree(tmp_path / "again") == FILES | {"new.bin": b"made in the bucket"}
             assert objects(data) == []
+            past_the_server(server.url, old.token, tmp_path)
             checked = answer(run(["verify", "--data", str(data), "--json"], **settings))
-            assert (checked["contents"], checked["damaged"]) == (len(FILES) + 1, [])
+            assert (checked["contents"], checked["damaged"]) == (len(FILES) + 2, [])
             assert str(where.secret) not in "".join(server.lines)
         found = run(["doctor", "--data", str(data), "--json"], **settings)
         stores = [one for one in json.loads(found.stdout) if one["what"] == "store"]

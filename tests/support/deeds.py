@@ -5,6 +5,7 @@ The judges are made of the lines in `tests.support.matrix`, not of the code.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import zipfile
@@ -15,6 +16,7 @@ from uuid import UUID
 
 from entrepot.depot import (
     crates,
+    direct,
     judging,
     packing,
     putting,
@@ -26,7 +28,7 @@ from entrepot.depot import records as records_
 from entrepot.depot.putting import NewFile
 from entrepot.depot.uploads import NewUpload
 from entrepot.model.access import Action, Actor
-from entrepot.model.errors import EntrepotError, Forbidden, Hidden, Invalid, NotFound, Unauthenticated
+from entrepot.model.errors import EntrepotError, Forbidden, Hidden, Invalid, NotFound, Unauthenticated, Unsupported
 from entrepot.model.values import Role, Version, Visibility
 from entrepot.wire import frames
 from tests.support.matrix import (
@@ -205,6 +207,12 @@ def put_batch(cast: Cast, actor: Actor, project: int | None = None) -> None:
     putting_it = packing.put_batch(cast.depot, actor, project=project)
     putting_it.write(frames.header("a", 1, hashlib.sha256(b"1").digest()) + b"1")
     putting_it.finish()
+
+
+def begin_direct(cast: Cast, actor: Actor) -> None:
+    # The judge comes first; that a store has no addresses is told to whoever may send at all.
+    with contextlib.suppress(Unsupported):
+        direct.begin(cast.depot, actor, NewUpload(length=1, sha256=hashlib.sha256(b"1").digest()))
 
 
 def unpack_into(cast: Cast, actor: Actor, v: Version) -> None:

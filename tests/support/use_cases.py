@@ -16,6 +16,7 @@ from entrepot.depot import (
     conversions,
     copies,
     deliveries,
+    direct,
     entries,
     exports,
     history,
@@ -62,6 +63,7 @@ from tests.support.deeds import (
     anybody,
     as_invalid,
     as_missing,
+    begin_direct,
     both,
     consigning,
     copied_away,
@@ -145,6 +147,7 @@ CASES: Mapping[str, Case] = {
     "entries.open_entry": Case(
         lambda c, a, v: entries.open_entry(c.depot, a, v.n, "a.txt").reader.close(), CONTENT, keeps=True
     ),
+    "direct.open_entry": Case(lambda c, a, v: direct.open_entry(c.depot, a, v.n, "a.txt"), CONTENT, keeps=True),
     "packing.open_batch": Case(lambda c, a, v: packing.open_batch(c.depot, a, v.n, ["a.txt"]), CONTENT, keeps=True),
     "entries.iterate": Case(lambda c, a, v: drop(entries.iterate(c.depot, a, v.n)[2]), CONTENT, keeps=True),
     "entries.revision": Case(lambda c, a, v: entries.revision(c.depot, a, v.n, 1), CONTENT, keeps=True),
@@ -434,6 +437,7 @@ CASES: Mapping[str, Case] = {
         keeps=True,
     ),
     "uploads.receive and finish": Case(lambda c, a, _: finish_upload(c, a), anybody(True), keeps=True),
+    "direct.begin": Case(lambda c, a, _: begin_direct(c, a), anybody(True), keeps=True),
     "packing.put_batch": Case(lambda c, a, _: put_batch(c, a), anybody(True), keeps=True),
     "packing.put_batch for a project": Case(
         lambda c, a, _: put_batch(c, a, c.project.n),

@@ -199,6 +199,14 @@ def object_known(conn: Connection, store: str, key: str) -> bool:
     return conn.execute(query).first() is not None
 
 
+def is_whole_object(conn: Connection, extent: Extent) -> bool:
+    """Whether an object has these bytes and no others: of a pack, a part never is."""
+    size = select(object_.c.size).where(
+        object_.c.store == extent.store, object_.c.key == extent.key, object_.c.kind == "plain"
+    )
+    return extent.offset == 0 and conn.execute(size).scalar() == extent.length
+
+
 def other_store(conn: Connection, store: str) -> str | None:
     """The name of a store that is not this one and has objects; two looks at an index."""
     for beside in (object_.c.store < store, object_.c.store > store):

@@ -26,7 +26,7 @@ Reference: TypeAlias = Annotated[
 
 
 @contextmanager
-def connected(url: str | None = None, token: str | None = None) -> Iterator[Client]:
+def connected(url: str | None = None, token: str | None = None, *, direct: bool = False) -> Iterator[Client]:
     """A client for the server and token of the environment, else of the last login."""
     import stamina.instrumentation
 
@@ -34,7 +34,7 @@ def connected(url: str | None = None, token: str | None = None) -> Iterator[Clie
 
     # By itself it would log every retry, and with some packages around to standard output.
     stamina.instrumentation.set_on_retry_hooks([])
-    with Client(url, token) as client:
+    with Client(url, token, direct=direct) as client:
         yield client
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
+Direct = Annotated[
+    bool, typer.Option("--direct", help="Large files straight to or from the server's bucket, where it has one.")
+]
+
 
 @app.command()
 def push(
@@ -29,6 +33,7 @@ def push(
     follow_links: Annotated[bool, typer.Option("--follow-links", help="Push what symbolic links lead to.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would happen, and do nothing.")] = False,
     unpack: Annotated[bool, typer.Option("--unpack", help="PATH is an archive; its files are added.")] = False,
+    direct: Direct = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a dataset hold what a folder holds, as one new revision.
@@ -46,11 +51,11 @@ def push(
       entrepot push --unpack photos.tar.gz lab/photos        all files of an archive, or none
     """
     if unpack:
-        if keep or dry_run or follow_links or message:
+        if keep or dry_run or follow_links or message or direct:
             raise Invalid("--unpack goes with --name, --description and --json only.")
         _unpack(source, target, name, description, as_json)
         return
-    with connected() as client, bars.shown(as_json) as on_progress:
+    with connected(direct=direct) as client, bars.shown(as_json) as on_progress:
         done = client.data.push(
             source,
             target,
@@ -149,6 +154,7 @@ def pull(
         bool, typer.Option("--keep", help="Leave files that an earlier pull put here and that are gone since.")
     ] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Read every file again, also unchanged ones.")] = False,
+    direct: Direct = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a folder hold what a dataset holds; every file is checked against its digest.
@@ -167,7 +173,7 @@ def pull(
         raise typer.BadParameter("--lock writes the lock file and --locked reads it; give one of them")
     if not locked and thing is None:
         raise typer.BadParameter("name what to pull, or give --locked")
-    with connected() as client, bars.shown(as_json) as on_progress:
+    with connected(direct=direct) as client, bars.shown(as_json) as on_progress:
         if locked:
             wanted = None if thing is None else Path(thing).as_posix().removesuffix("/")
             found = client.data.download_locked(lock_file, into=wanted, force=force, on_progress=on_progress)

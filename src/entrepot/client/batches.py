@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 from entrepot.client.download import Wanted, mismatch, part_of
 from entrepot.client.parallel import Stop
 from entrepot.client.progress import Tally
+from entrepot.client.sources import Source
 from entrepot.client.transport import Transport, segment
 from entrepot.model.digests import parse_sha256, sha256_text
 from entrepot.model.errors import DigestMismatch, Invalid, Unavailable
@@ -24,7 +25,7 @@ from entrepot.wire import frames
 from entrepot.wire.frames import Frames
 from entrepot.wire.messages.packs import BatchRequest, Packed
 
-__all__ = ["SMALL", "Whole", "fetch_batch", "grouped", "send_batch"]
+__all__ = ["SMALL", "fetch_batch", "grouped", "send_batch"]
 
 #: Files up to this travel in batches.
 SMALL = 256 << 10
@@ -36,28 +37,12 @@ _PIECE = 256 << 10
 _BREAKS = 6
 
 
-class Whole(Protocol):
-    """Bytes to send, with what is known of them."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def sha256(self) -> bytes: ...
-
-    def blocks(self, start: int, end: int) -> Iterator[bytes]: ...
-
-
 class _Sized(Protocol):
     @property
     def size(self) -> int: ...
 
 
 S = TypeVar("S", bound=_Sized)
-W = TypeVar("W", bound=Whole)
 
 
 def grouped(items: Iterable[S], *, limit: int = BYTES) -> Iterator[list[S]]:
@@ -82,7 +67,7 @@ def grouped(items: Iterable[S], *, limit: int = BYTES) -> Iterator[list[S]]:
 
 
 def send_batch(
-    transport: Transport, batch: Sequence[W], *, project: str | None, tally: Tally, stop: Stop, patience_s: float
+    transport: Transport, batch: Sequence[Source], *, project: str | None, tally: Tally, stop: Stop, patience_s: float
 ) -> str:
     """Send the files; the id of the upload by which a commit refers to each of them, with its digest.
 
@@ -102,7 +87,7 @@ def send_batch(
 
 
 def _sent(
-    transport: Transport, batch: Sequence[W], project: str | None, tally: Tally, stop: Stop, patience_s: float
+    transport: Transport, batch: Sequence[Source], project: str | None, tally: Tally, stop: Stop, patience_s: float
 ) -> str:
     heads = [frames.header(_name(source), source.size, source.sha256) for source in batch]
     counted = 0
@@ -152,7 +137,7 @@ def _sent(
     return packed.upload.id
 
 
-def _name(source: Whole) -> str:
+def _name(source: Source) -> str:
     """What the pack calls it: for people who look into one, so the end of a long path will do."""
     return source.name.encode("utf-8", "replace")[-1024:].decode("utf-8", "replace")
 

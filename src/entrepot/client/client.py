@@ -43,6 +43,8 @@ class Client:
         transport: Another way than the network, such as an application in memory.
         node: The worker node (`node_…`) that the caller acts for.
         cache_size: Bytes that read contents may take on this computer's disk; else ENTREPOT_CACHE_SIZE, else 5 GiB.
+        direct: Send and fetch large files past the server, where its bytes lie in a bucket that can be reached from
+            here. Everything is checked as ever, and goes by the server where that does not work.
 
     Raises:
         Unauthenticated: No server is named anywhere.
@@ -58,16 +60,20 @@ class Client:
         transport: httpx2.BaseTransport | None = None,
         node: str | None = None,
         cache_size: int | None = None,
+        direct: bool = False,
     ) -> None:
         address, found = credentials.resolve(url, token)
         self._timeout = timeout
         self._network = transport
         self._node = node
         self._cache_size = cache_size
+        self._direct = direct
         self.transport = self._connected(address, found)
 
     def _connected(self, url: str, token: str | None) -> Transport:
-        return Transport(url, token, timeout=self._timeout, transport=self._network, node=self._node)
+        return Transport(
+            url, token, timeout=self._timeout, transport=self._network, node=self._node, direct=self._direct
+        )
 
     @property
     def url(self) -> str:

@@ -27,6 +27,8 @@ __all__ = ["Wanted", "fetch", "fetch_bytes", "forget_leftovers", "mismatch", "pa
 
 _BREAKS = 6
 _MAX_NAME = 255
+#: Less is sent by the server in the time that it takes to ask for an address.
+_WORTH_IT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ def fetch(
     try:
         for attempt in range(2):
             try:
-                _fill(transport, wanted, part, tally, stop)
+                # What came wrong from the store itself is asked of the server, which knows what is the matter with it.
+                _fill(transport, wanted, part, tally, stop, elsewhere=attempt == 0)
                 break
             except DigestMismatch:
                 tally.add(-wanted.size)
@@ -105,7 +108,7 @@ def fetch_bytes(transport: Transport, wanted: Wanted) -> bytes:
     return content
 
 
-def _fill(transport: Transport, wanted: Wanted, part: Path, tally: Tally, stop: Stop) -> None:
+def _fill(transport: Transport, wanted: Wanted, part: Path, tally: Tally, stop: Stop, *, elsewhere: bool) -> None:
     digest = hashlib.sha256()
     with part.open("ab") as begun:
         have = begun.tell()
@@ -121,7 +124,7 @@ def _fill(transport: Transport, wanted: Wanted, part: Path, tally: Tally, stop: 
         while at < wanted.size:
             before = at
             try:
-                for block in _blocks(transport, wanted, at):
+                for block in _blocks(transport, wanted, at, elsewhere=elsewhere and breaks < _BREAKS // 2):
                     stop.check()
                     at += len(block)
                     if at > wanted.size:
@@ -140,11 +143,16 @@ def _fill(transport: Transport, wanted: Wanted, part: Path, tally: Tally, stop: 
         raise mismatch(wanted)
 
 
-def _blocks(transport: Transport, wanted: Wanted, start: int) -> Iterator[bytes]:
-    """The entry's bytes from `start` on, as the network gives them."""
+def _blocks(transport: Transport, wanted: Wanted, start: int, *, elsewhere: bool = False) -> Iterator[bytes]:
+    """The entry's bytes from `start` on, as the network gives them.
+
+    Args:
+        elsewhere: From the store itself, if the caller of all this asked for it and it is worth a second request.
+    """
+    elsewhere = elsewhere and transport.direct and wanted.size - start >= _WORTH_IT
     headers = {"Range": f"bytes={start}-"} if start else {}
     params = {"revision": wanted.revision}
-    with transport.stream("GET", wanted.address, params=params, headers=headers) as answer:
+    with transport.stream("GET", wanted.address, params=params, headers=headers, elsewhere=elsewhere) as answer:
         _require_announced(answer, wanted)
         skip = start if start and answer.status_code != 206 else 0
         for block in answer.iter_raw():

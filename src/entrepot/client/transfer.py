@@ -2,7 +2,8 @@
 
     up to 256 KiB   in batches of up to 8 MiB, if there are several (see `batches`)
     up to 8 MiB     one PUT with the digest in its header; sent again from its start if the connection breaks
-    more            tus: chunks of 64 MiB, and after any break the server is asked where to go on
+    more            tus: chunks of 64 MiB, and after any break the server is asked where to go on; or to the store
+                    itself, where the caller asked for that and the server has such addresses (see `direct`)
 
 Blocks of 1 MiB are read from the file while they are sent, so the memory in use is a few blocks a
 thread. What was begun is in the journal: a new process, or the same command tomorrow, goes on where this one stopped.
@@ -12,17 +13,18 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import IO, Protocol
+from typing import IO
 
 import httpx2
 
 from entrepot.client.batches import BYTES, SMALL, grouped, send_batch
+from entrepot.client.direct import send_direct
 from entrepot.client.journal import Remembered, UploadLog
 from entrepot.client.parallel import Stop, each
 from entrepot.client.progress import Tally
+from entrepot.client.sources import BytesSource, FileSource, Source
 from entrepot.client.transport import API, Transport, segment
-from entrepot.client.tree import BLOCK, LocalFile, read_blocks
+from entrepot.client.tree import BLOCK
 from entrepot.model.digests import sha256_base64, sha256_text
 from entrepot.model.errors import (
     Corrupt,
@@ -49,56 +51,6 @@ _BREAKS = 6
 #: What the server calls an upload that holds many files.
 _BATCH = "batch"
 _TUS = {"Tus-Resumable": "1.0.0"}
-
-
-class Source(Protocol):
-    """Bytes that can be read more than once, with what is known of them."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def sha256(self) -> bytes: ...
-
-    def blocks(self, start: int, end: int) -> Iterator[bytes]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class FileSource:
-    """A local file in the state that it was hashed in; in any other state it refuses to be read."""
-
-    file: LocalFile
-    sha256: bytes
-
-    @property
-    def name(self) -> str:
-        return self.file.path
-
-    @property
-    def size(self) -> int:
-        return self.file.size
-
-    def blocks(self, start: int, end: int) -> Iterator[bytes]:
-        return read_blocks(self.file, start, end)
-
-
-@dataclass(frozen=True, slots=True)
-class BytesSource:
-    name: str
-    content: bytes
-    sha256: bytes
-
-    @property
-    def size(self) -> int:
-        return len(self.content)
-
-    def blocks(self, start: int, end: int) -> Iterator[bytes]:
-        view = memoryview(self.content)[start:end]
-        for at in range(0, len(view), BLOCK):
-            yield bytes(view[at : at + BLOCK])
 
 
 class Sender:
@@ -210,7 +162,7 @@ class Sender:
                 return upload
         for attempt in range(2):
             try:
-                upload = self._one_shot(source) if source.size <= self._whole else self._by_tus(source, None, 0)
+                upload = self._one_shot(source) if source.size <= self._whole else self._large(source)
             except DigestMismatch:
                 # The local bytes were hashed, and reading them again would have noticed a change: the way is at fault.
                 self._tally.add(-source.size)
@@ -272,6 +224,12 @@ class Sender:
         return upload.id
 
     # --- large --------------------------------------------------------------------------------------------------------
+
+    def _large(self, source: Source) -> str:
+        if not self._transport.direct:
+            return self._by_tus(source, None, 0)
+        sent = send_direct(self._transport, source, self._journal, self._project, self._tally, self._stop)
+        return sent.upload if sent.whole and sent.upload is not None else self._by_tus(source, sent.upload, 0)
 
     def _by_tus(self, source: Source, upload: str | None, offset: int) -> str:
         if upload is None:

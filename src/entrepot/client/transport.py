@@ -52,6 +52,7 @@ class Transport:
         timeout: Seconds to wait for a connection and between two blocks of an answer.
         transport: Another way than the network, such as an application in memory.
         node: The worker node that the caller acts for.
+        direct: Whether large bytes may go between this machine and the server's store, past the server.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class Transport:
         timeout: float = 30.0,
         transport: httpx2.BaseTransport | None = None,
         node: str | None = None,
+        direct: bool = False,
     ) -> None:
         self.url = url
+        self.direct = direct
         self.timeout = timeout
         self._reached = False
         headers = {"User-Agent": f"entrepot/{__version__}", "Accept": "application/json"}
@@ -203,8 +206,13 @@ class Transport:
         params: Params | None = None,
         body: Request | None = None,
         headers: Mapping[str, str] | None = None,
+        elsewhere: bool = False,
     ) -> Iterator[httpx2.Response]:
         """A call whose answer is read block by block; only its start is tried again.
+
+        Args:
+            elsewhere: Rather from the server's store, if the server sends us there. When that does not answer, the
+                server is asked for the bytes themselves. The caller compares their digest.
 
         Raises:
             Unavailable: Also when the connection breaks while the caller reads.
@@ -215,12 +223,16 @@ class Transport:
         if content is not None:
             sent["Content-Type"] = "application/json"
 
+        def opened(given: Params | None) -> httpx2.Response:
+            request = self._http.build_request(method, _full(path), params=_given(given), content=content, headers=sent)
+            return self._http.send(request, stream=True)
+
         def once() -> httpx2.Response:
-            request = self._http.build_request(
-                method, _full(path), params=_given(params), content=content, headers=sent
-            )
-            response = self._http.send(request, stream=True)
+            response = opened({**(params or {}), "direct": True} if elsewhere else params)
             self._reached = True
+            if elsewhere and response.status_code == 307:
+                response.close()
+                response = self._at_store(response.headers.get("Location", ""), sent) or opened(params)
             if response.is_success:
                 return response
             try:
@@ -235,6 +247,33 @@ class Transport:
             raise self._unreachable(error) from error
         finally:
             response.close()
+
+    def _at_store(self, url: str, headers: Mapping[str, str]) -> httpx2.Response | None:
+        """What the store answers at an address of its own; None if nothing good. No credentials of ours go there."""
+        shown = {name: value for name, value in headers.items() if name.lower() in ("range", "accept-encoding")}
+        try:
+            response = self._http.send(httpx2.Request("GET", url, headers=shown), stream=True)
+        except (httpx2.HTTPError, httpx2.InvalidURL):
+            return None
+        if response.is_success:
+            return response
+        response.close()
+        return None
+
+    def put_elsewhere(self, url: str, content: Iterable[bytes], size: int) -> None:
+        """PUT to an address of the store. No credentials of ours go there, and it is not tried again.
+
+        Raises:
+            Unavailable: It could not be reached, or took nothing. The message does not hold the address.
+        """
+        try:
+            described = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+            request = httpx2.Request("PUT", url, content=content, headers=described)
+            response = self._http.send(request)
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise Unavailable(f"The store of {self.url} broke off: {_reason(error)}.") from error
+        if not response.is_success:
+            raise Unavailable(f"The store of {self.url} answered {response.status_code}.")
 
     def put_url(self, url: str, content: Callable[[], Iterable[bytes]], headers: Mapping[str, str]) -> httpx2.Response:
         """PUT to a signed address. It needs no credentials, so none are sent; it may even be on another host."""

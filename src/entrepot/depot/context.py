@@ -68,6 +68,8 @@ class Policy:
     sample_source: str | None = None
     slot_lifetime: timedelta = timedelta(hours=12)
     signed_url_lifetime: timedelta = timedelta(hours=12)
+    # Nobody can call back what was handed out here, so it is short.
+    direct_lifetime: timedelta | None = timedelta(minutes=5)
     unstarted_lifetime: timedelta = timedelta(days=7)
     failed_lifetime: timedelta = timedelta(hours=24)
     refused_lifetime: timedelta = timedelta(days=7)

@@ -25,7 +25,18 @@ from entrepot.model.ids import Noun
 from entrepot.store.base import Stage
 from entrepot.store.hashing import Hasher
 
-__all__ = ["ABORTED", "FINISHED", "OPEN", "blocks_of", "settle", "settle_stage", "with_offset"]
+__all__ = [
+    "ABORTED",
+    "FINISHED",
+    "OPEN",
+    "blocks_of",
+    "name_content",
+    "name_known",
+    "read_digests",
+    "settle",
+    "settle_stage",
+    "with_offset",
+]
 
 OPEN, FINISHED, ABORTED = "open", "finished", "aborted"
 
@@ -42,9 +53,9 @@ def settle(depot: Depot, row: UploadRow, also: Callable[[Connection, int], Any] 
             stage = depot.staging.create(row.key)
         else:
             # A crash fell between placing and naming: the object is whole, and reading it tells its digests.
-            digests = _read_digests(depot, row.key)
+            digests = read_digests(depot, row.key)
             _compare(depot, row, digests)
-            return _name(depot, row, digests, also)
+            return name_content(depot, row, digests, also)
     try:
         return settle_stage(depot, row, stage, also)
     finally:
@@ -82,12 +93,12 @@ def settle_stage(
     except DigestMismatch:
         stage.discard()
         raise
-    known = _name_known(depot, row, digests, also, over)
+    known = name_known(depot, row, digests, also, over)
     if known is not None:
         stage.discard()
         return known
     stage.place()
-    return _name(depot, row, digests, also, over)
+    return name_content(depot, row, digests, also, over)
 
 
 def _compare(depot: Depot, row: UploadRow, digests: Digests) -> None:
@@ -104,7 +115,8 @@ def _compare(depot: Depot, row: UploadRow, digests: Digests) -> None:
         raise DigestMismatch(f"{what}. The bytes were thrown away; send them again.", details={"mismatch": what})
 
 
-def _read_digests(depot: Depot, key: str) -> Digests:
+def read_digests(depot: Depot, key: str) -> Digests:
+    """Of an object, from its bytes."""
     hasher = Hasher()
     with depot.store.open(key) as reader:
         for block in blocks_of(reader.read_at, 0, reader.size):
@@ -120,7 +132,7 @@ def blocks_of(read_at: Callable[[int, int], bytes], start: int, end: int, size: 
         start += len(block)
 
 
-def _name_known(
+def name_known(
     depot: Depot,
     row: UploadRow,
     digests: Digests,
@@ -140,13 +152,15 @@ def _name_known(
     return depot.catalog.write(work)
 
 
-def _name(
+def name_content(
     depot: Depot,
     row: UploadRow,
     digests: Digests,
     also: Callable[[Connection, int], Any] | None,
     over: Mapping[str, Any] | None = None,
 ) -> tuple[UploadRow, Any]:
+    """Name the whole object `row.key` as content, and point the upload at it."""
+
     def work(conn: Connection) -> tuple[UploadRow, Any]:
         content = content_rows.insert_placed(conn, digests, store=depot.store.name, key=row.key, at=depot.now())
         return _bind(conn, depot, row, content, also, over)

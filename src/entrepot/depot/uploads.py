@@ -53,7 +53,7 @@ from entrepot.model.errors import (
 )
 from entrepot.model.ids import Noun
 from entrepot.model.values import Page
-from entrepot.store.base import Block, Stage
+from entrepot.store.base import Block, DirectAccess, Stage
 
 #: A true sync, and the offset it reached written down, this often while bytes arrive.
 _MARK = 64 << 20
@@ -215,12 +215,17 @@ def get(depot: Depot, actor: Actor, uid: UUID) -> UploadRow:
 
 def _look(depot: Depot, actor: Actor, uid: UUID) -> UploadRow:
     with depot.catalog.read() as conn:
-        row = _own(conn, actor, uid)
+        row = own(conn, actor, uid)
     require_alive(depot, row)
     return with_offset(depot, row)
 
 
-def _own(conn: Connection, actor: Actor, uid: UUID) -> UploadRow:
+def own(conn: Connection, actor: Actor, uid: UUID) -> UploadRow:
+    """The actor's upload, in whatever state.
+
+    Raises:
+        NotFound: There is none, or it is somebody else's, or has a way in of its own.
+    """
     row = rows.find(conn, uid=uid)
     # Slots and consignments are filled by their own way in, which asks whether the version still takes files.
     # A batch comes in one request; while that is under way nobody else has anything to do with it.
@@ -269,7 +274,7 @@ def declare_length(depot: Depot, actor: Actor, uid: UUID, length: int) -> Upload
 
     def work(conn: Connection) -> UploadRow:
         rows.hold(conn, row.n)
-        now = _own(conn, actor, uid)
+        now = own(conn, actor, uid)
         if now.state != OPEN and now.content_size != length:
             raise WrongState(f"Upload {ids.encode(Noun.UPLOAD, uid)} is {now.state}; its length is known.")
         if now.length is not None and now.length != length:
@@ -406,7 +411,7 @@ def receive(depot: Depot, actor: Actor, uid: UUID, offset: int) -> Receiver:
         Gone: It expired or was aborted.
     """
     with depot.catalog.read() as conn:
-        row = _own(conn, actor, uid)
+        row = own(conn, actor, uid)
     require_alive(depot, row)
     if row.state == FINISHED:
         raise WrongState(f"Upload {ids.encode(Noun.UPLOAD, uid)} is complete; it takes no more bytes.")
@@ -454,7 +459,7 @@ def finish(
         DigestMismatch: Other bytes than announced; they are thrown away.
     """
     with depot.catalog.read() as conn:
-        row = _own(conn, actor, uid)
+        row = own(conn, actor, uid)
     require_alive(depot, row)
     return settle(depot, row, also)
 
@@ -462,11 +467,16 @@ def finish(
 def abort(depot: Depot, actor: Actor, uid: UUID) -> None:
     """End an upload and free its space. What was committed from it stays."""
     with depot.catalog.read() as conn:
-        row = _own(conn, actor, uid)
+        row = own(conn, actor, uid)
     require_alive(depot, row)
 
+    over = depot.now()
+    if "direct_until" in row.detail:
+        # Until then something may still arrive, and only this row tells where.
+        over = max(over, datetime.fromisoformat(row.detail["direct_until"]))
+
     def work(conn: Connection) -> None:
-        rows.change(conn, row.n, {"state": ABORTED, "expires_at": depot.now(), "content": None})
+        rows.change(conn, row.n, {"state": ABORTED, "expires_at": over, "content": None})
         rows.let_members_go(conn, row.n)
 
     depot.catalog.write(work)
@@ -479,7 +489,7 @@ def concatenate(depot: Depot, actor: Actor, parts: list[UUID], new: NewUpload) -
     The bytes are written once more, as one object, and checked like any other upload.
     """
     with depot.catalog.read() as conn:
-        found = [_own(conn, actor, uid) for uid in parts]
+        found = [own(conn, actor, uid) for uid in parts]
     for part in found:
         require_alive(depot, part)
         if part.state != FINISHED or part.content is None:
@@ -519,9 +529,12 @@ def _remove(depot: Depot, row: UploadRow) -> bool:
     depot.staging.discard(row.key)
     # Placed and never named, because a crash came between, or because equal bytes were named meanwhile and the upload
     # then pointed at those: nobody but this row knows the object.
+    keys = [row.key, *row.detail.get("taken", ())]
     with depot.catalog.read() as conn:
-        named = content_rows.object_known(conn, depot.store.name, row.key)
-    if not named:
-        depot.store.delete(row.key)
+        unnamed = [key for key in keys if not content_rows.object_known(conn, depot.store.name, key)]
+    for key in unnamed:
+        depot.store.delete(key)
+    if "direct_until" in row.detail and isinstance(depot.store, DirectAccess):
+        depot.store.forget_arrival(row.key)
     depot.catalog.write(lambda conn: rows.remove(conn, row.n))
     return True

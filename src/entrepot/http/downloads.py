@@ -6,17 +6,20 @@ import mimetypes
 from collections.abc import Generator
 from concurrent.futures import Executor
 
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from entrepot.depot.direct import Elsewhere
 from entrepot.depot.entries import Opened
 from entrepot.depot.exports import Export
 from entrepot.http.content import Representation, send_content, send_stream
 from entrepot.http.disposition import disposition
 from entrepot.model import ids
+from entrepot.model.digests import sha256_base64
 from entrepot.model.ids import Noun
 from entrepot.model.values import Entry, Version
 
-__all__ = ["media_type_of", "send_entry", "send_export"]
+__all__ = ["media_type_of", "send_elsewhere", "send_entry", "send_export"]
 
 
 def media_type_of(entry: Entry) -> str:
@@ -41,6 +44,18 @@ async def send_entry(
         headers=_pinned(opened.version, opened.revision),
     )
     await send_content(scope, receive, send, opened.reader, entry.size, representation, executor=executor)
+
+
+async def send_elsewhere(scope: Scope, receive: Receive, send: Send, found: Elsewhere) -> None:
+    """Send whoever asked to where the bytes are. Nobody may remember it: the address is a secret, and soon over."""
+    headers = {
+        "location": found.url,
+        "repr-digest": f"sha-256=:{sha256_base64(found.entry.sha256)}:",
+        "cache-control": "no-store",
+        "referrer-policy": "no-referrer",
+        **dict(_pinned(found.version, found.revision)),
+    }
+    await Response(status_code=307, headers=headers)(scope, receive, send)
 
 
 async def send_export(

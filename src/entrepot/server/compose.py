@@ -109,6 +109,7 @@ def open_store(config: Config) -> Iterator[tuple[ObjectStore, Staging]]:
             S3Address(
                 config.store,
                 endpoint=config.s3_endpoint,
+                public_endpoint=config.s3_public_endpoint,
                 region=config.s3_region,
                 key_id=config.s3_key_id,
                 secret=config.s3_secret,

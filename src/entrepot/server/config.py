@@ -56,6 +56,7 @@ class Config:
     webhook_ports: tuple[str, ...] = ("80", "443", "8080", "8443")
     store: str | None = None
     s3_endpoint: str | None = None
+    s3_public_endpoint: str | None = None
     s3_region: str | None = None
     s3_key_id: str | None = None
     s3_secret: str | None = field(default=None, repr=False)
@@ -142,6 +143,7 @@ def load(
                 "examine_memory",
                 "store",
                 "s3_endpoint",
+                "s3_public_endpoint",
                 "s3_region",
                 "s3_key_id",
                 "s3_secret",

@@ -138,6 +138,13 @@ SETTINGS: tuple[Setting, ...] = (
         "Where bytes are kept. None is the data folder. Chosen before the first start.",
     ),
     Setting("s3_endpoint", optional(_url), "an address, or none", None, "The S3 server; none is Amazon's."),
+    Setting(
+        "s3_public_endpoint",
+        optional(_url),
+        "an address, or none",
+        None,
+        "The S3 server's address as clients reach it, for transfers past this server; none is `s3_endpoint`.",
+    ),
     Setting("s3_region", optional(text), "a region, or none", None, "The bucket's region; none asks the surroundings."),
     Setting("s3_key_id", optional(text), "a text, or none", None, "The access key; none takes AWS_ACCESS_KEY_ID."),
     Setting("s3_secret", optional(text), "a text, or none", None, "Its secret; none takes AWS_SECRET_ACCESS_KEY."),
@@ -306,6 +313,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("policy.slot_lifetime", duration, _TIME, _POLICY.slot_lifetime, "How long a signed URL takes bytes."),
     Setting(
         "policy.signed_url_lifetime", duration, _TIME, _POLICY.signed_url_lifetime, "How long a signed URL gives bytes."
+    ),
+    Setting(
+        "policy.direct_lifetime",
+        optional(duration),
+        "a time such as 90s, 12h or 7d, or none",
+        _POLICY.direct_lifetime,
+        "How long an address of the bucket itself is good, given to clients that ask for one; none gives none.",
     ),
     Setting(
         "policy.unstarted_lifetime",

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias, runtime_checkable
 
@@ -25,7 +26,17 @@ from entrepot.model.digests import Digests
 from entrepot.model.errors import InvalidName
 from entrepot.store.boot import boot_id
 
-__all__ = ["Block", "LocalFiles", "ObjectReader", "ObjectStore", "Stage", "Staging", "boot_id", "check_key"]
+__all__ = [
+    "Block",
+    "DirectAccess",
+    "LocalFiles",
+    "ObjectReader",
+    "ObjectStore",
+    "Stage",
+    "Staging",
+    "boot_id",
+    "check_key",
+]
 
 Block: TypeAlias = bytes | bytearray | memoryview
 """Contiguous bytes. The callee is done with them when it returns, so a caller may fill the same buffer again."""
@@ -143,6 +154,46 @@ class LocalFiles(Protocol):
 
     def path_of(self, key: str) -> str:
         """Where the object lies, for programs that only read. It may be gone by the time it is opened."""
+        ...
+
+
+@runtime_checkable
+class DirectAccess(Protocol):
+    """What a store can do besides that clients may be sent to: bytes go between it and them, past the server.
+
+    What somebody sends so lies beside the objects until it is taken, and can be written again for as long as its
+    address is good. It is not an object, whatever the sender says of it: `take` makes a copy that nobody else can
+    write, and whoever takes reads that before believing anything.
+    """
+
+    @property
+    def largest_arrival(self) -> int:
+        """Bytes that may arrive by one address."""
+        ...
+
+    def sign_read(self, key: str, lifetime: timedelta) -> str:
+        """An address by which anybody may read the object, also in ranges, until the time is over."""
+        ...
+
+    def sign_arrival(self, key: str, lifetime: timedelta) -> str:
+        """An address by which anybody may PUT a whole arrival of this name, any number of times until it is over."""
+        ...
+
+    def arrived(self, key: str) -> int | None:
+        """Size of what lies there, or None."""
+        ...
+
+    def take(self, arrival: str, key: str) -> None:
+        """Make the object `key`, which nobody used before, of what arrived.
+
+        Raises:
+            NotFound: Nothing arrived.
+            Conflict: The key has an object.
+        """
+        ...
+
+    def forget_arrival(self, key: str) -> None:
+        """Remove what arrived. Missing is fine."""
         ...
 
 

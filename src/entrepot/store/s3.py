@@ -2,6 +2,7 @@
 
     BUCKET/PREFIX/
       3f/3f0c…(32 digits)       one object: exactly its bytes
+      arriving/3f0c…            what a client sent by a signed address, until it is copied and checked
 
 Small objects are made by one conditional request (`If-None-Match: *`), larger ones by a multipart upload, which shows
 nothing before its last request. That last request is not conditional, so it is preceded by a look: a key is only ever
@@ -18,10 +19,10 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 import obstore
@@ -45,6 +46,8 @@ _MOST_PARTS: Final = 9_000
 #: Bytes fetched ahead for somebody who reads in order.
 _AHEAD: Final = 8 * _MIB
 _SIZES: Final = 4096
+#: Of one PUT, and of one copy inside the bucket.
+_LARGEST_ARRIVAL: Final = 5 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class S3Address:
         path_style: Whether the bucket stands in the path instead of the host name.
         timeout: Of one request.
         patience: How long a request that fails for no fault of ours is tried again.
+        public_endpoint: The server's address as clients have to write it, where that is another.
     """
 
     url: str
@@ -67,6 +71,7 @@ class S3Address:
     path_style: bool = True
     timeout: timedelta = timedelta(seconds=60)
     patience: timedelta = timedelta(seconds=90)
+    public_endpoint: str | None = None
 
     def open(self) -> Bucket:
         """The bucket; nothing is asked of it yet.
@@ -120,6 +125,12 @@ class S3Store:
     def __init__(self, address: S3Address, *, name: str = "s3", part: int = PART) -> None:
         self.name = name
         self._bucket = address.open()
+        # Only signs: the address is part of what is signed.
+        self._shown = (
+            self._bucket
+            if address.public_endpoint is None
+            else replace(address, endpoint=address.public_endpoint).open()
+        )
         self._part = part
         self._sizes = _Sizes(_SIZES)
 
@@ -162,21 +173,26 @@ class S3Store:
     def delete(self, key: str) -> None:
         check_key(key)
         self._sizes.drop(key)
+        self._remove(_path(key), f"remove object {key}")
+
+    def _remove(self, path: str, doing: str) -> None:
         try:
-            obstore.delete(self._bucket, _path(key))
+            obstore.delete(self._bucket, path)
         except FileNotFoundError:
             return
         except failures.BaseError as error:
-            raise self._translated(error, f"remove object {key}") from error
+            raise self._translated(error, doing) from error
 
     def stat(self, key: str) -> int | None:
-        check_key(key)
+        return self._size(_path(check_key(key)), f"look at object {key}")
+
+    def _size(self, path: str, doing: str) -> int | None:
         try:
-            return int(obstore.head(self._bucket, _path(key))["size"])
+            return int(obstore.head(self._bucket, path)["size"])
         except FileNotFoundError:
             return None
         except failures.BaseError as error:
-            raise self._translated(error, f"look at object {key}") from error
+            raise self._translated(error, doing) from error
 
     def keys(self) -> Iterator[str]:
         try:
@@ -207,9 +223,36 @@ class S3Store:
     def close(self) -> None:
         """Nothing is held."""
 
-    def sign(self, key: str, method: str, lifetime: timedelta) -> str:
-        """An address at the bucket itself by which anybody may do this with the object until the time is over."""
-        return obstore.sign(self._bucket, method, _path(check_key(key)), lifetime)  # type: ignore[call-overload,no-any-return]
+    @property
+    def largest_arrival(self) -> int:
+        return _LARGEST_ARRIVAL
+
+    def sign_read(self, key: str, lifetime: timedelta) -> str:
+        return self._signed("GET", _path(check_key(key)), lifetime)
+
+    def sign_arrival(self, key: str, lifetime: timedelta) -> str:
+        return self._signed("PUT", _arrival(check_key(key)), lifetime)
+
+    def _signed(self, method: Literal["GET", "PUT"], path: str, lifetime: timedelta) -> str:
+        try:
+            return obstore.sign(self._shown, method, path, lifetime)
+        except failures.BaseError as error:
+            raise self._translated(error, "sign an address") from error
+
+    def arrived(self, key: str) -> int | None:
+        return self._size(_arrival(check_key(key)), f"look at arrival {key}")
+
+    def take(self, arrival: str, key: str) -> None:
+        self._refuse_taken(check_key(key))
+        try:
+            obstore.copy(self._bucket, _arrival(check_key(arrival)), _path(key))
+        except FileNotFoundError:
+            raise NotFound(f"Nothing arrived in store {self.name!r} as {arrival}. Send it again.") from None
+        except failures.BaseError as error:
+            raise self._translated(error, f"take arrival {arrival}") from error
+
+    def forget_arrival(self, key: str) -> None:
+        self._remove(_arrival(check_key(key)), f"remove arrival {key}")
 
     def read(self, key: str, offset: int, length: int) -> bytes:
         """Bytes inside of an object; for its readers.
@@ -400,6 +443,10 @@ class _Reader:
 
 def _path(key: str) -> str:
     return f"{key[:2]}/{key}"
+
+
+def _arrival(key: str) -> str:
+    return f"arriving/{key}"
 
 
 def _said(error: Exception) -> str:

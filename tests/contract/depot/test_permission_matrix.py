@@ -178,6 +178,9 @@ ELSEWHERE: Mapping[str, str] = {
     "uploads.finish": "likewise",
     "uploads.abort": "likewise",
     "uploads.concatenate": "likewise",
+    "uploads.own": "likewise",
+    "direct.renew": "likewise: with what goes past the server",
+    "direct.finish": "likewise",
     "putting.receive_chunk": "likewise",
 }
 
@@ -248,7 +251,9 @@ NOBODYS: Mapping[str, frozenset[str]] = {
             "uploads.sweep",
         ]
     ),
-    "what this server is, told to everybody": frozenset(["data_types.find_type", "data_types.list_types"]),
+    "what this server is, told to everybody": frozenset(
+        ["data_types.find_type", "data_types.list_types", "direct.is_offered"]
+    ),
     "steps and words, of which the use case that takes them has an actor": frozenset(
         [
             "changes.clean_change",

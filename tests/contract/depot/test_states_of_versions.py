@@ -52,7 +52,7 @@ def of_trashed_project(cast: Cast, visibility: Visibility) -> Version:
 
 #: What is done beside a version: to its project, to what waits for its first content, or to nothing at all.
 BESIDE = ("uploads.", "putting.put_upload", "tasks.", "versions.create", "slots.", "projects.", "history.events")
-BESIDE += ("webhooks.", "deliveries.", "batches.list_batches")
+BESIDE += ("direct.begin", "webhooks.", "deliveries.", "batches.list_batches")
 #: Needs an upload that is made on the way; archives that come in have tests of their own.
 BESIDE += ("crates.",)
 BESIDE += ("whole.", "entries.known", "collection.gc", "ingests.", "relationships.get", "relationships.delete")

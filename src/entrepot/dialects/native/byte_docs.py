@@ -91,11 +91,31 @@ _FORMAT = _parameter(
 )
 _PREFIX = _parameter("query", "prefix", "Only this folder.", _TEXT)
 
+_FILE = (_VERSION, _PATH, _REVISION)
+_DIRECT = _parameter(
+    "query",
+    "direct",
+    "Rather be sent to the store that has the bytes, if it has addresses; who asks compares the digest by itself.",
+    {"type": "boolean"},
+)
+
+
+def _sent_on(operation: dict[str, Any]) -> dict[str, Any]:
+    operation["responses"]["307"] = _answer(
+        "With `direct`: they are at this address, for minutes; it is a secret.",
+        headers={
+            "Location": _field("Takes GET and ranges, and needs no credentials."),
+            "Repr-Digest": _field("Of all."),
+        },
+    )
+    return operation
+
+
 BYTE_PATHS: Final[dict[str, dict[str, Any]]] = {
     "/api/v1/versions/{version}/files/{path}": _tagged(
         "files",
         {
-            "get": {"name": "file", **_reading("The bytes of an entry", _VERSION, _PATH, _REVISION, of=_ANY)},
+            "get": {"name": "file", **_sent_on(_reading("The bytes of an entry", *_FILE, _DIRECT, of=_ANY))},
             "head": {"name": "file", **_reading("The head of an entry", _VERSION, _PATH, _REVISION, of=_ANY)},
             "put": {
                 "name": "file",

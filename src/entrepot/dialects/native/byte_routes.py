@@ -71,7 +71,7 @@ class ByteRoutes:
         rest = path.removeprefix(_UPLOADS)
         if rest not in ("", "/") and (rest[0] != "/" or "/" in rest[1:]):
             return None
-        if scope["method"] == "GET":
+        if scope["method"] == "GET" or rest == "/direct":
             return None
         if scope["method"] == "PUT" and rest == "":
             return self._route({"PUT": one_shot.put}, {})

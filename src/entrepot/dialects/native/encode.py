@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from entrepot.depot.browse import Found
+from entrepot.depot.direct import Arrival
 from entrepot.depot.entries import Committed, FolderItem
 from entrepot.depot.history import Attempt, Difference
 from entrepot.depot.lookup import FoundProject
@@ -374,6 +375,10 @@ def upload(one: UploadRow) -> uploads.Upload:
         created_at=one.created_at,
         expires_at=one.expires_at,
     )
+
+
+def arrival(one: Arrival) -> uploads.DirectUpload:
+    return uploads.DirectUpload(upload=upload(one.upload), url=one.url, expires_at=one.expires_at)
 
 
 def packed(one: Packed) -> packs.Packed:

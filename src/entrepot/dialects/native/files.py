@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from starlette.types import Receive, Send
 
-from entrepot.depot import entries, putting
+from entrepot.depot import direct, entries, putting
 from entrepot.depot.context import Depot
+from entrepot.depot.direct import Elsewhere
 from entrepot.depot.entries import Committed, Condition, Remove
 from entrepot.depot.putting import FilePut, NewFile
 from entrepot.dialects.native import decode, encode, written
@@ -16,7 +17,7 @@ from entrepot.dialects.native.context import Asked, Message
 from entrepot.dialects.native.digest_fields import announced_sha256
 from entrepot.dialects.native.query import Parameters
 from entrepot.http import conditional
-from entrepot.http.downloads import send_entry
+from entrepot.http.downloads import send_elsewhere, send_entry
 from entrepot.http.fields import content_length, field
 from entrepot.model.access import Actor
 from entrepot.model.errors import Malformed
@@ -30,6 +31,13 @@ async def get(asking: Asked, found: Mapping[str, str], receive: Receive, send: S
     """The bytes of an entry: whole, by ranges, or only their head."""
     key, path, parameters = decode.version(found["version"]), found["path"], Parameters(asking.scope)
     revision = parameters.revision("revision")
+    if parameters.flag("direct") and not _conditional(asking) and asking.scope["method"] == "GET":
+        found_at = await asking.call(lambda depot, actor: direct.open_entry(depot, actor, key, path, revision=revision))
+        if isinstance(found_at, Elsewhere):
+            await send_elsewhere(asking.scope, receive, send, found_at)
+        else:
+            await send_entry(asking.scope, receive, send, found_at, executor=asking.context.executor)
+        return
     opened = await asking.call(lambda depot, actor: entries.open_entry(depot, actor, key, path, revision=revision))
     await send_entry(asking.scope, receive, send, opened, executor=asking.context.executor)
 

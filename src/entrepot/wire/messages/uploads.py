@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from entrepot.wire.messages.base import Answer, Instant
+from entrepot.wire.messages.base import Answer, Instant, Request, Sha256
 
 UploadState = Literal["open", "finished", "aborted"]
 
@@ -22,6 +22,22 @@ class Upload(Answer):
     purpose: str
     created_at: Instant
     expires_at: Instant
+
+
+class NewDirectUpload(Request):
+    """Bytes that will be sent to the store itself. What is announced here is compared when they are there."""
+
+    length: Annotated[int, Field(ge=1, le=2**63 - 1)]
+    sha256: Sha256
+    file_name: str | None = None
+    media_type: str | None = None
+    project: str | None = Field(default=None, description="Where they are meant for; its allocation is looked at.")
+
+
+class DirectUpload(Answer):
+    upload: Upload
+    url: str = Field(description="PUT the whole here, with no credentials and no other header. It is a secret.")
+    expires_at: Instant = Field(description="Until then a PUT may begin; after that ask for another address.")
 
 
 class UploadPage(Answer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from entrepot._version import __version__
-from entrepot.depot import entries, installation
+from entrepot.depot import direct, entries, installation
 from entrepot.depot.context import Depot
 from entrepot.dialects.native.routing import Ask, router
 from entrepot.model import ids
@@ -28,7 +28,7 @@ async def describe(ask: Ask) -> Response:
             installation=ids.encode(Noun.WORKSPACE, installation.uid(depot)),
             doors=list(ask.context.doors),
             anonymous=depot.policy.anonymous,
-            features=list(FEATURES),
+            features=sorted((*FEATURES, "direct") if direct.is_offered(depot) else FEATURES),
             limits=m.Limits(
                 upload_size=limits.upload_size,
                 entries_per_commit=limits.entries_per_commit,
