@@ -93,6 +93,7 @@ _PLACES = Sql("SELECT object, sum(len) AS size FROM extent WHERE content = :cont
 _DROP_EXTENTS = Sql("DELETE FROM extent WHERE content = :content")
 _DROP_DERIVED = Sql("DELETE FROM derived WHERE source = :content")
 _DROP_EXAMINATIONS = Sql("DELETE FROM examination WHERE content = :content")
+_DROP_FACTS = Sql("DELETE FROM fact WHERE content = :content")
 _DROP_CONTENT = Sql("DELETE FROM content WHERE id = :content")
 _LOWER = Sql("UPDATE object SET live_bytes = live_bytes - :size WHERE id = :object")
 _DOOM_EMPTY = Sql(
@@ -188,6 +189,7 @@ def doom(conn: Connection, content: int, *, before: datetime) -> bool:
     # What was made of it has nothing to be looked up in any more; its own content ends like any other.
     _DROP_DERIVED(conn, content=content)
     _DROP_EXAMINATIONS(conn, content=content)
+    _DROP_FACTS(conn, content=content)
     _DROP_CONTENT(conn, content=content)
     for place in places:
         _LOWER(conn, object=place.object, size=int(place.size))

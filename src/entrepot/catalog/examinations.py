@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from entrepot.catalog import bulk, queue
+from entrepot.catalog import bulk, facts, queue
 from entrepot.catalog.schema import examination
 from entrepot.model import ids
 from entrepot.model.data_types import Finding, Report, Standing
@@ -58,6 +58,7 @@ def put(conn: Connection, content: int, wanted: str | None, report: Report, *, e
     build = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
     row = build(examination).values(content=content, wanted=wanted or _NONE, **values)
     conn.execute(row.on_conflict_do_update(index_elements=["content", "wanted"], set_=values))
+    facts.put(conn, content, wanted or _NONE, report.facts)
 
 
 def find_many(

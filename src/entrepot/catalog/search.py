@@ -17,8 +17,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from entrepot.catalog import facts
 from entrepot.catalog.schema import membership, project
 from entrepot.catalog.versions import Sight
+from entrepot.model.search_terms import Terms
 from entrepot.model.values import Visibility
 
 #: Up to this many visible projects the index itself filters.
@@ -101,20 +103,33 @@ def remove(conn: Connection, version: int) -> None:
 def find(
     conn: Connection,
     sight: Sight,
-    query: str,
+    terms: Terms,
     *,
     project_n: int | None = None,
     limit: int,
     offset: int = 0,
 ) -> list[Hit]:
-    """Best first. The last word also matches as a beginning. No words, no hits."""
-    wanted = words(query)
-    if not wanted:
+    """Best first, without words newest first. The last word also matches as a beginning. Nothing asked, no hits.
+
+    Args:
+        sight: Of content where anything is asked about what is inside of files.
+    """
+    wanted = words(terms.words)
+    if not wanted and not terms.conditions:
         return []
+    values: dict[str, object] = {"limit": limit, "offset": offset}
+    more = facts.conditions(conn, terms, values)
+    if more is None:
+        return []
+    if project_n is not None:
+        more.append("version.project = :project")
+        values["project"] = project_n
     visible = _visible(conn, sight)
+    if not wanted:
+        return _find_without_words(conn, visible, sight, more, values)
     if conn.dialect.name == "sqlite":
-        return _find_sqlite(conn, wanted, visible, sight, project_n, limit, offset)
-    return _find_postgres(conn, wanted, visible, sight, project_n, limit, offset)
+        return _find_sqlite(conn, wanted, visible, sight, more, values)
+    return _find_postgres(conn, wanted, visible, sight, more, values)
 
 
 def _visible(conn: Connection, sight: Sight) -> list[int] | None:
@@ -143,22 +158,35 @@ def _open(sight: Sight) -> str:
     return f" OR version.visibility IN ({words})" if words else ""
 
 
+def _find_without_words(
+    conn: Connection, visible: list[int] | None, sight: Sight, more: list[str], values: dict[str, object]
+) -> list[Hit]:
+    if visible is not None:
+        # The same in both databases, but for how a list is bound.
+        among = _JOINED if conn.dialect.name == "sqlite" else "version.project = ANY(:visible)"
+        more.append(f"({among}{_open(sight)})")
+        values["visible"] = json.dumps(visible) if conn.dialect.name == "sqlite" else visible
+    rows = conn.execute(
+        text(
+            f"SELECT version.id AS id FROM version WHERE version.trashed_at IS NULL AND {' AND '.join(more)} "  # noqa: S608
+            "ORDER BY version.id DESC LIMIT :limit OFFSET :offset"
+        ),
+        values,
+    )
+    return [Hit(int(row.id), 0.0) for row in rows]
+
+
 def _find_sqlite(
     conn: Connection,
     wanted: Sequence[str],
     visible: list[int] | None,
     sight: Sight,
-    project_n: int | None,
-    limit: int,
-    offset: int,
+    conditions: list[str],
+    values: dict[str, object],
 ) -> list[Hit]:
     match = f"{{name tags columns description metadata}} : ({_match(wanted)})"
     rank = "bm25(search, 0.0, 10.0, 5.0, 3.0, 1.0, 1.0)"
-    values: dict[str, object] = {"limit": limit, "offset": offset}
-    more = ""
-    if project_n is not None:
-        more = " AND version.project = :project"
-        values["project"] = project_n
+    more = "".join(f" AND {one}" for one in conditions)
     if visible is not None and len(visible) <= _TOKENS:
         tokens = [f'"p{n}"' for n in visible] + [f'"{one.value}"' for one in sight.open_to_all]
         if not tokens:
@@ -184,15 +212,10 @@ def _find_postgres(
     wanted: Sequence[str],
     visible: list[int] | None,
     sight: Sight,
-    project_n: int | None,
-    limit: int,
-    offset: int,
+    conditions: list[str],
+    values: dict[str, object],
 ) -> list[Hit]:
-    values: dict[str, object] = {"limit": limit, "offset": offset}
-    conditions = ["search.document @@ query"]
-    if project_n is not None:
-        conditions.append("version.project = :project")
-        values["project"] = project_n
+    conditions = ["search.document @@ query", *conditions]
     if visible is not None:
         conditions.append(f"(version.project = ANY(:visible){_open(sight)})")
         values["visible"] = visible

@@ -259,10 +259,15 @@ def search(
 ) -> None:
     """Find datasets by words in their names, descriptions, tags and metadata; best first.
 
+    Conditions stand between the words: type:fastq and standing:bad (of files), facts.NAME: with a number, >1000,
+    10..20, or a text (what was read out of files), kind:, tag:.
+
     \b
     Examples:
       entrepot search penguin flipper
       entrepot search adelie --project lab --tag antarctica
+      entrepot search type:fastq 'facts.reads:>1000000' 'facts.read_length.max:150..300'
+      entrepot search standing:bad --project lab
     """
     from itertools import islice
 

@@ -139,7 +139,9 @@ def _bounded(value: Any, budget: list[int] | None = None) -> Any:
     if left[0] < 0:
         return None
     if isinstance(value, Mapping):
-        return {str(key)[:200]: _bounded(inner, left) for key, inner in list(value.items())[:2000] if left[0] > 0}
+        return {
+            _printed(str(key)[:200]): _bounded(inner, left) for key, inner in list(value.items())[:2000] if left[0] > 0
+        }
     if isinstance(value, list | tuple):
         return [_bounded(inner, left) for inner in value[:2000] if left[0] > 0]
     if isinstance(value, float) and not math.isfinite(value):
@@ -147,5 +149,10 @@ def _bounded(value: Any, budget: list[int] | None = None) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 1 << 63:
         return str(value)[:100]
     if isinstance(value, str):
-        return "".join(char if char.isprintable() else " " for char in value[:2000])
+        return _printed(value[:2000])
     return value if value is None or isinstance(value, bool | int | float) else str(value)[:200]
+
+
+def _printed(text: str) -> str:
+    """What can be shown and stored: names come out of files, and may hold whatever bytes do."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)

@@ -1,9 +1,9 @@
-"""Finding versions by words, among those whose record the caller may see."""
+"""Finding versions by words and conditions, among those whose record the caller may see."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from entrepot.catalog.connection import Connection
 from entrepot.catalog.versions import Found
 from entrepot.depot import lookup, paging
 from entrepot.depot.context import Depot
-from entrepot.model import cursors, names
+from entrepot.model import cursors, names, search_terms
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import BadCursor
 from entrepot.model.values import Kind, Page, Version
@@ -121,24 +121,33 @@ def search(
     query: str,
     *,
     project: lookup.Key | str | None = None,
+    kind: Kind | None = None,
+    tags: Sequence[str] = (),
     cursor: str | None = None,
     limit: int = 20,
 ) -> Page[Result]:
-    """Versions outside the trash that contain all words, best first; the last word may be unfinished."""
+    """Versions outside the trash that contain all words and fulfil all conditions (`model.search_terms`), best first.
+
+    The last word may be unfinished. Conditions on what is inside of files only find what the caller may read.
+
+    Raises:
+        Invalid: A condition cannot be read.
+    """
     size = paging.size(depot, limit, most=100)
     wanted = names.text(query, max_length=1000, field="Query")
-    question = f"search:{wanted}:{project}"
+    terms = search_terms.parse(wanted, kind=kind, tags=tags)
+    question = f"search:{wanted}:{project}:{kind}:{sorted(tags)}"
     # Ranks move with every write, so there is no key to continue from: a cursor counts, up to a bound.
     seen = paging.after(cursor, question, int)
     offset = 0 if seen is None else seen[0]
     if not 0 <= offset <= _DEEPEST:
         raise BadCursor("This page cursor is not one that this server makes. Ask for the first page again.")
-    sight = lookup.sight(actor)
+    sight = lookup.sight(actor, content=terms.of_files)
     with depot.catalog.read() as conn:
         home = None
         if project is not None:
             home = lookup.project(conn, actor, project, Action.VIEW_PROJECT).project.n
-        hits = rows.find(conn, sight, wanted, project_n=home, limit=size + 1, offset=offset)
+        hits = rows.find(conn, sight, terms, project_n=home, limit=size + 1, offset=offset)
         found = version_rows.by_numbers(conn, sight, [hit.version for hit in hits[:size]])
     shown = tuple(
         Result(found[hit.version], hit.score)

@@ -12,8 +12,21 @@ import pytest
 from entrepot.catalog import examinations
 from entrepot.catalog.versions import Filter
 from entrepot.datatypes.examine import examine
-from entrepot.depot import entries, projects, putting, reports, search, tasks, unpacking, uploads, versions, whole
-from entrepot.depot.entries import Add
+from entrepot.depot import (
+    copies,
+    entries,
+    projects,
+    putting,
+    reports,
+    search,
+    tasks,
+    trash,
+    unpacking,
+    uploads,
+    versions,
+    whole,
+)
+from entrepot.depot.entries import Add, Remove
 from entrepot.depot.examining import QUEUE, Readable
 from entrepot.depot.projects import ProjectChanges
 from entrepot.depot.putting import NewFile
@@ -22,7 +35,7 @@ from entrepot.depot.versions import NewVersion, VersionChanges
 from entrepot.model.access import Actor
 from entrepot.model.data_types import Report, Standing
 from entrepot.model.errors import Invalid, KindMismatch, StaleRevision, Unavailable
-from entrepot.model.values import Kind, TaskState, Version
+from entrepot.model.values import Kind, TaskState, Version, Visibility
 from tests.support.house import House
 from tests.support.receivers import work_off
 
@@ -206,11 +219,76 @@ def test_what_was_read_out_is_searched(house: House, asked: list[tuple[int, str 
     assert len(search.search(house.depot, alice, "petal").rows) == 1
 
 
+def found(house: House, actor: Actor, query: str) -> set[str]:
+    return {hit.found.version.name for hit in search.search(house.depot, actor, query).rows}
+
+
+def test_facts_are_searched_by_field(house: House, asked: list[tuple[int, str | None]]) -> None:
+    alice, bob = house.user("alice"), house.user("bob")
+    few = house.version(alice, name="few", tags=("run",))
+    put(house, alice, few, "a.fastq", FASTQ * 3)
+    put(house, alice, few, "b.csv", CSV)
+    many = house.version(alice, name="many")
+    put(house, alice, many, "a.fastq", FASTQ * 40)
+    put(house, alice, many, "b.fastq", BAD)
+    work_off(house.depot, QUEUE)
+    for query, wanted in {
+        "facts.reads:>10": {"many"},
+        "facts.reads:>=3 type:fastq": {"few", "many"},
+        "facts.reads:3": {"few"},
+        "facts.reads:3..39": {"few"},
+        "facts.reads:<2": {"many"},
+        "facts.read_length.max:4 facts.reads:40": {"many"},
+        "facts.column_names:SEPAL": {"few"},
+        "facts.column_names:pet*": {"few"},
+        'facts.column_names:"pet"': set(),
+        "facts.quality_encoding:phred*": {"few", "many"},
+        "type:csv": {"few"},
+        "type:bam": set(),
+        "type:nonsense": set(),
+        "type:csv type:fastq": set(),
+        "standing:bad": {"many"},
+        "standing:bad type:csv": set(),
+        "standing:good tag:run": {"few"},
+        "kind:files facts.reads:>0": {"few", "many"},
+        "kind:table facts.reads:>0": set(),
+        "man facts.reads:>0": {"many"},
+        # Of one file, not of the version: the bad one is not the one with many reads.
+        "standing:bad facts.reads:>10": set(),
+    }.items():
+        assert found(house, alice, query) == wanted, query
+    assert found(house, bob, "facts.reads:>0") == found(house, bob, "type:fastq") == set()
+
+
+def test_facts_are_those_of_the_newest_revision_and_of_versions_that_show_the_file(
+    house: House, asked: list[tuple[int, str | None]]
+) -> None:
+    alice = house.user("alice")
+    version = house.version(alice, name="one")
+    put(house, alice, version, "a.fastq", FASTQ * 7)
+    copied = copies.copy(house.depot, alice, version.n, name="copy")
+    entries.commit(house.depot, alice, version.n, [Remove("a.fastq")])
+    work_off(house.depot, QUEUE)
+    assert found(house, alice, "facts.reads:7") == {"copy"}
+    trash.trash(house.depot, alice, copied.n)
+    assert found(house, alice, "facts.reads:7") == set()
+
+
+def test_conditions_on_what_is_in_files_find_only_what_one_may_read(
+    house: House, asked: list[tuple[int, str | None]]
+) -> None:
+    alice, bob = house.user("alice"), house.user("bob")
+    for name, visibility in (("shown", Visibility.LISTED), ("open", Visibility.PUBLIC)):
+        version = house.version(alice, name=name, visibility=visibility)
+        put(house, alice, version, "a.fastq", FASTQ)
+    work_off(house.depot, QUEUE)
+    assert found(house, bob, "kind:files") == {"shown", "open"}
+    assert found(house, bob, "facts.reads:1") == found(house, bob, "type:fastq") == {"open"}
+
+
 def test_the_job_of_a_version_that_went_to_the_trash_does_nothing(
     house: House, asked: list[tuple[int, str | None]]
 ) -> None:
-    from entrepot.depot import trash
-
     alice = house.user("alice")
     version = house.version(alice)
     put(house, alice, version, "a.csv", CSV)

@@ -19,6 +19,10 @@ def test_words_find_versions_that_one_may_see(site: Site, alice: Client) -> None
     assert [row["version"]["id"] for row in site.anonymous.read("/search", q="penguin")["rows"]] == [public]
     assert [row["version"]["id"] for row in alice.read("/search", q="antarc")["rows"]] == [secret]
     assert [row["version"]["id"] for row in alice.read("/search", q="biscoe", project="alice")["rows"]] == [public]
+    assert [row["version"]["id"] for row in alice.read("/search", q="penguin", tag="antarctic")["rows"]] == [secret]
+    assert alice.read("/search", q="penguin", kind="table")["rows"] == []
+    assert [row["version"]["id"] for row in alice.read("/search", q="kind:files tag:antarctic")["rows"]] == [secret]
+    assert alice.get("/search", params={"q": "facts.reads:>many"}).status_code == 422
     page = alice.read("/search", q="penguin", limit=1)
     assert len(alice.read("/search", q="penguin", limit=1, cursor=page["next"])["rows"]) == 1
     for odd in ("", '"', 'a-b"(', "*", "\x00", "AND OR NOT"):

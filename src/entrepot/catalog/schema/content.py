@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -229,6 +230,22 @@ examination = Table(
     Column("at", Instant, nullable=False),
     sqlite_with_rowid=False,
 )
+
+#: Single values among the facts of an examination, to be compared: a number or a text in lower case.
+fact = Table(
+    "fact",
+    metadata,
+    Column("content", Id, ForeignKey("content.id"), primary_key=True),
+    Column("wanted", PathText, primary_key=True),
+    Column("place", SmallInteger, primary_key=True),
+    Column("name", PathText, nullable=False),
+    Column("number", Double),
+    Column("word", PathText),
+    sqlite_with_rowid=False,
+)
+Index("ix_fact_number", fact.c.name, fact.c.number, fact.c.content)
+Index("ix_fact_word", fact.c.name, fact.c.word, fact.c.content)
+Index("ix_examination_standing", examination.c.standing, examination.c.content)
 
 upload = Table(
     "upload",

@@ -142,7 +142,7 @@ def _names_revision(text: str) -> bool:
 
 
 class Search(Resource):
-    """Words in names, descriptions, tags, metadata and columns."""
+    """Words in names, descriptions, tags, metadata and columns, and conditions on what was read out of files."""
 
     def __call__(
         self,
@@ -152,7 +152,15 @@ class Search(Resource):
         kind: str | None = None,
         tags: Sequence[str] = (),
     ) -> Iterator[SearchRow]:
-        """What fits, best first, as far as the caller may see it."""
+        """What fits, best first, as far as the caller may see it.
+
+        Args:
+            q: Words and conditions: `type:fastq`, `standing:bad`, `facts.reads:>1000`, `facts.samples:"liver 2"`.
+            tags: All of these.
+
+        Raises:
+            Invalid: A condition cannot be read.
+        """
         asked = {"q": q, "project": project, "kind": kind, "tag": [*tags] or None}
         yield from self._transport.rows("/search", SearchPage, asked)
 
