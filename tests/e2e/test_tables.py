@@ -145,7 +145,8 @@ def _serving(pid: int) -> list[int]:
     found = [pid]
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
-            words = Path(f"/proc/{child}/cmdline").read_text().split("\0")
-            if "worker" not in words and not any("entrepot.tabular.child" in word for word in words):
+            words = Path(f"/proc/{child}/cmdline").read_text()
+            name = Path(f"/proc/{child}/comm").read_text().strip()
+            if name != "entrepot-worker" and "entrepot.tabular.child" not in words:
                 found += _serving(int(child))
     return found

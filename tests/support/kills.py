@@ -79,27 +79,27 @@ def kill_supervisor(server: Server) -> None:
 
 def kill_answering(server: Server) -> None:
     """kill -9 of the processes that answer; their parent starts others."""
-    assert _kill_children(server, b"spawn_main")
+    assert _kill_children(server, "entrepot-answer")
 
 
 def kill_worker(server: Server) -> None:
     """kill -9 of the process for background work; its parent starts another, and nobody who asks notices."""
-    if _kill_children(server, b"--managed"):
+    if _kill_children(server, "entrepot-worker"):
         # It may be between two of them just now.
-        wait_until(lambda: _children(server, b"--managed"), "another worker is started")
+        wait_until(lambda: _children(server, "entrepot-worker"), "another worker is started")
 
 
-def _children(server: Server, word: bytes) -> list[int]:
+def _children(server: Server, name: str) -> list[int]:
     found = []
     for pid in server.children():
         with contextlib.suppress(OSError):
-            if word in (Path("/proc") / str(pid) / "cmdline").read_bytes():
+            if (Path("/proc") / str(pid) / "comm").read_text().strip() == name:
                 found.append(pid)
     return found
 
 
-def _kill_children(server: Server, word: bytes) -> list[int]:
-    found = _children(server, word)
+def _kill_children(server: Server, name: str) -> list[int]:
+    found = _children(server, name)
     for pid in found:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

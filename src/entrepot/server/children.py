@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import structlog
 
@@ -19,32 +19,60 @@ FIRST_RETRY_S, LAST_RETRY_S = 0.5, 30.0
 SETTLED_S = 60.0
 
 
+class Child(Protocol):
+    """A process that was started. It has a lifeline: a pipe whose other end only this process holds."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None:
+        """The exit status, or None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Until it has ended; raises subprocess.TimeoutExpired."""
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def let_go(self) -> None:
+        """Cut the lifeline. May be repeated."""
+
+
+class Program(subprocess.Popen[bytes]):
+    """A program whose standard input is its lifeline."""
+
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
+        super().__init__(command, stdin=subprocess.PIPE, env=environ)
+
+    def let_go(self) -> None:
+        if self.stdin is not None:
+            with contextlib.suppress(OSError):
+                self.stdin.close()
+
+
 class ManagedProcess:
     """Keeps one child running until `terminate`.
 
-    The child's standard input is its lifeline: a pipe whose other end only this process holds.
-
     Args:
         name: What log lines call it.
-        command: Program and arguments.
+        begin: Starts a child.
         sleep: Waits so many seconds or until the flag is set; tests give one that does not wait.
     """
 
     def __init__(
         self,
         name: str,
-        command: Sequence[str],
+        begin: Callable[[], Child],
         *,
-        environ: Mapping[str, str] | None = None,
         sleep: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
         self._name = name
-        self._command = list(command)
-        self._environ = dict(os.environ if environ is None else environ)
+        self._begin = begin
         self._sleep = sleep
         self._ending = threading.Event()
         self._lock = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
         self._keeper = threading.Thread(target=self._keep, name=f"keeper-{name}", daemon=True)
 
     @property
@@ -57,11 +85,11 @@ class ManagedProcess:
         self._spawn()
         self._keeper.start()
 
-    def _spawn(self) -> subprocess.Popen[bytes] | None:
+    def _spawn(self) -> Child | None:
         with self._lock:
             if self._ending.is_set():
                 return None
-            self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, env=self._environ)
+            self._child = self._begin()
             log.info("process started", process=self._name, pid=self._child.pid)
             return self._child
 
@@ -74,7 +102,7 @@ class ManagedProcess:
                 return
             pause = FIRST_RETRY_S if time.monotonic() - since > SETTLED_S else min(pause * 2, LAST_RETRY_S)
             log.error("process ended by itself; starting it again", process=self._name, code=code, after_s=pause)
-            self._close_lifeline(child)
+            child.let_go()
             self._sleep(self._ending, pause)
             try:
                 child = self._spawn()
@@ -86,7 +114,7 @@ class ManagedProcess:
         with self._lock:
             self._ending.set()
             if self._child is not None:
-                self._close_lifeline(self._child)
+                self._child.let_go()
                 with contextlib.suppress(ProcessLookupError):
                     self._child.terminate()
 
@@ -102,12 +130,6 @@ class ManagedProcess:
             log.warning("process did not end in time and is killed", process=self._name, pid=child.pid)
             child.kill()
             child.wait()
-
-    @staticmethod
-    def _close_lifeline(child: subprocess.Popen[bytes]) -> None:
-        if child.stdin is not None:
-            with contextlib.suppress(OSError):
-                child.stdin.close()
 
 
 def python_command(*arguments: str) -> list[str]:

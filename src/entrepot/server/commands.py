@@ -63,13 +63,16 @@ def serve(settings: Config, *, job_worker: Sequence[str] | None = None) -> int:
 def work(settings: Config, *, queues: Sequence[str] | None = None, managed: bool = False) -> int:
     """Do background work until told to end; the exit status. Any number may run beside a server, or without one.
 
+    Args:
+        managed: End also when the standard input ends, as it does when whoever started this process dies.
+
     Raises:
         NotFound: Nothing was ever started on this folder.
     """
     from entrepot.server import worker
 
     _require_started(settings)
-    return worker.run(settings, queues=queues, managed=managed)
+    return worker.run(settings, queues=queues, line=worker.input_ended if managed else None)
 
 
 def collect(settings: Config, *, dry_run: bool = False) -> Collected:

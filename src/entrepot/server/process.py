@@ -3,6 +3,7 @@
     serve ─► lock ─► upgrade ─► first start ─► supervisor ─┬─ answering processes (granian), 1 … N
                                                           └─ the process for background work
 
+Each of them, the upgrade too, is a copy of one process that has imported everything (`server.copies`).
 The supervisor answers nothing itself. It starts the others, starts them again when they die, and ends them: first it
 cuts their lifeline, so that nobody goes on waiting on behalf of a client, then it asks them to end, then it kills what
 is left. If the supervisor itself is killed, the lifeline is cut all the same.
@@ -10,31 +11,28 @@ is left. If the supervisor itself is killed, the lifeline is cut all the same.
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
 import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
-from types import ModuleType
 from typing import Any, Final
 
 import structlog
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server.mp import MPServer
+from granian.server import mp
+from granian.server.mp import MPServer, WorkerProcess
 
 from entrepot._version import __version__
-from entrepot.model.errors import Unavailable
-from entrepot.server import datadir, logs
-from entrepot.server.apart import apart
-from entrepot.server.children import ManagedProcess
+from entrepot.model.errors import EntrepotError, Unavailable
+from entrepot.server import copies, datadir, logs
+from entrepot.server.children import Child, ManagedProcess, Program
 from entrepot.server.config import Config, environment
 from entrepot.server.lifeline import Lifeline
 
@@ -58,7 +56,7 @@ def serve(
     Args:
         environ: Where the administrator's first password is looked for.
         announce: Is told the address, and at the first start the password if one had to be made up.
-        job_worker: Another command for the process for background work; its standard input is its lifeline.
+        job_worker: A command for the process for background work instead of a copy; its standard input is its lifeline.
 
     Raises:
         AlreadyRunning: Another server has this data folder.
@@ -69,43 +67,29 @@ def serve(
     datadir.prepare(config.data)
     with datadir.ServerLock(config.data):
         config = replace(config, port=_free_port(config.host, config.port))
-        password = apart(partial(_prepare, config, os.environ if environ is None else environ))
-        if password is not None:
-            # Whoever is killed before this line finds an account that nobody can enter. A password in a file would lie
-            # there for years; instead whoever has the folder can set another one at any time.
-            announce(
-                f"The password of admin is {password} (shown this once; "
-                f"`entrepot user password admin --data {config.data}` sets another)."
-            )
         _prepare_metrics(config)
         # The C library of Linux gives each thread a heap of its own and returns little of it: with two for all of them,
         # which it reads when a process starts, large bodies leave less of it behind.
         os.environ.setdefault("MALLOC_ARENA_MAX", "2")
-        # Forking a process that has threads is undefined; a fresh interpreter costs a second once.
-        multiprocessing.set_start_method("spawn", force=True)
-        supervisor = _Supervisor(config, _jobs(config, job_worker))
+        with copies.without_command_line():
+            copies.warm()
+            password = copies.apart(partial(_prepare, config, dict(os.environ if environ is None else environ)))
+            if password is not None:
+                # Whoever is killed before this line finds an account that nobody can enter. A password in a file would
+                # lie there for years; instead whoever has the folder can set another one at any time.
+                announce(
+                    f"The password of admin is {password} (shown this once; "
+                    f"`entrepot user password admin --data {config.data}` sets another)."
+                )
+            supervisor = _Supervisor(config, _jobs(config, job_worker))
 
-        @supervisor.on_startup
-        def say() -> None:
-            # Not before: from here on the server listens, and ends in order when it is told to.
-            announce(f"Entrepot {__version__} serves {config.data} at {_address(config)}")
-            sys.stdout.flush()
+            @supervisor.on_startup
+            def say() -> None:
+                # Not before: from here on the server listens, and ends in order when it is told to.
+                announce(f"Entrepot {__version__} serves {config.data} at {_address(config)}")
+                sys.stdout.flush()
 
-        with _without_command_line():
             return supervisor.run()
-
-
-@contextlib.contextmanager
-def _without_command_line() -> Iterator[None]:
-    """Keep spawned processes from loading what this one was started by: they import its main module first, which is
-    the command line, and they need nothing of it.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
 
 
 def _prepare(config: Config, environ: Mapping[str, str]) -> str | None:
@@ -134,9 +118,25 @@ def _prepare_metrics(config: Config) -> None:
 def _jobs(config: Config, command: Sequence[str] | None) -> ManagedProcess | None:
     if not config.jobs:
         return None
-    own = [sys.executable, "-m", "entrepot.server", "worker", "--managed"]
-    # Settings that were given on our command line reach it by its environment, where nobody else reads them.
-    return ManagedProcess("worker", command or own, environ={**os.environ, **environment(config)})
+    if command is not None:
+        # Settings that were given on our command line reach it by its environment, where nobody else reads them.
+        return ManagedProcess("worker", partial(Program, command, {**os.environ, **environment(config)}))
+    return ManagedProcess("worker", partial(_copy_for_jobs, config))
+
+
+def _copy_for_jobs(config: Config) -> Child:
+    return copies.Copy("entrepot-worker", partial(_work, config))
+
+
+def _work(config: Config, lifeline: Connection) -> int:
+    """In a new process: background work, bound to the parent's life."""
+    from entrepot.server import worker
+
+    try:
+        return worker.run(config, line=lifeline.recv_bytes)
+    except EntrepotError as error:
+        print(f"entrepot: {error}", file=sys.stderr)
+        return 1
 
 
 def _address(config: Config) -> str:
@@ -171,6 +171,20 @@ def _free_port(host: str, port: int) -> int:
             else:
                 return int(probe.getsockname()[1])
         time.sleep(0.1)
+
+
+class _Answering(WorkerProcess):
+    """A process that answers requests, as a copy. Granian itself would start an interpreter anew: it avoids copies
+    because of sockets that processes share, and on Linux each of ours opens its own at the same port.
+    """
+
+    def _spawn(self, target: Any, args: Any) -> None:
+        self._spawn_method = copies.METHOD
+        super()._spawn(target, args)  # type: ignore[no-untyped-call]
+
+
+# The one place where granian makes such a process has the class by name.
+setattr(mp, "WorkerProcess", _Answering)  # noqa: B010 - an assignment is refused by the type checker
 
 
 class _Supervisor(MPServer):
@@ -224,6 +238,7 @@ class _Supervisor(MPServer):
 
 def _load(config: Config, lifeline: Connection) -> Any:
     """In a new process: the application, bound to the parent's life. The parent itself never imports the doors."""
+    copies.become("entrepot-answer")
     from entrepot.server.asgi import load
 
     return load(config, lifeline)

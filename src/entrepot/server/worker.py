@@ -1,7 +1,8 @@
 """`entrepot worker`: a process that does background work on a data folder, beside the server or on another machine.
 
-    serve ──starts──► worker --managed     ends with the server, however that ends
+    serve ──starts──► a worker of its own  ends with the server, however that ends
     worker                                 more of them, by hand or by a service manager
+    worker --managed                       ends with whoever started it
 
 Any number may run on one catalogue. One that is killed is missed by the others, or by the next to start, at once on the
 same machine and after its lease elsewhere; what it was doing begins again.
@@ -36,15 +37,15 @@ def run(
     config: Config,
     *,
     queues: Sequence[str] | None = None,
-    managed: bool = False,
+    line: Callable[[], object] | None = None,
     announce: Callable[[str], None] = print,
 ) -> int:
     """Work until told to end (SIGTERM, SIGINT); answers the exit status.
 
     Args:
         queues: Which of `background.QUEUES`; None is all.
-        managed: End also when the standard input ends, as it does when whoever started this process dies.
-        announce: Is told when the worker is about to begin, unless it is managed.
+        line: Returns, or raises EOFError or OSError, when whoever started this process is gone: it then ends too.
+        announce: Is told when the worker is about to begin, unless there is such a line.
 
     Raises:
         Invalid: There is no such queue.
@@ -67,8 +68,8 @@ def run(
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: worker.ask_to_end())
-        if managed:
-            lifeline.follow(_input_ended, on_cut=worker.ask_to_end, grace_s=config.shutdown_grace_s)
+        if line is not None:
+            lifeline.follow(line, on_cut=worker.ask_to_end, grace_s=config.shutdown_grace_s)
         else:
             announce(f"Working on {config.data}: {', '.join(chosen)}")
             sys.stdout.flush()
@@ -90,7 +91,8 @@ def _name() -> str:
     return f"{host}-{os.getpid()}-{secrets.token_hex(6)}"
 
 
-def _input_ended() -> None:
+def input_ended() -> None:
+    """Returns when the standard input ends, as it does when whoever started this process dies."""
     # The descriptor itself: a thread that waits in `sys.stdin` would hold its lock when the interpreter ends.
     while os.read(0, 4096):
         pass

@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
-from entrepot.server.children import ManagedProcess
+from entrepot.server.children import ManagedProcess, Program
 
 #: Says that it is there, then lives until its lifeline is cut or it is told to end.
 LIVES = "import sys, pathlib; pathlib.Path(sys.argv[1]).open('a').write('x'); sys.stdin.read()"
@@ -36,7 +37,7 @@ def marked(path: Path, times: int) -> None:
 
 def test_a_process_that_dies_is_started_again(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    child = ManagedProcess("worker", [sys.executable, "-c", LIVES, str(mark)], sleep=at_once)
+    child = ManagedProcess("worker", partial(Program, [sys.executable, "-c", LIVES, str(mark)]), sleep=at_once)
     child.start()
     for times in (1, 2, 3):
         marked(mark, times)
@@ -51,7 +52,7 @@ def test_a_process_that_dies_is_started_again(tmp_path: Path) -> None:
 
 def test_the_end_comes_by_lifeline_and_signal_and_may_be_repeated(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    child = ManagedProcess("worker", [sys.executable, "-c", LIVES, str(mark)])
+    child = ManagedProcess("worker", partial(Program, [sys.executable, "-c", LIVES, str(mark)]))
     child.start()
     marked(mark, 1)
     child.terminate()
@@ -62,7 +63,7 @@ def test_the_end_comes_by_lifeline_and_signal_and_may_be_repeated(tmp_path: Path
 
 def test_a_process_that_does_not_listen_is_killed(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    child = ManagedProcess("worker", [sys.executable, "-c", STUBBORN, str(mark)])
+    child = ManagedProcess("worker", partial(Program, [sys.executable, "-c", STUBBORN, str(mark)]))
     child.start()
     marked(mark, 1)
     child.wait(0.01)
@@ -70,6 +71,6 @@ def test_a_process_that_does_not_listen_is_killed(tmp_path: Path) -> None:
 
 
 def test_nothing_is_started_after_the_end() -> None:
-    child = ManagedProcess("worker", [sys.executable, "-c", "pass"])
+    child = ManagedProcess("worker", partial(Program, [sys.executable, "-c", "pass"]))
     child.wait(1)
     assert child.pid is None
