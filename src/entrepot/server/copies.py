@@ -19,6 +19,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -33,8 +34,21 @@ __all__ = ["METHOD", "Copy", "apart", "become", "warm", "without_command_line"]
 
 T = TypeVar("T")
 
-#: Elsewhere than on Linux libraries of the system may have threads as soon as they are loaded.
-METHOD: Final = "forkserver" if sys.platform == "linux" else "spawn"
+#: What a path in the folder for temporary files may be long: the mould is asked at a Unix socket, whose name has to fit
+#: into 107 bytes, there.
+_MOST_FOLDER: Final = 70
+
+
+def _method() -> str:
+    # Elsewhere than on Linux libraries of the system may have threads as soon as they are loaded.
+    with contextlib.suppress(FileNotFoundError):
+        if sys.platform == "linux" and len(os.fsencode(tempfile.gettempdir())) <= _MOST_FOLDER:
+            return "forkserver"
+    return "spawn"
+
+
+#: How the library makes a copy here.
+METHOD: Final = _method()
 
 # Of <linux/prctl.h>.
 _SET_PARENT_DEATH_SIGNAL: Final = 1
