@@ -104,7 +104,9 @@ def start_in(conn: Connection, depot: Depot, actor: Actor, key: Key, now: dateti
         return known
     slots = upload_rows.of_version(conn, version.n, "slot")
     missing = [row.file_name for row in slots if row.state != FINISHED]
-    if missing or not slots:
+    if not slots:
+        raise Invalid(f"{version.label} waits for no files, so there is nothing to start.")
+    if missing:
         raise Invalid(
             f"{len(missing)} of {len(slots)} files are missing: {', '.join(str(name) for name in missing[:5])}. "
             "Upload them first.",

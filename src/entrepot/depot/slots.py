@@ -204,14 +204,14 @@ def list_slots(depot: Depot, actor: Actor, key: Key) -> tuple[Version, list[Slot
 
 
 def renew(depot: Depot, actor: Actor, key: Key) -> tuple[Version, list[Slot]]:
-    """As `list_slots`, giving each open slot another full lifetime: fresh URLs were asked for."""
+    """As `list_slots`, giving each slot that still takes a file another full lifetime: fresh URLs were asked for."""
     now = depot.now()
 
     def work(conn: Connection) -> tuple[Version, list[Slot]]:
         version = lookup.hold(conn, actor, key, Action.EDIT).version
         found = rows.of_version(conn, version.n, "slot")
         for row in found:
-            if row.state == OPEN:
+            if row.state == OPEN or (row.state == FINISHED and not row.detail.get("once")):
                 rows.change(conn, row.n, {"expires_at": now + depot.policy.slot_lifetime})
         return version, [_slot(row) for row in rows.of_version(conn, version.n, "slot")]
 

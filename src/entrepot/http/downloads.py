@@ -1,4 +1,4 @@
-"""What the depot opened, as an answer: an entry of a version, or an archive of many."""
+"""What the depot opened, as an answer: an entry of a version, an archive of many, a table in another form."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from entrepot.depot.direct import Elsewhere
 from entrepot.depot.entries import Opened
 from entrepot.depot.exports import Export
+from entrepot.depot.tables import MEDIA_TYPES, Exported
 from entrepot.http.content import Representation, send_content, send_stream
 from entrepot.http.disposition import disposition
 from entrepot.model import ids
@@ -19,7 +20,7 @@ from entrepot.model.digests import sha256_base64
 from entrepot.model.ids import Noun
 from entrepot.model.values import Entry, Version
 
-__all__ = ["media_type_of", "send_elsewhere", "send_entry", "send_export"]
+__all__ = ["media_type_of", "send_elsewhere", "send_entry", "send_export", "send_table"]
 
 
 def media_type_of(entry: Entry) -> str:
@@ -88,6 +89,18 @@ async def send_export(
         await send_content(
             scope, receive, send, source, made.size, representation, accept_ranges=accept_ranges, executor=executor
         )
+
+
+async def send_table(
+    scope: Scope, receive: Receive, send: Send, made: Exported, *, executor: Executor | None = None
+) -> None:
+    """Answer with all rows of a table in another form, which is made while it is sent."""
+    representation = Representation(
+        media_type=MEDIA_TYPES[made.format],
+        disposition=disposition("attachment", made.file_name),
+        headers=_pinned(made.version, made.revision),
+    )
+    await send_stream(scope, receive, send, made.blocks, representation, executor=executor)
 
 
 class _ExportSource:

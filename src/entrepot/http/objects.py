@@ -18,10 +18,11 @@ from entrepot.depot.consignments import Arrival, Consigned
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import Opened
 from entrepot.depot.slots import Filling, Slot
+from entrepot.depot.tables import Exported
 from entrepot.http.body import pump
 from entrepot.http.conditional import sha256_etag
 from entrepot.http.doors import ErrorBoundary, send_answer
-from entrepot.http.downloads import send_entry, send_export
+from entrepot.http.downloads import send_entry, send_export, send_table
 from entrepot.http.errors import Answer, ErrorTable, Failure
 from entrepot.http.fields import content_length, field
 from entrepot.http.multipart import is_multipart, unwrap_file
@@ -68,6 +69,8 @@ class _Objects:
         found = await in_thread(self._executor, objects.open_link, self._depot, _link(scope))
         if isinstance(found, Opened):
             await send_entry(scope, receive, send, found, executor=self._executor)
+        elif isinstance(found, Exported):
+            await send_table(scope, receive, send, found, executor=self._executor)
         else:
             await send_export(scope, receive, send, found, executor=self._executor)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from starlette.types import ASGIApp
 
 from entrepot.depot.context import Clock, Depot, wall_clock
+from entrepot.dialects.benchling import app as benchling
 from entrepot.dialects.datature import app as datature
 from entrepot.dialects.flow import app as flow
 from entrepot.dialects.native.app import create_app
@@ -72,6 +73,10 @@ def assemble(config: Config, depot: Depot, executor: ThreadPoolExecutor) -> Hous
                 json_depth=config.json_depth,
                 draining=draining,
             )
+        )
+    if "benchling" in config.doors:
+        doors["benchling"] = benchling.create_app(
+            benchling.Context(depot, executor, hosts, json_body=config.json_body, json_depth=config.json_depth)
         )
     if "datature" in config.doors:
         doors["datature"] = datature.create_app(

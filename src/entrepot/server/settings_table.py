@@ -28,7 +28,7 @@ from entrepot.server.settings import (
 )
 
 #: Doors that can be switched off. `/objects` is not one: it is how others hand bytes in and out.
-DOORS = ("native", "datature", "flow", "ufdl", "web")
+DOORS = ("native", "benchling", "datature", "flow", "ufdl", "web")
 
 _SIZE = "bytes, such as 1048576 or 10GiB"
 _OPTIONAL_SIZE = _SIZE + ", or none"

@@ -160,7 +160,10 @@ ELSEWHERE: Mapping[str, str] = {
     "uploads.may_send": "a step of uploads.begin and putting.put_file, which are in the table",
     "judging.project_exists": "tells everybody whether there is such a number, where numbers are counted through",
     "objects.sign_listed": "asks nobody; the judge is asked when the link is used: with the links",
+    "objects.sign_entries": "likewise",
+    "objects.sign_table": "likewise",
     "objects.sign_slot": "likewise",
+    "objects.sign_slots": "likewise",
     "objects.sign_consigned": "likewise",
     **dict.fromkeys(
         ["consignments.get", "consignments.cancel", "consignments.fill"]

@@ -42,7 +42,7 @@ def test_an_error_is_a_problem_document_with_the_id_of_its_request(alice: Client
         ("GET", "/api/v1/nothing", 404, None),
         ("GET", "/api/v1/versions/", 404, None),
         ("GET", "/api/v3", 404, None),
-        ("GET", "/api/v2/datasets", 404, None),
+        ("GET", "/api/v4/datasets", 404, None),
         ("GET", "/datasets/a/b", 404, None),
         ("GET", "/nowhere", 404, None),
         ("POST", "/", 404, None),
