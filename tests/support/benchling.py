@@ -60,7 +60,7 @@ class Person:
 
     def create(self, *files: str, **more: Any) -> dict[str, Any]:
         """A frame of the old client that waits for these files, in the lab's project."""
-        wanted = {"name": self.lab.name(), "folderId": self.lab.project}
+        wanted: dict[str, Any] = {"name": self.lab.name(), "folderId": self.lab.project}
         if files:
             wanted["manifest"] = [{"fileName": one} for one in files]
         made: dict[str, Any] = self.ok("POST", "/datasets", wanted | more)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from entrepot.catalog.contents import Extent
 from entrepot.catalog.work import JobKind
@@ -21,7 +21,9 @@ from entrepot.model.access import Actor
 from entrepot.model.values import Kind, Numbering, Version
 from entrepot.server.tabling import Idle, Processes
 from tests.support.house import House
-from tests.support.site import Site
+
+if TYPE_CHECKING:
+    from tests.support.site import Site
 
 #: Children of all tests of this process: each costs a second to start. They end with their standard input.
 _IDLE = Idle()

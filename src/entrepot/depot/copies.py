@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from entrepot.catalog import entries as entry_rows
@@ -20,6 +21,7 @@ from entrepot.depot.versions import again, place
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import Conflict, Invalid, KindMismatch, NotFound, WrongState
+from entrepot.model.json_values import json_object
 from entrepot.model.values import Collection, Kind, Numbering, Project, State, Version
 
 
@@ -35,6 +37,8 @@ def copy(
     numbering: Numbering = Numbering.NEXT,
     only_paths: Sequence[str] | None = None,
     keep: Sequence[str] = (),
+    custom: Mapping[str, Any] | None = None,
+    properties: Mapping[str, Any] | None = None,
 ) -> Version:
     """A new version with the same content, sharing its entries by reference: two rows whatever the size.
 
@@ -45,8 +49,12 @@ def copy(
         revision: Which one of the source; None is the newest.
         only_paths: Exactly these entries; unknown ones are ignored. Part of a table or of records is copied as files.
         keep: Names of properties that come along, where what a door promises hangs on them.
+        custom: Custom metadata in place of the source's.
+        properties: Further ones of the copy's own.
     """
-    now = depot.now()
+    now, bound = depot.now(), depot.limits.custom_metadata
+    wished = None if custom is None else json_object(custom, bound, "Custom metadata")
+    own = json_object(properties or {}, bound, "Properties")
 
     def work(conn: Connection) -> Version:
         found = lookup.version(conn, actor, key, Action.VIEW_RECORD)
@@ -77,8 +85,8 @@ def copy(
             licence=source.licence,
             visibility=source.visibility.value,
             tags=list(source.tags),
-            custom=dict(source.custom),
-            properties={name: source.properties[name] for name in keep if name in source.properties},
+            custom=dict(source.custom) if wished is None else wished,
+            properties={name: source.properties[name] for name in keep if name in source.properties} | own,
             declared=source.declared if kind is source.kind else None,
             item_count=source.item_count if kind is source.kind else None,
             unpacked_from=source.unpacked_from,

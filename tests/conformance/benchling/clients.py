@@ -91,7 +91,8 @@ def driven(name: str, url: str, shown: dict[str, str]) -> Iterator[Client]:
         with os.fdopen(reading) as answers:
             yield Client(process, answers, shown)
     finally:
-        assert process.stdin is not None and process.stderr is not None
+        assert process.stdin is not None
+        assert process.stderr is not None
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
         process.wait(60)

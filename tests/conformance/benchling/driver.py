@@ -1,9 +1,9 @@
 """An unmodified client, old or current, in its own environment, doing what it is told line by line on its input.
 
-Each line is {"call": "v2.beta.datasets.create_from_bytes", "arguments": […], "named": {…}, "as": …}; each answer one line of
-JSON: {"value": …} as the client decoded it, in the wire's names, or {"error": class, "status": …, "body": …, "message": …} as it
-raised it. Arguments that JSON has no word for are objects with one key: {"bytes": base64}, {"stream": base64}, {"path": text},
-{"DatasetCreate": {…}} for a model by its class.
+Each line is {"call": "v2.beta.datasets.create_from_bytes", "arguments": […], "named": {…}, "as": …}; each answer one
+line of JSON: {"value": …} as the client decoded it, in the wire's names, or {"error": class, "status": …, "body": …,
+"message": …} as it raised it. Arguments that JSON has no word for are objects with one key: {"bytes": base64},
+{"stream": base64}, {"path": text}, {"DatasetCreate": {…}} for a model by its class.
 
 python driver.py URL DESCRIPTOR
 """

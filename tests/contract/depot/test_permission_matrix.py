@@ -157,6 +157,8 @@ ELSEWHERE: Mapping[str, str] = {
     "singles.page": "likewise: with the Flow door, whose lists these are",
     "singles.page_of_versions": "likewise",
     "singles.count_types": "likewise",
+    "sorting.page": "a list of what one may see: with the Benchling door, whose list it is",
+    "sorting.creator_of": "what versions.get answers, which is in the table, and whose name is in the record",
     "uploads.may_send": "a step of uploads.begin and putting.put_file, which are in the table",
     "judging.project_exists": "tells everybody whether there is such a number, where numbers are counted through",
     "objects.sign_listed": "asks nobody; the judge is asked when the link is used: with the links",

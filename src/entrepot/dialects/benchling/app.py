@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrepot.dialects.benchling import errors
 from entrepot.dialects.benchling.context import DOOR, Asked, Context
-from entrepot.dialects.benchling.routes import frames, session, shared, tasks
+from entrepot.dialects.benchling.routes import datasets, frames, session, shared, tasks
 from entrepot.http.doors import ErrorBoundary
 from entrepot.http.paths import PathTable
 
@@ -29,7 +29,9 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
     "/tasks/{id}": {"GET": tasks.get},
     "/data-frames": {"POST": frames.create_unplaced},
     "/data-frames/{id}": {"GET": frames.get, "PATCH": frames.update},
-    "/datasets": {"POST": shared.create},
+    "/datasets": {"GET": datasets.list_, "POST": shared.create},
+    "/datasets:archive": {"POST": datasets.archive},
+    "/datasets:unarchive": {"POST": datasets.unarchive},
     "/datasets/{id}": {"GET": shared.get, "PATCH": shared.update},
 }
 

@@ -30,6 +30,10 @@ class Fields:
     def __contains__(self, name: str) -> bool:
         return self._fields.get(name) is not None
 
+    def given(self, name: str) -> bool:
+        """Whether the field is there, if only as null."""
+        return name in self._fields
+
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Every field and its value, null too."""
         return iter(self._fields.items())
