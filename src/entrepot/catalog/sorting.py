@@ -120,7 +120,7 @@ def _conditions(conn: Connection, wanted: Sorted) -> list[ColumnElement[bool]]:
     if wanted.trashed is not None:
         where.append(gone if wanted.trashed else ~gone)
     if wanted.reasons is not None:
-        among = version.c.trash_reason.in_(wanted.reasons)
+        among: ColumnElement[bool] = version.c.trash_reason.in_(wanted.reasons)
         if wanted.but is not None:
             among = or_(among, func.coalesce(version.c.trash_reason, "").not_in(wanted.but))
         where.append(among)
