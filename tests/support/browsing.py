@@ -32,6 +32,8 @@ class Visitor:
     site: Site
     cookies: dict[str, str] = field(default_factory=dict)
     set_cookies: list[str] = field(default_factory=list)
+    #: Where the last form led.
+    led: str = ""
 
     def request(self, method: str, path: str, **what: Any) -> httpx2.Response:
         headers = dict(what.pop("headers", None) or {})

@@ -17,7 +17,7 @@ from entrepot.http.doors import ErrorBoundary
 from entrepot.http.paths import PathTable
 from entrepot.web import errors
 from entrepot.web.context import DOOR, PREFIX, Asked, Context, asking
-from entrepot.web.routes import account, home, projects, static
+from entrepot.web.routes import account, editing, files, home, projects, static, uploading, versions
 
 __all__ = ["ROUTES", "Context", "create_app"]
 
@@ -34,6 +34,26 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
     "/theme": {"POST": account.choose_theme},
     "/projects": {"GET": projects.list_},
     "/projects/{project}": {"GET": projects.show},
+    "/projects/{project}/{dataset}": {"GET": versions.by_name},
+    "/versions/{version}": {"GET": versions.show},
+    "/versions/{version}/files": {"GET": files.show_folder},
+    "/versions/{version}/file": {"GET": files.show_file},
+    "/versions/{version}/raw": {"GET": files.raw},
+    "/versions/{version}/archive": {"GET": files.archive},
+    "/versions/{version}/history": {"GET": versions.show_history},
+    "/versions/{version}/diff": {"GET": versions.show_diff},
+    "/versions/{version}/use": {"GET": versions.show_use},
+    "/versions/{version}/edit": {"GET": editing.edit_form, "POST": editing.edit},
+    "/versions/{version}/freeze": {"POST": editing.freeze},
+    "/versions/{version}/unfreeze": {"POST": editing.unfreeze},
+    "/versions/{version}/accept": {"POST": editing.accept},
+    "/versions/{version}/copy": {"GET": editing.copy_form, "POST": editing.copy},
+    "/versions/{version}/restore": {"GET": editing.restore_form, "POST": editing.restore},
+    "/versions/{version}/trash": {"GET": editing.trash_form, "POST": editing.throw},
+    "/versions/{version}/reinstate": {"POST": editing.reinstate},
+    "/versions/{version}/purge": {"GET": editing.purge_form, "POST": editing.purge},
+    "/versions/{version}/upload": {"GET": uploading.add_form, "POST": uploading.add},
+    "/upload": {"GET": uploading.new_form, "POST": uploading.new},
 }
 
 

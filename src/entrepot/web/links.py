@@ -25,18 +25,18 @@ def local(path: str | None) -> str:
     return path
 
 
-def to(path: str, **query: object) -> str:
+def to(path: str, /, **query: object) -> str:
     """A path with a query, of which None and empty texts are left out."""
     given = {name: str(value) for name, value in query.items() if value is not None and value != ""}
     return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
 
 
-def version(one: Version, page: str = "", **query: object) -> str:
+def version(one: Version, page: str = "", /, **query: object) -> str:
     """The address of a version's page."""
     base = f"/ui/versions/{ids.encode(Noun.VERSION, one.uid)}"
     return to(f"{base}/{page}" if page else base, **query)
 
 
-def project(slug: str, page: str = "", **query: object) -> str:
+def project(slug: str, page: str = "", /, **query: object) -> str:
     base = f"/ui/projects/{quote(slug, safe='')}"
     return to(f"{base}/{page}" if page else base, **query)

@@ -94,6 +94,7 @@ def environment() -> Environment:
         digest=sha256_text,
         clip=words.clip,
         plural=words.plural,
+        summary=words.summary,
     )
     made.globals.update(
         {

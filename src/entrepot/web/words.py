@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["ago", "clip", "count", "day", "plural", "size"]
+__all__ = ["ago", "clip", "count", "day", "plural", "size", "summary"]
 
 _UNITS: Final = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_LINK: Final = re.compile(r"!?\[([^\]\n]{0,200})\]\([^)\n]{0,500}\)")
+_MARKS: Final = re.compile(r"[*`~]+|^#{1,6} |^> |(?<!\w)_+|_+(?!\w)", re.MULTILINE)
 _STEPS: Final = ((60, "second"), (60, "minute"), (24, "hour"), (7, "day"))
 
 
@@ -58,6 +61,12 @@ def ago(instant: datetime, now: datetime | None) -> str:
     whole = max(1, round(amount))
     said = f"{whole} {unit}{'' if whole == 1 else 's'}"
     return f"{said} ago" if seconds >= 0 else f"in {said}"
+
+
+def summary(text: str, length: int = 160) -> str:
+    """The beginning of a text in Markdown without its marks."""
+    plain = _LINK.sub(r"\1", text)
+    return clip(_MARKS.sub("", plain), length)
 
 
 def clip(text: str, length: int = 160) -> str:

@@ -1,0 +1,152 @@
+"""Files from a form of a browser: as they come, a block at a time, into one revision or none.
+
+    csrf │ project, name, … │ file │ file │ …      the order in which the form has them, and in which they arrive
+
+The fields come before the first file, so what can be refused is refused before any byte of one is kept. A form in a
+browser without scripts takes up to 90 files; whoever has more uses the page's script or the command line.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+from entrepot.depot import entries, licences, projects, putting, whole
+from entrepot.depot.context import Depot
+from entrepot.depot.entries import Add
+from entrepot.depot.uploads import NewUpload
+from entrepot.depot.versions import NewVersion
+from entrepot.http.body import pump, read_all
+from entrepot.http.fields import field
+from entrepot.http.multipart import MultipartReader, Part, is_multipart
+from entrepot.http.threads import in_thread
+from entrepot.model.access import Actor
+from entrepot.model.errors import Invalid, Malformed, Unsupported
+from entrepot.model.values import Kind, Numbering, Role, Version
+from entrepot.web import links
+from entrepot.web.about import about, key
+from entrepot.web.context import Asked, Form
+from entrepot.web.routes.editing import tags_of
+from entrepot.web.routes.projects import key as project_key
+
+_FIELD: Final = 256 << 10
+#: What a browser says when it knows nothing.
+_UNTYPED: Final = frozenset({"", "application/octet-stream"})
+
+
+async def new_form(asked: Asked) -> None:
+    """Where a new dataset begins."""
+
+    def work(depot: Depot, actor: Actor) -> dict[str, Any]:
+        return {
+            "projects": projects.list_projects(depot, actor, least=Role.WRITE, limit=1000).rows,
+            "chosen": asked.text("project") or "",
+            "licences": licences.list_licences(depot, actor, limit=1000).rows,
+        }
+
+    await asked.page("upload_new.html", work)
+
+
+async def new(asked: Asked) -> None:
+    """A dataset made of what was sent, in one step: all of it or nothing."""
+    form, added = await _receive(asked)
+    home = form.optional("project")
+    wanted = NewVersion(
+        name=form.text("name"),
+        kind=Kind.FILES,
+        numbering=Numbering.ONLY,
+        description=form.lines("description"),
+        licence=form.optional("licence"),
+        tags=tags_of(form),
+    )
+    message = form.text("message")
+
+    def work(depot: Depot, actor: Actor) -> Version:
+        place = None if home is None else project_key(home)
+        return whole.create(depot, actor, place, wanted, added, message=message).version
+
+    await asked.go(links.version(await asked.call(work)), notice="uploaded")
+
+
+async def add_form(asked: Asked) -> None:
+    """More files for a version."""
+    wanted = key(asked.found["version"])
+    path = asked.query.get("path", "")
+    await asked.page("upload.html", lambda depot, actor: about(depot, actor, wanted, "files") | {"path": path})
+
+
+async def add(asked: Asked) -> None:
+    """The files become part of a version, as one revision."""
+    wanted = key(asked.found["version"])
+    form, added = await _receive(asked, wanted)
+    message = form.text("message")
+
+    def work(depot: Depot, actor: Actor) -> tuple[Version, bool]:
+        before = about(depot, actor, wanted)["v"].revision
+        done = entries.commit(depot, actor, wanted, added, message=message)
+        return done.version, done.version.revision == before
+
+    version, same = await asked.call(work)
+    folder = form.text("path").strip().strip("/")
+    await asked.go(links.version(version, "files", path=folder), notice="nothing" if same else "uploaded")
+
+
+async def _receive(asked: Asked, version: UUID | None = None) -> tuple[Form, list[Add]]:
+    """Fields and files of a form, the files kept as uploads of whoever sent them.
+
+    Raises:
+        Forbidden: The form is not one of ours.
+        Invalid: It has no file.
+        Unsupported, Malformed, TooLarge
+    """
+    asked.require_here()
+    typed = field(asked.scope, b"content-type") or ""
+    if not is_multipart(typed):
+        raise Unsupported("This address takes files as the form of its page sends them.")
+    reader = MultipartReader(asked.receive, typed)
+    pairs: list[tuple[str, str]] = []
+    added: list[Add] = []
+    checked = False
+    form = Form(pairs)
+    while (part := await reader.next()) is not None:
+        if part.filename is None:
+            pairs.append((part.name, (await read_all(part.receive, _FIELD)).decode("utf-8", errors="replace")))
+            continue
+        if not checked:
+            asked.require_token(form.text("csrf"))
+            await asked.call(lambda depot, actor: _may(depot, actor, version))
+            checked = True
+        if part.filename:
+            added.append(await _keep(asked, part, form))
+    if not checked:
+        asked.require_token(form.text("csrf"))
+    if not added:
+        raise Invalid("There was no file in the form. Go back and choose at least one.")
+    return form, added
+
+
+def _may(depot: Depot, actor: Actor, version: UUID | None) -> None:
+    """Refuse before the first byte whoever may not do it; the commit asks again, and that counts."""
+    if version is not None:
+        about(depot, actor, version)
+
+
+async def _keep(asked: Asked, part: Part, form: Form) -> Add:
+    """One file, as an upload that the commit names."""
+    name = (part.filename or "").replace("\\", "/").lstrip("/")
+    folder = form.text("path").strip().strip("/")
+    path = f"{folder}/{name}" if folder else name
+    home = form.optional("project")
+    place = None if home is None else project_key(home)
+    executor = asked.context.executor
+    sink = await asked.call(lambda depot, actor: putting.put_upload(depot, actor, NewUpload(project=place)))
+    try:
+        await pump(part.receive, sink.write, executor=executor)
+        row = await in_thread(executor, sink.finish)
+    except BaseException:
+        await in_thread(executor, sink.close)
+        raise
+    if not path:
+        raise Malformed("A file of the form has no name.")
+    typed = (part.media_type or "").strip()
+    return Add(path, upload=row.uid, media_type=None if typed.lower() in _UNTYPED else typed)
