@@ -17,7 +17,7 @@ from entrepot.http.doors import ErrorBoundary
 from entrepot.http.paths import PathTable
 from entrepot.web import errors
 from entrepot.web.context import DOOR, PREFIX, Asked, Context, asking
-from entrepot.web.routes import account, editing, files, home, projects, static, uploading, versions
+from entrepot.web.routes import account, editing, files, finding, home, people, projects, static, uploading, versions
 
 __all__ = ["ROUTES", "Context", "create_app"]
 
@@ -53,6 +53,21 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
     "/versions/{version}/reinstate": {"POST": editing.reinstate},
     "/versions/{version}/purge": {"GET": editing.purge_form, "POST": editing.purge},
     "/versions/{version}/upload": {"GET": uploading.add_form, "POST": uploading.add},
+    "/new-project": {"GET": people.new_project_form, "POST": people.new_project},
+    "/search": {"GET": finding.show_search},
+    "/activity": {"GET": finding.show_activity},
+    "/tasks": {"GET": finding.show_tasks},
+    "/tasks/{task}": {"GET": finding.show_task},
+    "/tasks/{task}/cancel": {"POST": finding.cancel_task},
+    "/trash": {"GET": finding.show_trash},
+    "/me": {"GET": people.show_me, "POST": people.change_me},
+    "/me/password": {"POST": people.change_password},
+    "/me/new-token": {"POST": people.new_token},
+    "/me/revoke-token": {"POST": people.revoke_token},
+    "/me/end-session": {"POST": people.end_session},
+    "/teams": {"GET": people.list_teams, "POST": people.new_team},
+    "/team": {"GET": people.show_team},
+    "/team/member": {"POST": people.put_member},
     "/upload": {"GET": uploading.new_form, "POST": uploading.new},
 }
 
