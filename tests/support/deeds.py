@@ -118,6 +118,11 @@ def staff_alone(who: str, how: str, _seen: Visibility) -> Verdict_:
     return Unauthenticated if who == "anonymous" else Forbidden
 
 
+def operators(who: str, how: str, _seen: Visibility) -> Verdict_:
+    """Nobody else is told that it is there."""
+    return None if is_staff(who, how) else Hidden
+
+
 def task_seen(who: str, how: str, _seen: Visibility) -> Verdict_:
     return None if allowed(MEMBER, who, how, None) else NotFound
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from entrepot.depot import (
+    administration,
     batches,
     browse,
     checking,
@@ -77,6 +78,7 @@ from tests.support.deeds import (
     of_project,
     of_version_in_project,
     open_pair,
+    operators,
     put_archive,
     put_batch,
     put_upload,
@@ -450,5 +452,12 @@ CASES: Mapping[str, Case] = {
     "projects.default": Case(lambda c, a, _: projects.default(c.depot, a), anybody(False), keeps=True),
     "tasks.list_tasks": Case(lambda c, a, _: tasks.list_tasks(c.depot, a), anybody(False), keeps=True),
     "history.events": Case(lambda c, a, _: history.events(c.depot, a), anybody(False), keeps=True),
+    "administration.enter": Case(lambda c, a, _: administration.enter(c.depot, a), operators, keeps=True),
+    "administration.overview": Case(lambda c, a, _: administration.overview(c.depot, a), operators, keeps=True),
+    "administration.list_jobs": Case(lambda c, a, _: administration.list_jobs(c.depot, a), operators, keeps=True),
+    "administration.get_job": Case(
+        lambda c, a, it: administration.get_job(c.depot, a, it.uid), operators, running, keeps=True
+    ),
+    "administration.list_rooms": Case(lambda c, a, _: administration.list_rooms(c.depot, a), operators, keeps=True),
     "collection.gc": Case(lambda c, a, _: collection.gc(c.depot, a, dry_run=True), staff_alone, keeps=True),
 }

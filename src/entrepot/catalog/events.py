@@ -90,12 +90,14 @@ def page(
     version: int | None = None,
     actor: int | None = None,
     since: datetime | None = None,
+    until: datetime | None = None,
     verbs: tuple[str, ...] = (),
     seen_by: Sight | None = None,
 ) -> list[Event]:
     """Newest first; `before` is the number of the last event already seen.
 
     Args:
+        since, until: From the one on, and before the other.
         seen_by: Only what happened in this person's projects, and what they did outside of projects.
     """
     query = _select().order_by(event.c.id.desc()).limit(limit)
@@ -103,6 +105,8 @@ def page(
         query = query.where(event.c.id < before)
     if since is not None:
         query = query.where(event.c.at >= since)
+    if until is not None:
+        query = query.where(event.c.at < until)
     if verbs:
         query = query.where(event.c.verb.in_(verbs))
     if seen_by is not None:

@@ -48,6 +48,7 @@ class Collected:
             less than half of it is needed.
         packs: Packs of which less than half is needed, and that were rewritten.
         packs_bytes: What the disk gets back by that: the old ones go with the next run.
+        is_whole: False where only looking ended before everything was looked at.
     """
 
     condemned: int = 0
@@ -58,6 +59,7 @@ class Collected:
     freed_bytes: int = 0
     packs: int = 0
     packs_bytes: int = 0
+    is_whole: bool = True
 
 
 def frees(depot: Depot, actor: Actor, key: lookup.Key) -> Frees:
@@ -69,14 +71,15 @@ def frees(depot: Depot, actor: Actor, key: lookup.Key) -> Frees:
         return reach.frees(conn, lookup.version(conn, actor, key, Action.PURGE).version.n)
 
 
-def gc(depot: Depot, actor: Actor, *, dry_run: bool = False) -> Collected:
+def gc(depot: Depot, actor: Actor, *, dry_run: bool = False, looks: int | None = None) -> Collected:
     """Collect now, for an operator.
 
     Args:
         dry_run: Only look.
+        looks: As for `look`.
     """
     require(actor, Action.OPERATE, Standing(), "the collection of bytes", visible=True)
-    return look(depot) if dry_run else collect(depot)
+    return look(depot, looks=looks) if dry_run else collect(depot)
 
 
 def collect(depot: Depot, step: Step = lambda _done: None) -> Collected:
@@ -99,20 +102,35 @@ def collect(depot: Depot, step: Step = lambda _done: None) -> Collected:
     return done
 
 
-def look(depot: Depot) -> Collected:
-    """What `collect` would find now. What it would delete is what is doomed already and what it would end."""
+def look(depot: Depot, *, looks: int | None = None) -> Collected:
+    """What `collect` would find now. What it would delete is what is doomed already and what it would end.
+
+    Args:
+        looks: How often to read some thousand contents at most; None looks at all of them.
+    """
     before = depot.now() - depot.policy.collection_grace
     with depot.catalog.read() as conn:
         ended, ended_bytes, objects, freed = rows.waiting(conn, before=before)
         packs, packs_bytes = rows.sparse_after(conn, before=before)
-    condemned, condemned_bytes, after = 0, 0, 0
+    condemned, condemned_bytes, after, looked = 0, 0, 0, 0
     while True:
         with depot.catalog.read() as conn:
             found, last = rows.unreferenced(conn, before=before, after=after, limit=_LOOK)
             condemned += len(found)
             condemned_bytes += sum(rows.sizes(conn, found).values())
-        if last is None:
-            return Collected(condemned, condemned_bytes, ended, ended_bytes, objects, freed, packs, packs_bytes)
+        looked += 1
+        if last is None or looked == looks:
+            return Collected(
+                condemned,
+                condemned_bytes,
+                ended,
+                ended_bytes,
+                objects,
+                freed,
+                packs,
+                packs_bytes,
+                is_whole=last is None,
+            )
         after = last
 
 

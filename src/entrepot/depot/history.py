@@ -153,16 +153,21 @@ def events(
     actor: Actor,
     *,
     since: datetime | None = None,
+    until: datetime | None = None,
     by: UserKey | None = None,
     verbs: tuple[str, ...] = (),
     project: Key | str | None = None,
     cursor: str | None = None,
     limit: int = 100,
 ) -> Page[Event]:
-    """The log, newest first: for staff all of it, for others what happened in their projects and what they did."""
+    """The log, newest first: for staff all of it, for others what happened in their projects and what they did.
+
+    Args:
+        since, until: From the one on, and before the other.
+    """
     lookup.person(actor)
     size = paging.size(depot, limit)
-    question = f"events:{since}:{by}:{verbs}:{project}"
+    question = f"events:{since}:{until}:{by}:{verbs}:{project}"
     seen = paging.after(cursor, question, int)
     with depot.catalog.read() as conn:
         n = None
@@ -181,6 +186,7 @@ def events(
             project=n,
             actor=whose,
             since=since,
+            until=until,
             verbs=verbs,
             seen_by=None if actor.staff and actor.projects is None else lookup.sight(actor),
         )

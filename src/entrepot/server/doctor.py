@@ -21,13 +21,13 @@ from entrepot.catalog import migrations, queue
 from entrepot.catalog.database import Catalog
 from entrepot.catalog.events import page as events_page
 from entrepot.depot import checking, installation
-from entrepot.depot.context import wall_clock
+from entrepot.depot.context import Depot, wall_clock
 from entrepot.jobs import presence
 from entrepot.model.errors import EntrepotError
 from entrepot.server import compose, datadir
 from entrepot.server.config import Config
 
-__all__ = ["Finding", "State", "examine"]
+__all__ = ["Finding", "State", "examine", "examine_open"]
 
 #: Free bytes below which uploads will soon be refused, and below which they are in danger now.
 _LITTLE, _VERY_LITTLE = 5 << 30, 200 << 20
@@ -69,6 +69,11 @@ def examine(config: Config) -> list[Finding]:
     if any(one.state is State.BAD for one in found):
         return found
     return [*found, *_guarded("store", lambda: _inside(config))]
+
+
+def examine_open(config: Config, depot: Depot) -> list[Finding]:
+    """The same from inside of a server that runs: its catalogue is open, so its schema is right."""
+    return [*_folder(config), *_address(config), *_guarded("store", lambda: _opened(config, depot))]
 
 
 def _guarded(what: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
@@ -216,41 +221,45 @@ def _catalogue(config: Config) -> Iterator[Finding]:
 def _inside(config: Config) -> Iterator[Finding]:
     with compose.open_depot(config) as depot:
         compose.require_store(depot)
-        installation.probe(depot)
-        where = "" if config.store is None else f" in {config.store}"
-        yield Finding("store", State.GOOD, f"bytes can be written durably and read back{where}")
-        totals = checking.totals(depot)
-        if totals.damaged:
-            yield Finding(
-                "stored bytes",
-                State.BAD,
-                f"{totals.damaged} of {totals.contents} contents are damaged and not served.",
-                "`entrepot verify` names their datasets; with --repair-from BACKUP it mends them.",
-            )
-        else:
-            never = f", {totals.unread} not read again yet" if totals.unread else ""
-            yield Finding("stored bytes", State.GOOD, f"{totals.contents} contents, none known to be damaged{never}")
-        yield from _processes(config)
-        with depot.catalog.read() as conn:
-            oldest = queue.oldest_due(conn)
-            newest = events_page(conn, before=None, limit=1)
-        now = depot.now()
-        if oldest is not None and now - oldest > _LATE:
-            yield Finding(
-                "background work",
-                State.WARNING,
-                f"A task waits since {oldest:%Y-%m-%d %H:%M} UTC.",
-                "See that a worker runs (`entrepot serve` starts one, `entrepot worker` more) and what its log says.",
-            )
-        if newest and newest[0].at > now + _AHEAD:
-            yield Finding(
-                "clock",
-                State.BAD,
-                f"The newest event is of {newest[0].at:%Y-%m-%d %H:%M} UTC, this machine says {now:%Y-%m-%d %H:%M}.",
-                "Set the clock; expiry, tokens and the order of events go by it.",
-            )
-        else:
-            yield Finding("clock", State.GOOD, f"{now:%Y-%m-%d %H:%M} UTC")
+        yield from _opened(config, depot)
+
+
+def _opened(config: Config, depot: Depot) -> Iterator[Finding]:
+    installation.probe(depot)
+    where = "" if config.store is None else f" in {config.store}"
+    yield Finding("store", State.GOOD, f"bytes can be written durably and read back{where}")
+    totals = checking.totals(depot)
+    if totals.damaged:
+        yield Finding(
+            "stored bytes",
+            State.BAD,
+            f"{totals.damaged} of {totals.contents} contents are damaged and not served.",
+            "`entrepot verify` names their datasets; with --repair-from BACKUP it mends them.",
+        )
+    else:
+        never = f", {totals.unread} not read again yet" if totals.unread else ""
+        yield Finding("stored bytes", State.GOOD, f"{totals.contents} contents, none known to be damaged{never}")
+    yield from _processes(config)
+    with depot.catalog.read() as conn:
+        oldest = queue.oldest_due(conn)
+        newest = events_page(conn, before=None, limit=1)
+    now = depot.now()
+    if oldest is not None and now - oldest > _LATE:
+        yield Finding(
+            "background work",
+            State.WARNING,
+            f"A task waits since {oldest:%Y-%m-%d %H:%M} UTC.",
+            "See that a worker runs (`entrepot serve` starts one, `entrepot worker` more) and what its log says.",
+        )
+    if newest and newest[0].at > now + _AHEAD:
+        yield Finding(
+            "clock",
+            State.BAD,
+            f"The newest event is of {newest[0].at:%Y-%m-%d %H:%M} UTC, this machine says {now:%Y-%m-%d %H:%M}.",
+            "Set the clock; expiry, tokens and the order of events go by it.",
+        )
+    else:
+        yield Finding("clock", State.GOOD, f"{now:%Y-%m-%d %H:%M} UTC")
 
 
 def _processes(config: Config) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from entrepot.dialects.ufdl import app as ufdl
 from entrepot.http.hosts import Hosts
 from entrepot.http.middleware import Edge
 from entrepot.http.objects import objects_app
+from entrepot.server import doctor
 from entrepot.server.compose import open_depot
 from entrepot.server.config import Config
 from entrepot.server.metrics import Metrics
@@ -91,7 +92,9 @@ def assemble(config: Config, depot: Depot, executor: ThreadPoolExecutor) -> Hous
             ufdl.Context(depot, executor, hosts, json_body=config.json_body, json_depth=config.json_depth)
         )
     if "web" in config.doors:
-        doors["web"] = web.create_app(web.Context(depot, executor, hosts, doors=config.doors))
+        doors["web"] = web.create_app(
+            web.Context(depot, executor, hosts, doors=config.doors, health=lambda: doctor.examine_open(config, depot))
+        )
     operations = Operations(depot, executor, metrics, draining)
     root = Root(doors, operations)
     edge = Edge(

@@ -17,7 +17,22 @@ from entrepot.http.doors import ErrorBoundary
 from entrepot.http.paths import PathTable
 from entrepot.web import errors
 from entrepot.web.context import DOOR, PREFIX, Asked, Context, asking
-from entrepot.web.routes import account, editing, files, finding, home, people, projects, static, uploading, versions
+from entrepot.web.routes import (
+    account,
+    admin,
+    admin_log,
+    admin_people,
+    admin_storage,
+    editing,
+    files,
+    finding,
+    home,
+    people,
+    projects,
+    static,
+    uploading,
+    versions,
+)
 
 __all__ = ["ROUTES", "Context", "create_app"]
 
@@ -69,6 +84,10 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
     "/team": {"GET": people.show_team},
     "/team/member": {"POST": people.put_member},
     "/upload": {"GET": uploading.new_form, "POST": uploading.new},
+    **admin.ROUTES,
+    **admin_people.ROUTES,
+    **admin_storage.ROUTES,
+    **admin_log.ROUTES,
 }
 
 

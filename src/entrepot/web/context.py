@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
@@ -51,6 +51,19 @@ T = TypeVar("T")
 asking: ContextVar[Asked | None] = ContextVar("asking", default=None)
 
 
+class Finding(Protocol):
+    """One thing that was looked at: `state` is good, warning or bad; `mend` says what to do, if anything."""
+
+    @property
+    def what(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def says(self) -> str: ...
+    @property
+    def mend(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """One per process.
@@ -58,12 +71,14 @@ class Context:
     Args:
         executor: Worker threads for the depot; bounded, because each holds a connection.
         doors: The doors that are open: their addresses are shown.
+        health: Looks at the machine and the data folder, for operators; blocks.
     """
 
     depot: Depot
     executor: Executor
     hosts: Hosts
     doors: tuple[str, ...] = (DOOR,)
+    health: Callable[[], Sequence[Finding]] = tuple
 
 
 class Form:

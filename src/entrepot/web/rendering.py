@@ -6,6 +6,7 @@ style of their own: the policy that goes with them lets neither run.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -66,6 +67,8 @@ NOTICES: Final[Mapping[str, str]] = {
     "member": "The team's members are changed.",
     "started": "Started. This page shows how it goes.",
     "user": "The account is changed.",
+    "user-password": "The password is changed. Sessions of that account are over; its API tokens stay.",
+    "user-sessions": "Signed out there. API tokens stay.",
 }
 
 
@@ -95,6 +98,7 @@ def environment() -> Environment:
         clip=words.clip,
         plural=words.plural,
         summary=words.summary,
+        pretty=pretty,
     )
     made.globals.update(
         {
@@ -116,6 +120,11 @@ def render(template: str, values: Mapping[str, Any]) -> bytes:
 
 
 # What templates call
+
+
+def pretty(value: Any) -> str:
+    """JSON for people."""
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
 def when(instant: datetime | None, now: datetime | None = None) -> Markup:
