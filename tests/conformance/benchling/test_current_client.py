@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,27 @@ def test_a_repeat_after_a_lost_answer_makes_no_second_dataset(current: Client, p
     current(f"{DATASETS}.archive_datasets", [made["id"]], {"DatasetsArchiveReason": "Archived"})
     assert len(place.proxy.lost) == 1
     assert listed(current, folder_id=place.project) == []
+
+
+def test_both_clients_at_once_with_one_name(old: Client, current: Client, place: Place) -> None:
+    frames: list[str] = []
+
+    def by_old() -> None:
+        for _ in range(2):
+            wish = {"DatasetCreate": {"name": "same", "folderId": place.project, "manifest": [{"fileName": "a.csv"}]}}
+            task = old.waited(old(f"{OLD_FRAMES}.create_from_bytes", wish, sent(CSV))["taskId"])
+            frames.append(task["response"]["id"])
+
+    def by_current() -> None:
+        for _ in range(2):
+            frames.append(placed(current, place, "same")["dataFrameId"])
+
+    with ThreadPoolExecutor() as pool:
+        for one in [pool.submit(by_old), pool.submit(by_current)]:
+            one.result()
+    found = listed(current, folder_id=place.project)
+    assert sorted(one["displayId"] for one in found) == ["same.v1", "same.v2", "same.v3", "same.v4"]
+    assert {one["dataFrameId"] for one in found} == set(frames)
 
 
 def test_both_clients_see_the_same(old: Client, current: Client, place: Place) -> None:

@@ -251,6 +251,7 @@ def test_a_lost_answer_leaves_no_second_dataset_with_a_number(old: Client, place
     assert len([one for one in found if one["state"] in ("ready", "processing")]) == (2 if begun else 1)
 
 
+@pytest.mark.soak
 def test_24_megabytes_in_one_put(old: Client, place: Place) -> None:
     data = b"n,text\n" + b"".join(b"%d,%s\n" % (i, b"x" * 120) for i in range(200_000))
     assert len(data) > 23 << 20
