@@ -121,23 +121,20 @@ def create(
                 return known, [_slot(row) for row in rows.of_version(conn, known.n, "slot")]
         version = create_in(conn, depot, actor, project, new, now)
         made = [
-            uploads.insert(
-                conn,
-                depot,
-                actor,
-                now=now,
-                lifetime=depot.policy.slot_lifetime,
-                length=slot.length,
-                crc32c=slot.crc32c,
-                file_name=_file_name(slot, version.slug),
-                project=version.project,
-                version=version.n,
-                purpose="slot",
-                detail={"once": slot.once, "starts": slot.starts},
-            )
+            {
+                **uploads.fresh(depot, actor, now, depot.policy.slot_lifetime),
+                "length": slot.length,
+                "crc32c": slot.crc32c,
+                "file_name": _file_name(slot, version.slug),
+                "project": version.project,
+                "version": version.n,
+                "purpose": "slot",
+                "detail": {"once": slot.once, "starts": slot.starts},
+            }
             for slot in wanted
         ]
-        return version, [_slot(row) for row in made]
+        rows.insert_uploads(conn, made)
+        return version, [_slot(row) for row in rows.of_version(conn, version.n, "slot")]
 
     return depot.catalog.write(work)
 
