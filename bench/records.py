@@ -1,9 +1,11 @@
 """Records: how fast lines are checked, in how much memory, and how long item 10,000,000 takes.
 
-    python -m bench records [check] [access] [parsers] [--mib 1024] [--items 12000000] [--rounds 3] [--all] [--keep]
+    python -m bench records [check] [whole] [access] [parsers] [--mib 32] [--whole 1024] [--items 12000000] [--rounds 3]
+                            [--seconds 90] [--all] [--keep]
 
-Without a part named, `check` and `access` are run. Cases run in random order in each round, each in a process of its
-own, whose peak memory is shown; readers whose packages are missing are left out.
+Without a part named, `check`, `whole` and `access` are run; on a quiet machine they take about 80 s. Once `--seconds`
+have passed no further round is begun, but every part has one. Cases run in random order in each round, each in a
+process of its own, whose peak memory is shown; readers whose packages are missing are left out.
 
 check     NDJSON of five shapes, from the page cache: MB/s on the wall and of processor time, peak memory, × `json`
     check               entrepot.records.check.Check with the index of lines, as the worker runs it
@@ -12,6 +14,7 @@ check     NDJSON of five shapes, from the page cache: MB/s on the wall and of pr
     duckdb              SELECT count(*) FROM read_ndjson_objects, one thread
     json, pairs         with --all: json with the keys of every object looked at, what `check` must be as strict as
     pandas              with --all: read_json(lines=True) in chunks
+whole     `check` alone on a file of 1 GiB of flat lines and on its first part of `--mib`: that memory does not grow
 access    a file of many short lines, published in a depot on disk: milliseconds for one item
     item, cold          the catalogue, index and file out of the page cache, a new depot
     item, warm          the same item again, and items drawn at random
@@ -90,13 +93,13 @@ def line(shape: str, i: int, chance: random.Random) -> dict[str, Any]:
     }
 
 
-def write(path: Path, shape: str, *, size: int | None = None, items: int | None = None) -> Path:
-    """A file of at least `size` bytes, or of so many items. A part of 4 MiB is repeated when only the size counts."""
+def write(path: Path, shape: str, *, size: int) -> Path:
+    """A file of at least `size` bytes: a part of 4 MiB, repeated."""
     chance, at, i = random.Random(7), 0, 0
     part: list[bytes] = []
     with path.open("wb") as file:
-        while (size is not None and at < size) or (items is not None and i < items):
-            if size is None or at < 4 * BLOCK:
+        while at < size:
+            if at < 4 * BLOCK:
                 text = json.dumps(line(shape, i, chance), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
                 part.append(text)
                 at += file.write(text)
@@ -203,24 +206,47 @@ def in_child(case: str, path: Path) -> None:
     print(json.dumps([*took, peak]))
 
 
-def measure_checks(folder: Path, mib: int, rounds: int, everything: bool) -> dict[str, dict[str, list[Took]]]:
-    found: dict[str, dict[str, list[Took]]] = {}
-    for shape in SHAPES:
-        path = write(folder / f"{shape}.ndjson", shape, size=mib << 20)
-        cases = [
-            name
-            for name, (package, _) in CHECKS.items()
-            if installed(package)
-            and (shape == "image" or name != "check, image lines")
-            and (everything or name not in SLOW)
-        ]
-        times: dict[str, list[Took]] = {}
-        for _ in range(rounds):
+def measure_checks(
+    folder: Path, mib: int, rounds: int, everything: bool, late: Callable[[], bool]
+) -> dict[str, dict[str, list[Took]]]:
+    files = {shape: write(folder / f"{shape}.ndjson", shape, size=mib << 20) for shape in SHAPES}
+    found: dict[str, dict[str, list[Took]]] = {shape: {} for shape in SHAPES}
+    for turn in range(rounds):
+        # A round is one of every shape: where time is over, all have as many.
+        if turn and late():
+            break
+        for shape, path in files.items():
+            cases = [
+                name
+                for name, (package, _) in CHECKS.items()
+                if installed(package)
+                and (shape == "image" or name != "check, image lines")
+                and (everything or name not in SLOW)
+            ]
             for case in random.sample(cases, len(cases)):
-                times.setdefault(case, []).append(child(case, path))
-        found[shape] = {case: times[case] for case in cases}
+                found[shape].setdefault(case, []).append(child(case, path))
+    for path in files.values():
+        path.unlink()
+    return {shape: {case: times[case] for case in CHECKS if case in times} for shape, times in found.items()}
+
+
+def measure_whole(folder: Path, mib: int, of: int) -> dict[int, Took]:
+    """`check` of the first so many MiB and of the whole of a file."""
+    found: dict[int, Took] = {}
+    for size in (mib, of):
+        path = write(folder / "whole.ndjson", "flat", size=size << 20)
+        found[size] = child("check", path)
         path.unlink()
     return found
+
+
+def whole_table(found: dict[int, Took]) -> str:
+    rows = ["| MiB | seconds | MB/s | MB/s of processor time | peak MiB |", "|---|---|---|---|---|"]
+    for mib, took in found.items():
+        megabytes = mib * 1.048576
+        speeds = f"{megabytes / took.wall:,.0f} | {megabytes / took.processor:,.0f}"
+        rows.append(f"| {mib:,} | {took.wall:.1f} | {speeds} | {took.peak >> 20:,} |")
+    return "\n".join(rows)
 
 
 def check_table(times: dict[str, list[Took]], mib: int) -> str:
@@ -251,7 +277,16 @@ def forget(folder: Path) -> None:
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def measure_access(folder: Path, items: int, rounds: int) -> dict[str, list[float]]:
+def numbered(path: Path, items: int) -> Path:
+    """Short lines, as `line` makes them, of which each tells its number; made fast, since they are many."""
+    with path.open("wb") as file:
+        for first in range(0, items, 10_000):
+            numbers = range(first, min(first + 10_000, items))
+            file.write("".join([f'{{"i":{i},"v":0.{i * 7919 % 1_000_000:06}}}\n' for i in numbers]).encode())
+    return path
+
+
+def measure_access(folder: Path, items: int, rounds: int, late: Callable[[], bool]) -> dict[str, list[float]]:
     """Milliseconds; the file has `items` items, of which number `TARGET` (or the last) is asked for."""
     from entrepot.catalog.work import JobKind
     from entrepot.depot import bootstrap, ingests, records, slots
@@ -263,7 +298,7 @@ def measure_access(folder: Path, items: int, rounds: int) -> dict[str, list[floa
     from entrepot.server import commands, compose
 
     target = min(TARGET, items - 1)
-    path = write(folder / "items.ndjson", "short", items=items)
+    path = numbered(folder / "items.ndjson", items)
     config = commands.load_config({"data": str(folder / "data")}, (), environ={})
     with compose.open_depot(config, upgrade=True) as depot:
         bootstrap.bootstrap(depot, admin_password="of a bench")
@@ -287,7 +322,9 @@ def measure_access(folder: Path, items: int, rounds: int) -> dict[str, list[floa
         times.setdefault(name, []).append((time.perf_counter() - at) * 1000)
         return answer
 
-    for _ in range(rounds):
+    for turn in range(rounds):
+        if turn and late():
+            break
         forget(folder)
         with compose.open_depot(config) as depot:
             who = as_operator(depot, "admin")
@@ -396,8 +433,10 @@ def machine() -> str:
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", help="check, access, parsers")
-    parser.add_argument("--mib", type=int, default=1024, help="size of each file that is checked (default 1024)")
+    parser.add_argument("parts", nargs="*", help="check, whole, access, parsers")
+    parser.add_argument("--mib", type=int, default=32, help="size of each file that is checked (default 32)")
+    parser.add_argument("--whole", type=int, default=1024, help="MiB of the file of the part whole (default 1024)")
+    parser.add_argument("--seconds", type=float, default=90, help="no further round begins after these (default 90)")
     parser.add_argument("--items", type=int, default=12_000_000, help="items of the file for access")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--all", action="store_true", help="also the cases that take long")
@@ -411,7 +450,12 @@ def main(arguments: list[str]) -> int:
     if options.case is not None:
         in_child(options.case, options.file)
         return 0
-    parts = options.parts or ["check", "access"]
+    parts = options.parts or ["check", "whole", "access"]
+    begun = time.monotonic()
+
+    def late() -> bool:
+        return time.monotonic() - begun > options.seconds
+
     folder = Path(tempfile.mkdtemp(prefix="bench-records-", dir=options.folder))
     pages: list[str] = []
     found: dict[str, Any] = {}
@@ -420,19 +464,23 @@ def main(arguments: list[str]) -> int:
             pages.append(f"## Parsers\n\n{measure_parsers(folder, min(options.mib, 16), options.rounds)}\n")
             print(pages[-1], flush=True)
         if "check" in parts:
-            found["check"] = measure_checks(folder, options.mib, options.rounds, options.all)
+            found["check"] = measure_checks(folder, options.mib, options.rounds, options.all, late)
             for shape, times in found["check"].items():
                 pages.append(f"## Check: {shape} lines\n\n{check_table(times, options.mib)}\n")
                 print(pages[-1], flush=True)
+        if "whole" in parts:
+            found["whole"] = measure_whole(folder, options.mib, options.whole)
+            pages.append(f"## Whole: flat lines\n\n{whole_table(found['whole'])}\n")
+            print(pages[-1], flush=True)
         if "access" in parts:
-            found["access"] = measure_access(folder, options.items, options.rounds)
+            found["access"] = measure_access(folder, options.items, options.rounds, late)
             pages.append(f"## Access: {options.items:,} items\n\n{access_table(found['access'])}\n")
             print(pages[-1], flush=True)
     finally:
         shutil.rmtree(folder)
-    print(machine())
+    print(f"{time.monotonic() - begun:.0f} s. {machine()}")
     if options.keep:
-        about = f"# records\n\n{options.mib} MiB a file, {options.rounds} rounds. {machine()}.\n\n"
+        about = f"# records\n\n{options.mib} MiB a file, at most {options.rounds} rounds. {machine()}.\n\n"
         RESULTS.with_suffix(".md").write_text(about + "\n".join(pages), encoding="utf-8")
         kept = {"machine": machine(), "mib": options.mib, "items": options.items, **found}
         RESULTS.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
