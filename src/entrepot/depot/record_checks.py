@@ -120,7 +120,7 @@ def _turn(
     depot: Depot, part: Part, rule: Rule | None, progress: Callable[[int], None]
 ) -> tuple[Checked, _Turned | None]:
     """Make lines of a table, check them, and keep them with their index if they are good."""
-    checked, lines = convert(depot, part.name, part.reader, rule, progress)
+    checked, lines = convert(depot, part, rule, progress)
     if lines is None:
         return checked, None
     with lines.reader(depot) as reader:

@@ -3,6 +3,9 @@
     file of a table ──► rows ──► lines ──► checked as any others ──► an object of its own, and its index
                           └──► rows that make no line are bad lines, with their number
 
+Text is read here. Parquet and Arrow are formats that a file can lie in to whoever reads it: a process of limited means
+does, which answers with lines.
+
 The lines are what is published; the table was transport, or is the file of another version that the records name as
 what they were made of. Line n of the records is row n of the table, the header not counted.
 """
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
@@ -18,18 +22,21 @@ from typing import Final
 from entrepot.catalog import contents as content_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.contents import Extent
+from entrepot.depot import tabling
 from entrepot.depot.contents import ContentReader
 from entrepot.depot.context import Depot
+from entrepot.depot.ingests import Part
+from entrepot.depot.tabling import Effort
 from entrepot.model.digests import Digests
 from entrepot.model.errors import Invalid
-from entrepot.records import arrow, tables
+from entrepot.records import tables
 from entrepot.records.check import Check, Checked, Rule
 from entrepot.records.faults import Fault, Reason
 
 __all__ = ["Converted", "convert", "is_table", "lines_name"]
 
 _DELIMITERS: Final = {".csv": ",", ".tsv": "\t"}
-_FORMS: Final[dict[str, arrow.Format]] = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
+_FORMS: Final = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
 _BLOCK: Final = 1 << 20
 
 
@@ -73,7 +80,7 @@ def _suffix(file_name: str) -> str:
 
 
 def convert(
-    depot: Depot, file_name: str, reader: ContentReader, rule: Rule | None, progress: Callable[[int], None]
+    depot: Depot, part: Part, rule: Rule | None, progress: Callable[[int], None]
 ) -> tuple[Checked, Converted | None]:
     """Turn the rows of a table into lines and check them; None where any is bad.
 
@@ -83,14 +90,14 @@ def convert(
     Raises:
         Invalid: The file is no such table, or its columns make no keys.
         TooLarge: It has too many columns.
-        Unsupported: The library that reads it is not installed here.
+        Unsupported: This process has nobody who reads it.
     """
     check = Check(rule=rule, max_line=depot.limits.record_line)
     checked: list[Checked] = []
 
     def lines() -> Iterator[bytes]:
         waiting = bytearray()
-        for row in _rows(file_name, _Watched(reader, progress)):
+        for row in _rows(depot, part, progress):
             if isinstance(row, str):
                 check.feed(waiting)
                 waiting.clear()
@@ -120,16 +127,25 @@ def convert(
     return checked[0], Converted(number, key, digests)
 
 
-def _rows(file_name: str, source: _Watched) -> Iterator[bytes | str]:
-    """A line for each row, or a clause about why it makes none."""
-    form = _FORMS.get(_suffix(file_name))
+def _rows(depot: Depot, part: Part, progress: Callable[[int], None]) -> Iterator[bytes | str]:
+    """Lines of the rows, one or many at a time, or a clause about why a row makes none."""
+    form = _FORMS.get(_suffix(part.name))
     if form is not None:
-        source.readings = 1
-        return arrow.from_file(source, form)
-    delimiter = _DELIMITERS[_suffix(file_name)]
+        return _read_apart(depot, part, form, progress)
+    delimiter = _DELIMITERS[_suffix(part.name)]
+    source = _Watched(part.reader, progress)
     sheet = tables.sheet_of(_text(source), delimiter=delimiter)
     source.again()
     return tables.from_csv(_text(source), sheet, delimiter=delimiter)
+
+
+def _read_apart(depot: Depot, part: Part, form: str, progress: Callable[[int], None]) -> Iterator[bytes]:
+    with ExitStack() as stack:
+        (lent,) = tabling.lend(depot, [part.content], stack)
+        source = {"name": part.name, **lent}
+        request = {"do": "items", "source": source, "format": form, "most": tables.MOST_COLUMNS}
+        with tabling.ask(depot, request, Effort.WORK) as frames:
+            yield from tabling.data_of(frames, progress=progress)
 
 
 def _text(source: _Watched, most: int = 8 << 20) -> Iterator[str]:
@@ -158,7 +174,6 @@ class _Watched:
         self._reader = reader
         self._progress = progress
         self.size = reader.size
-        self.readings = 2
         self._before = 0
         self._read = 0
 
@@ -169,5 +184,5 @@ class _Watched:
     def read_at(self, offset: int, length: int) -> bytes:
         block = self._reader.read_at(offset, length)
         self._read += len(block)
-        self._progress(min(self.size, (self._before + self._read) // self.readings))
+        self._progress(min(self.size, (self._before + self._read) // 2))
         return block

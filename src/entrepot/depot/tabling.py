@@ -145,11 +145,20 @@ def refuse(body: bytes) -> NoReturn:
     raise from_code(said["code"])(said["detail"], details=said.get("details"), errors=said.get("errors", ()))
 
 
-def data_of(frames: Frames, done: Callable[[Any], None] | None = None) -> Iterator[bytes]:
-    """The data of an answer as a stream; its end is the end of the answer."""
+def data_of(
+    frames: Frames, done: Callable[[Any], None] | None = None, progress: Callable[[int], None] | None = None
+) -> Iterator[bytes]:
+    """The data of an answer as a stream; its end is the end of the answer.
+
+    Args:
+        done: Told what the answer says.
+        progress: Told how much of what is read was dealt with.
+    """
     for letter, body in frames:
         if letter == "D":
             yield body
+        elif letter == "P" and progress is not None:
+            progress(json.loads(body))
         elif letter == "X":
             refuse(body)
         elif letter == "R":

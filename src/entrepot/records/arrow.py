@@ -1,21 +1,16 @@
-"""Items as Arrow or Parquet and back, where pyarrow is installed: for workers, never for the process that answers.
+"""Items as Arrow or Parquet, where pyarrow is installed: for workers, never for the process that answers. (Such files
+that come from outside are read by a process of limited means, which knows nothing of this module.)
 
 A column is a key of the item's outside. It gets the type that all its values have: booleans, integers, floats, texts,
 lists and objects of these. Where they have no type in common, or one that would change a value (an integer that a float
 cannot hold), the column is text: texts as they are, all else as JSON, as in CSV. A missing key and null are both null.
-
-Coming back, null is no key; times and dates are ISO 8601, decimals texts, bytes base64.
 """
 
 from __future__ import annotations
 
-import base64
 import io
-import json
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from entrepot.model.errors import Invalid, TooLarge, Unsupported
 from entrepot.records.reference import parse
@@ -28,14 +23,6 @@ _ROWS: Final = 8192
 _BYTES: Final = 8 << 20
 #: Above it, not every integer has a float of its own.
 _EXACT: Final = 2**53
-
-
-class Bytes(Protocol):
-    """Bytes of a known size, to be read anywhere."""
-
-    size: int
-
-    def read_at(self, offset: int, length: int) -> bytes: ...
 
 
 def _pyarrow() -> Any:
@@ -183,84 +170,3 @@ def _batches(lines: Iterable[bytes]) -> Iterator[list[dict[str, Any]]]:
             waiting, size = [], 0
     if waiting:
         yield waiting
-
-
-# In
-
-
-def from_file(source: Bytes, form: Format) -> Iterator[bytes]:
-    """NDJSON lines, newline included, of the rows of a file.
-
-    NaN and infinities are written as they are: they are no JSON, and whoever checks the lines says so.
-
-    Raises:
-        Invalid: It is no such file, or two columns have one name.
-        Unsupported: pyarrow is not installed.
-    """
-    pa = _pyarrow()
-    file = _Readable(source)
-    try:
-        names: list[str]
-        batches: Iterable[Any]
-        if form == "parquet":
-            opened = pa.parquet.ParquetFile(file)
-            names, batches = opened.schema_arrow.names, opened.iter_batches(batch_size=1024)
-        else:
-            in_file = source.read_at(0, 6) == b"ARROW1"
-            reader = pa.ipc.open_file(file) if in_file else pa.ipc.open_stream(file)
-            names = reader.schema.names
-            batches = (reader.get_batch(i) for i in range(reader.num_record_batches)) if in_file else reader
-        if len(set(names)) != len(names):
-            raise Invalid("Two columns of the table have the same name; an object has each key once.")
-        if len(names) > MOST_COLUMNS:
-            raise TooLarge(f"The table has {len(names)} columns; at most {MOST_COLUMNS} can be turned into keys.")
-        for batch in batches:
-            for at in range(0, batch.num_rows, 1024):
-                for row in batch.slice(at, 1024).to_pylist():
-                    item = {name: value for name, value in row.items() if value is not None}
-                    yield json.dumps(item, ensure_ascii=False, default=_plain).encode("utf-8", "surrogatepass") + b"\n"
-    except (pa.ArrowException, OSError, ValueError) as error:
-        first = (str(error).splitlines() or [""])[0][:200]
-        raise Invalid(f"The file cannot be read as {form.capitalize()}: {first}") from error
-
-
-def _plain(value: object) -> Any:
-    if isinstance(value, (datetime, date, time)):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, (bytes, bytearray)):
-        return base64.b64encode(value).decode()
-    return str(value)
-
-
-class _Readable(io.RawIOBase):
-    """What pyarrow takes for a file, over bytes that are read at offsets."""
-
-    def __init__(self, source: Bytes) -> None:
-        super().__init__()
-        self._source = source
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = (0, self._at, self._source.size)[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int | None = -1) -> bytes:
-        left = max(0, self._source.size - self._at)
-        wanted = left if size is None or size < 0 else min(size, left)
-        block = self._source.read_at(self._at, wanted) if wanted else b""
-        self._at += len(block)
-        return block

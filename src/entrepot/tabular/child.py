@@ -207,6 +207,19 @@ def _export(asked: dict[str, Any], frames: Frames, opened: _Opened) -> Any:
     return None
 
 
+def _items(asked: dict[str, Any], frames: Frames, opened: _Opened) -> Any:
+    from entrepot.tabular.bytesin import Source
+    from entrepot.tabular.items import lines
+
+    count = 0
+    sink = frames.begin(0)
+    for line in lines(Source.of(asked["source"]), asked["format"], most=asked["most"], progress=frames.progress):
+        sink.write(line)
+        count += 1
+    frames.end(0, count)
+    return {"rows": count}
+
+
 def _statistics(asked: dict[str, Any], frames: Frames, opened: _Opened) -> Any:
     from entrepot.tabular.asking import statistics
 
@@ -266,6 +279,7 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "about": _about,
     "page": _page,
     "export": _export,
+    "items": _items,
     "statistics": _statistics,
     "difference": _difference,
     "sort": _sort,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,14 +16,17 @@ from entrepot.model.access import Actor
 from entrepot.model.errors import Invalid, NotFound, TooLarge, Unsupported
 from entrepot.model.values import Kind, Numbering, State, Version
 from entrepot.records import arrow, tables
+from entrepot.server import tabling
 from tests.support.house import House
 from tests.support.records import checked, lines, work
+from tests.support.tables import equip
 
 RECORDS = NewVersion("Rows", kind=Kind.RECORDS, numbering=Numbering.NEXT)
 
 
 @pytest.fixture
-def house(house: House) -> House:
+def house(house: House, tmp_path: Path) -> House:
+    equip(house, tmp_path / "tabling")
     house.depot.checkers = {Kind.RECORDS.value: record_checks.checker(house.depot)}
     return house
 
@@ -134,6 +138,35 @@ def test_values_that_are_no_json_are_bad_lines_and_others_keep_what_they_say(hou
     assert items(house, ann, sent(house, ann, {"a.parquet": good})) == [
         {"at": "2027-01-31T12:00:00+00:00", "day": "2027-01-31", "sum": "1.10", "raw": "/w==", "n": 2**62}
     ]
+
+
+def test_a_file_that_unpacks_to_more_than_there_is_ends_its_reader_and_not_the_worker(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+
+    import pyarrow
+    import pyarrow.parquet
+
+    # A quarter of what it has in earnest: the test should not need the rest either.
+    monkeypatch.setattr(tabling, "_BASE", 1 << 30)
+    monkeypatch.setattr(tabling, "_WORK_MEMORY", 128 << 20)
+    small = tabling.Processes(house.depot.store, tmp_path / "small", house.depot.limits)
+    house.depot.workshop = small
+    ann = house.user("ann")
+    # One text of 4 MiB, written once and named by 600 rows: some kilobytes that become 2.4 GB.
+    text = pyarrow.DictionaryArray.from_arrays([0] * 600, ["x" * (4 << 20)])
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"a": text}), out, compression="zstd")
+    assert len(out.getvalue()) < 1 << 20
+    try:
+        made = sent(house, ann, {"bomb.parquet": out.getvalue()})
+        assert (made.state, made.report or {}) == (State.FAILED, made.report)
+        assert "memory" in (made.report or {})["message"]
+    finally:
+        small.close()
+    equip(house, tmp_path / "tabling")
+    assert sent(house, ann, {"rows.parquet": parquet([{"a": 1}])}).state is State.READY
 
 
 def test_two_files_that_would_have_one_name_are_refused(house: House) -> None:
