@@ -24,6 +24,9 @@ __all__ = ["GROUP", "KEY", "CanonicalWriter", "columns_in"]
 GROUP: Final = 131_072
 #: Bytes of values after which a group is closed early.
 _GROUP_BYTES: Final = 64 << 20
+#: Bytes of values of a page. A row that is put in changes the page it comes to, of each column, and those at the ends
+#: of groups behind it, so pages are small beside a group.
+_PAGES: Final = {"min_chunk_size": 32 << 10, "max_chunk_size": 128 << 10}
 KEY: Final = "entrepot"
 
 
@@ -40,7 +43,10 @@ class CanonicalWriter:
             sink,
             self._schema,
             compression="zstd",
-            use_content_defined_chunking=True,
+            use_content_defined_chunking=_PAGES,
+            # A dictionary numbers values in the order in which they come: one value more, and every page behind it
+            # is another. Where most values differ it takes most of the time, too, and more room than it saves.
+            use_dictionary=False,
             store_schema=True,
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="canonical")
