@@ -19,7 +19,6 @@ from entrepot.jobs.runner import Runner
 from entrepot.model.data_types import Report, Standing
 from tests.support.receivers import Receiver
 from tests.support.site import Client, Site
-from tests.support.tables import Canned
 
 Request = tuple[Client, str, Any]
 """Who asks, where, with what body."""
@@ -179,11 +178,6 @@ def _unpack_new(_site: Site, who: Client) -> Request:
     return who, "/unpack", {"upload": _archive(who), "version": {"name": "unpacked"}}
 
 
-def _query(site: Site, who: Client) -> Request:
-    site.depot.workshop = Canned()
-    return who, "/tables/query", {"sql": "SELECT 1"}
-
-
 def _change(site: Site, who: Client) -> Request:
     table = _waiting(site, who)
     who.made(f"/versions/{table}/ingest")
@@ -245,7 +239,6 @@ TOLD: dict[str, Prepare] = {
 #: Nothing is done by these, or nothing is there to be done: they are carried out as often as they are asked.
 HARMLESS: dict[str, Prepare] = {
     "/versions/{version}/links": _at("/versions/{v}/links", {"path": "a"}),
-    "/tables/query": _query,
     "/contents/known": lambda _site, who: (who, "/contents/known", {"sha256": ["sha256:" + "0" * 64]}),
     "/versions/{version}/accept": _accept,
 }

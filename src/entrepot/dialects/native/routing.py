@@ -43,8 +43,8 @@ TAKES_SECRET = "x-takes-secret"  # noqa: S105
 #: Marks routes whose answers must not be kept: they hold a secret that is told once.
 TELLS_SECRET = "x-tells-secret"  # noqa: S105
 
-#: Marks routes that are asked something and answer with bytes, or with an address that is good for minutes: there is
-#: nothing in it that a repeat would have to get.
+#: Marks routes that are asked something and do nothing, and that may answer with many bytes, or with an address that is
+#: good for minutes: a repeat is asked anew.
 STREAMS = "x-streams"
 
 #: Of an answer, what a repeat gets again.

@@ -15,7 +15,7 @@ from entrepot.depot import naming, resolving, table_changes, tables
 from entrepot.depot.context import Depot
 from entrepot.dialects.native import decode, encode
 from entrepot.dialects.native.decode import Limit, RevisionQuery, VersionId
-from entrepot.dialects.native.routing import Ask, router
+from entrepot.dialects.native.routing import STREAMS, Ask, router
 from entrepot.http.content import Representation, send_stream
 from entrepot.http.disposition import disposition
 from entrepot.model import ids
@@ -220,6 +220,7 @@ async def change(ask: Ask, version: VersionId, wanted: m.TableChange) -> Respons
     response_model=m.TableQueried,
     responses={200: {"content": {ARROW: {}}, "description": "The rows."}},
     summary="Ask with SQL",
+    openapi_extra={STREAMS: True},
 )
 async def query(ask: Ask, wanted: m.TableQuery) -> Response:
     """One SELECT, which can read the tables that are named and nothing else: no file, no network, no other statement.
