@@ -16,31 +16,30 @@ from typing import Any, Final, Literal, get_args
 
 from entrepot.catalog import contents as content_rows
 from entrepot.catalog import derived as derived_rows
-from entrepot.catalog import queue
 from entrepot.catalog import tasks as task_rows
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.entry_values import EntryRow
 from entrepot.catalog.work import Work
-from entrepot.depot import lookup, records
+from entrepot.depot import asking, lookup, records
 from entrepot.depot.contents import ContentReader, locate, open_located
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import pin
 from entrepot.depot.lookup import Key
 from entrepot.depot.records import Diff, Items, Statistics
 from entrepot.model.access import Action, Actor
-from entrepot.model.errors import Invalid, KindMismatch, NotFound, TooLarge
+from entrepot.model.errors import Invalid, KindMismatch, NotFound
 from entrepot.model.values import Kind, Task, TaskState, Version
 from entrepot.records import arrow, tables
 from entrepot.records.select import path_of
 
 __all__ = ["Format", "Kept", "diff", "export", "run", "statistics", "told", "told_statistics"]
 
-JOB: Final = "records"
-QUEUE: Final = "records"
+JOB: Final = records.JOB
+QUEUE: Final = records.QUEUE
 
 #: Bytes of lines that somebody who waits for an answer has read for them; more is a task.
-AT_ONCE: Final = 8 << 20
+AT_ONCE: Final = records.AT_ONCE
 #: Bytes that a task reads for statistics.
 _READ: Final = 1 << 30
 #: Characters of all keys that a kept comparison tells.
@@ -182,7 +181,7 @@ def _ask(
         shared: The task belongs to the version's project, so its readers may see it.
         again: What an ended task said is not the answer.
     """
-    user, now = lookup.person(actor), depot.now()
+    user = lookup.person(actor)
     payload = {"version": version.n, "revision": revision, **asked}
 
     def work(conn: Connection) -> Answer | Task:
@@ -192,24 +191,16 @@ def _ask(
                 return task.result
             if task.state in (TaskState.READY, TaskState.RUNNING) and task.starter == user:
                 return task
-        if task_rows.count_open(conn, user) >= depot.limits.tasks_per_user:
-            raise TooLarge(f"You have {depot.limits.tasks_per_user} unfinished tasks. Wait for some, or cancel them.")
-        n = queue.enqueue(
+        return asking.begin(
             conn,
-            uid=depot.new_uid(),
-            queue=QUEUE,
-            kind=JOB,
-            payload=payload,
-            now=now,
+            depot,
+            JOB,
+            payload,
+            on=QUEUE,
             starter=user,
             project=version.project if shared else None,
             version=home,
-            max_attempts=3,
         )
-        depot.catalog.after_commit(conn, lambda: depot.wake(QUEUE))
-        made = task_rows.find(conn, n=n)
-        assert made is not None
-        return made
 
     return depot.catalog.write(work)
 
@@ -226,6 +217,11 @@ def run(depot: Depot, work: Work) -> None:
     """
     asked = work.payload
     with _open(depot, asked["version"], asked["revision"]) as items:
+        if asked["what"] == "index":
+            # Opening them made what was missing.
+            count = items.count
+            work.finish(lambda _conn: {"items": count})
+            return
         if asked["what"] == "export":
             _make_table(depot, work, items, asked["format"])
             return

@@ -2,7 +2,7 @@
 
 Items are numbered from 0 through all files of a revision, in the order in which they were added, and stay where they
 are for as long as the revision does. An index beside each file leads to any item in two reads; one that is missing is
-made again by the first who asks.
+made again: at once beside a small file, by a task beside a large one.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from typing import Any, Final, Self
 
 from entrepot.catalog import derived as derived_rows
 from entrepot.catalog import entries as entry_rows
+from entrepot.catalog import tasks as task_rows
 from entrepot.catalog.connection import Connection
-from entrepot.depot import paging
+from entrepot.depot import asking, paging
 from entrepot.depot.contents import ContentReader, open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import pin
 from entrepot.depot.lookup import Key
 from entrepot.depot.record_checks import LINES, build_index
 from entrepot.model.access import Action, Actor
-from entrepot.model.errors import Corrupt, Invalid, KindMismatch, NotFound, TooLarge
-from entrepot.model.values import Kind, Version
+from entrepot.model.errors import Corrupt, InProgress, Invalid, KindMismatch, NotFound, TooLarge
+from entrepot.model.values import Kind, Task, TaskState, Version
 from entrepot.records import compare
 from entrepot.records.index import Index, take
 from entrepot.records.reference import parse
@@ -52,6 +53,12 @@ __all__ = [
     "statistics",
     "summarised",
 ]
+
+#: The job of questions about records that are not answered at once.
+JOB: Final = "records"
+QUEUE: Final = "records"
+#: Bytes of lines that somebody who waits for an answer has read for them; more is a task.
+AT_ONCE: Final = 8 << 20
 
 #: Bytes of lines that one page holds at most, unless its first line alone is longer.
 _PAGE_BYTES: Final = 8 << 20
@@ -101,10 +108,17 @@ class _Part:
 
 
 class Items:
-    """All items of one revision, to be closed after use. Not for several threads at once."""
+    """All items of one revision, to be closed after use. Not for several threads at once.
 
-    def __init__(self, depot: Depot, version: Version, revision: int, contents: Sequence[int]) -> None:
+    Args:
+        asker: Who waits for it, so that a large index that is missing is made by a task; None for a task.
+    """
+
+    def __init__(
+        self, depot: Depot, version: Version, revision: int, contents: Sequence[int], *, asker: Actor | None = None
+    ) -> None:
         self._depot = depot
+        self._asker = asker
         self.version = version
         self.revision = revision
         self._open: tuple[int, ContentReader, ContentReader, Index] | None = None
@@ -132,6 +146,7 @@ class Items:
         with self._depot.catalog.read() as conn:
             place = derived_rows.find(conn, [content], LINES).get(content)
         if place is None:
+            self._must_be_small(content)
             place = build_index(self._depot, content)
         if place is None:
             raise Corrupt(f"Content {content} is not made of good lines. Run `entrepot verify`.")
@@ -144,6 +159,22 @@ class Items:
             raise
         self._open = (i, data, lines, index)
         return data, index
+
+    def _must_be_small(self, content: int) -> None:
+        """
+        Raises:
+            InProgress: Somebody waits, and the index that is missing is that of a large file. A task makes it.
+        """
+        if self._asker is None:
+            return
+        with open_content(self._depot, content) as reader:
+            if reader.size <= AT_ONCE:
+                return
+        task = _begin_indexing(self._depot, self._asker, self.version, self.revision)
+        raise InProgress(
+            f"The lines of {self.version.label} are being numbered again. Ask again in a moment.",
+            details={"task": task.uid.hex, "retry_after_s": 1},
+        )
 
     def lines(self, first: int, count: int, *, most: int = _PAGE_BYTES) -> list[bytes]:
         """Up to `count` lines from number `first`, and no more than `most` bytes of them after the first one.
@@ -203,6 +234,7 @@ def open_items(depot: Depot, actor: Actor, key: Key, *, revision: int | None = N
     Raises:
         KindMismatch: It is no version of records.
         NotFound: It has no content yet, or no such revision.
+        InProgress: The index of a large file is missing and is being made; `details` names the task.
     """
     with depot.catalog.read() as conn:
         found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
@@ -212,7 +244,29 @@ def open_items(depot: Depot, actor: Actor, key: Key, *, revision: int | None = N
         if wanted == 0:
             raise NotFound(f"{version.name} has no items yet ({version.state}).")
         rows = files_of(conn, version, wanted)
-    return Items(depot, version, wanted, [row.content for row in rows])
+    return Items(depot, version, wanted, [row.content for row in rows], asker=actor)
+
+
+def _begin_indexing(depot: Depot, actor: Actor, version: Version, revision: int) -> Task:
+    """The task that makes what indexes a revision lacks, which may have been begun already."""
+    payload = {"version": version.n, "revision": revision, "what": "index"}
+
+    def work(conn: Connection) -> Task:
+        for task in task_rows.alike(conn, JOB, payload, version=version.n, starter=0):
+            if task.state in (TaskState.READY, TaskState.RUNNING):
+                return task
+        return asking.begin(
+            conn,
+            depot,
+            JOB,
+            payload,
+            on=QUEUE,
+            starter=actor.user,
+            project=version.project,
+            version=version.n,
+        )
+
+    return depot.catalog.write(work)
 
 
 def files_of(conn: Connection, version: Version, revision: int) -> list[entry_rows.EntryRow]:

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from entrepot.catalog import queue
 from entrepot.catalog import tasks as task_rows
 from entrepot.catalog import uploads as rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.uploads import UploadRow
 from entrepot.catalog.work import Work
-from entrepot.depot import lookup, uploads
+from entrepot.depot import asking, lookup, uploads
 from entrepot.depot.consigned import (
     PIECE_OF,
     SPLIT,
@@ -31,7 +30,7 @@ from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.finishing import ABORTED, OPEN
 from entrepot.model.access import Actor
-from entrepot.model.errors import Invalid, LengthMismatch, NotFound, TooLarge, WrongState
+from entrepot.model.errors import Invalid, LengthMismatch, NotFound, WrongState
 from entrepot.model.values import Scope, Task, TaskState
 
 __all__ = ["abort", "begin", "get", "join", "run"]
@@ -132,7 +131,7 @@ def join(depot: Depot, actor: Actor, uid: UUID) -> tuple[Split, Task | None]:
         Invalid: Pieces are missing; `errors` names them.
         TooLarge: The caller has too many tasks that wait or run.
     """
-    user, now = lookup.person(actor), depot.now()
+    user = lookup.person(actor)
 
     def work(conn: Connection) -> tuple[Split, Task | None]:
         head, found = _whole(conn, depot, actor, uid)
@@ -151,22 +150,8 @@ def join(depot: Depot, actor: Actor, uid: UUID) -> tuple[Split, Task | None]:
         for task in task_rows.alike(conn, JOB, asked, version=version, starter=user):
             if task.state in (TaskState.READY, TaskState.RUNNING):
                 return found, task
-        if task_rows.count_open(conn, user) >= depot.limits.tasks_per_user:
-            raise TooLarge(f"You have {depot.limits.tasks_per_user} unfinished tasks. Wait for some, or cancel them.")
-        n = queue.enqueue(
-            conn,
-            uid=depot.new_uid(),
-            queue=QUEUE,
-            kind=JOB,
-            payload=asked,
-            now=now,
-            starter=user,
-            project=head.project,
-            version=version,
-            max_attempts=3,
-        )
-        depot.catalog.after_commit(conn, lambda: depot.wake(QUEUE))
-        return found, task_rows.find(conn, n=n)
+        task = asking.begin(conn, depot, JOB, asked, on=QUEUE, starter=user, project=head.project, version=version)
+        return found, task
 
     found, task = depot.catalog.write(work)
     if task is None and found.file.state is not Coming.ARRIVED:

@@ -18,11 +18,10 @@ from typing import Any, Final, Literal
 from entrepot.catalog import derived as derived_rows
 from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import ingests as ingest_rows
-from entrepot.catalog import queue
 from entrepot.catalog import tasks as task_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.work import Work
-from entrepot.depot import lookup, paging, table_checks
+from entrepot.depot import asking, lookup, paging, table_checks
 from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import pin
@@ -252,33 +251,28 @@ def _in_order(depot: Depot, actor: Actor, pinned: Pinned, sort: str) -> int:
         raise Invalid(f"There is no column {column[:200]!r} to sort by.")
     if known[column]["list"] or known[column]["type"] == "JSON":
         raise Invalid(f"Column {column!r} holds {known[column]['type']} values; they have no order.")
-    uid = depot.new_uid()
 
     def work(conn: Connection) -> Any:
         waiting = _waiting(conn, pinned.version.n, kind)
         if waiting is not None:
             return waiting
-        if actor.user is not None and task_rows.count_open(conn, actor.user) >= depot.limits.tasks_per_user:
-            raise TooLarge(f"You have {depot.limits.tasks_per_user} unfinished tasks. Wait for some, or cancel them.")
-        n = queue.enqueue(
+        payload = {
+            "version": pinned.version.n,
+            "kind": kind,
+            "sources": list(pinned.sources),
+            "files": list(pinned.files),
+            "sort": sort,
+        }
+        return asking.begin(
             conn,
-            uid=uid,
-            queue=SORT_QUEUE,
-            kind=SORT_JOB,
-            payload={
-                "version": pinned.version.n,
-                "kind": kind,
-                "sources": list(pinned.sources),
-                "files": list(pinned.files),
-                "sort": sort,
-            },
-            now=depot.now(),
+            depot,
+            SORT_JOB,
+            payload,
+            on=SORT_QUEUE,
             starter=actor.user,
             project=pinned.version.project,
             version=pinned.version.n,
         )
-        depot.catalog.after_commit(conn, lambda: depot.wake(SORT_QUEUE))
-        return task_rows.find(conn, n=n)
 
     task = depot.catalog.write(work)
     raise InProgress(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from uuid import UUID
 
 import pytest
 
 from entrepot.catalog import derived
-from entrepot.depot import entries, record_checks, records, trash
+from entrepot.depot import entries, record_checks, records, tasks, trash
 from entrepot.depot.record_checks import LINES
-from entrepot.model.errors import Corrupt, Invalid, KindMismatch, NotFound, TooLarge
-from entrepot.model.values import Kind
+from entrepot.model.errors import Corrupt, InProgress, Invalid, KindMismatch, NotFound, TooLarge
+from entrepot.model.values import Kind, TaskState
 from tests.support.house import House
-from tests.support.records import checked, lines, sent
+from tests.support.records import checked, lines, sent, work
 
 ROWS = [
     {"id": i, "label": {"name": "cat" if i % 3 else "dog"}, "boxes": [i, i + 0.5], "t": "x" * (i % 7)}
@@ -140,6 +141,24 @@ def test_a_trashed_version_can_be_read(house: House) -> None:
     version = checked(house, ann, lines(ROWS[:2]))
     trash.trash(house.depot, ann, version.n)
     assert records.list_items(house.depot, ann, version.n).total == 2
+
+
+def test_a_lost_index_of_a_large_file_is_made_by_one_task(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = house.user("ann")
+    n = checked(house, ann, lines(ROWS)).n
+    (entry,) = entries.iterate(house.depot, ann, n)[2]
+    house.depot.catalog.write(lambda conn: derived.drop(conn, entry.content, LINES))
+    monkeypatch.setattr(records, "AT_ONCE", 100)
+    told = set()
+    for _ in range(2):
+        with pytest.raises(InProgress) as refused:
+            records.get(house.depot, ann, n, 200)
+        told.add(refused.value.details["task"])
+    (task,) = told
+    work(house)
+    done = tasks.get(house.depot, ann, UUID(task))
+    assert (done.state, done.result) == (TaskState.DONE, {"items": len(ROWS)})
+    assert ids(records.get(house.depot, ann, n, 200)) == [200]
 
 
 def test_a_lost_index_is_made_again_and_a_wrong_one_is_noticed(house: House) -> None:
