@@ -96,6 +96,8 @@ def test_the_command_line(cli: Cli, client: Client, project: str, tmp_path: Path
     (tmp_path / "u.csv").write_bytes(DATA.replace(b"0,,0.5", b"0,,0.75"))
     cli("table", "create", "T", "u.csv", "--project", project)
     assert "0.5 → 0.75" in cli("table", "diff", thing, "--by", "id", "--base", f"{thing}@1").stdout
+    (tmp_path / "more.csv").write_bytes(b"id,name,v\n2500,z,1.5\n")
+    assert answer(cli("table", "append", thing, "more.csv", "--json"))["items"] == 2501
     assert "2,500" not in cli("table", "stats", thing, "-c", "v").stdout
     cli("table", "export", thing, "out.ndjson")
     assert json.loads((tmp_path / "out.ndjson").read_text().splitlines()[1]) == {"id": 1, "name": "x", "v": 1.5}

@@ -63,6 +63,19 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     Console(soft_wrap=False).print(shown)
 
 
+def refused(report: Any, as_json: bool, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """What a check found bad: its sentence, and a row for each.
+
+    Args:
+        report: Has a `message`; as JSON it is shown whole.
+    """
+    if as_json:
+        emit(report)
+        return
+    note(report.message)
+    table(columns, rows)
+
+
 def details(pairs: Iterable[tuple[str, Any]]) -> None:
     """Names and values of one thing; what has no value is left out."""
     given = [(name, _cell(value)) for name, value in pairs if value not in (None, "", [], {}, ())]

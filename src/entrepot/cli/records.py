@@ -332,11 +332,7 @@ def rejects(thing: Reference, as_json: AsJson = False) -> None:
     """
     with connected() as client:
         found = client.records.rejects(thing)
-    if as_json:
-        output.emit(found)
-        return
-    output.note(found.message)
-    output.table(["line", "byte", "what is wrong", "text"], _bad(found.errors))
+    output.refused(found, as_json, ["line", "byte", "what is wrong", "text"], _bad(found.errors))
 
 
 @app.command()

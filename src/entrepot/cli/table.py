@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -62,24 +64,78 @@ def create(
     rules |= {"quarantine": True} if quarantine else {}
     fields: dict[str, Any] = {"project": project} if project is not None else {}
     fields |= {"description": description} if description else {}
-    with connected() as client:
-        try:
-            made = client.tables.create_from_file(name, list(files), rules=rules or None, timeout_s=None, **fields)
-        except Invalid as error:
-            if not error.errors:
-                raise
-            if as_json:
-                output.emit({"message": str(error), "errors": error.errors})
-            else:
-                output.note(f"Nothing was published: {error}")
-                output.table(["file", "row", "column", "rule", "value"], _bad(error.errors))
-            raise Partial from None
+    with connected() as client, _bad_rows_listed(as_json):
+        made = client.tables.create_from_file(name, list(files), rules=rules or None, timeout_s=None, **fields)
     if as_json:
         output.emit(made)
     else:
         _say(made)
         for note in (made.report or {}).get("notes", ()):
             output.note(note)
+
+
+@app.command()
+def append(
+    thing: Reference,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Rows, in this order.")] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="A file with new columns, and with those that are to be wider, as JSON.")
+    ] = None,
+    rename: Annotated[
+        list[str] | None, typer.Option("--rename", metavar="OLD=NEW", help="Of a column; may be repeated.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="The files take the place of those that are there.")
+    ] = False,
+    expected: Annotated[int | None, typer.Option(help="Refuse if the table is at another revision by now.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add rows behind those that are there, as a new revision; or only add, widen or rename columns.
+
+    Bad rows are listed, the table stays as it was, and the exit code is 6.
+
+    \b
+    Examples:
+      entrepot table append lab/plate-7 march.csv april.csv
+      entrepot table append lab/plate-7 --rename sig=signal --schema wider.json
+      entrepot table append lab/plate-7 all.csv --replace --expected 3
+    """
+    renamed = {}
+    for said in rename or ():
+        old, found, new = said.partition("=")
+        if not (old and found and new):
+            raise Invalid(f"--rename {said!r} is not OLD=NEW.")
+        renamed[old] = new
+    with connected() as client, _bad_rows_listed(as_json):
+        made = client.tables.append(
+            thing,
+            list(files or ()),
+            columns=_schema(schema).get("columns", ()),
+            renamed=renamed,
+            replace=replace,
+            expected=expected,
+            timeout_s=None,
+        )
+    if as_json:
+        output.emit(made)
+    else:
+        _say(made)
+
+
+@contextlib.contextmanager
+def _bad_rows_listed(as_json: bool) -> Iterator[None]:
+    """Show the rows because of which nothing was published, and end with the code that says so."""
+    try:
+        yield
+    except Invalid as error:
+        if not error.errors:
+            raise
+        if as_json:
+            output.emit({"message": str(error), "errors": error.errors})
+        else:
+            output.note(f"Nothing was published: {error}")
+            output.table(["file", "row", "column", "rule", "value"], _bad(error.errors))
+        raise Partial from None
 
 
 def _schema(file: Path | None) -> dict[str, Any]:
@@ -305,14 +361,8 @@ def rejects(thing: Reference, as_json: AsJson = False) -> None:
     """
     with connected() as client:
         found = client.tables.rejects(thing)
-    if as_json:
-        output.emit(found)
-        return
-    output.note(found.message)
-    output.table(
-        ["file", "row", "column", "rule", "value"],
-        ([bad.part, bad.row, bad.column, bad.rule, bad.excerpt] for bad in found.errors),
-    )
+    bad = ([one.part, one.row, one.column, one.rule, one.excerpt] for one in found.errors)
+    output.refused(found, as_json, ["file", "row", "column", "rule", "value"], bad)
 
 
 def _say(found: Version) -> None:
