@@ -20,10 +20,13 @@ from entrepot.archive.zipin import ZipIn, ZipLimits, ZipMember
 from entrepot.model import names
 from entrepot.model.errors import InvalidName, TooLarge
 
-__all__ = ["Arriving", "IncomingLimits", "Judge", "incoming"]
+__all__ = ["Arriving", "IncomingLimits", "Judge", "incoming", "looked_through"]
 
 #: Faults that one error names, and clashes that are told.
 _MAX_TOLD: Final = 1_000
+
+#: Bytes that are read at a time where only headers are wanted: of small files several lie together.
+_STEP: Final = 4096
 
 #: What stands before the bytes of a member of a zip archive at least.
 _LOCAL_HEADER: Final = 30
@@ -136,7 +139,82 @@ def incoming(kind: Kind, read_at: ReadAt, size: int, judge: Judge) -> Iterator[A
     return _of_zip(read_at, size, judge) if kind == "zip" else _of_tar(kind, read_at, size, judge)
 
 
+def looked_through(kind: Kind, read_at: ReadAt, size: int, judge: Judge, *, most: int) -> bool:
+    """Judge the members by the directory or the headers alone, before any of their bytes are unpacked.
+
+    Args:
+        most: Bytes that are taken out of a wrapping at most.
+
+    Returns:
+        Whether all members were seen. What their bytes are worth is found out by unpacking them.
+
+    Raises:
+        Malformed, Invalid, InvalidName, TooLarge: It is refused.
+    """
+    if kind == "zip":
+        _directory(read_at, size, judge)
+        return True
+    if kind == "tar":
+        steps = _Steps(read_at, size)
+        archive = TarIn(steps, steps.leap)
+    else:
+        archive = TarIn(_until(_bounded(unwrapped(kind, read_at, size), judge), most))
+    try:
+        for member in archive.members():
+            if member.is_folder:
+                judge.folder(member.name)
+            else:
+                judge.file(member.name, member.size)
+    except _Enough:
+        return False
+    return True
+
+
+class _Enough(Exception):
+    """So much was taken out of the wrapping as was to be."""
+
+
+def _until(blocks: Iterator[bytes], most: int) -> Iterator[bytes]:
+    for block in blocks:
+        most -= len(block)
+        if most < 0:
+            raise _Enough
+        yield block
+
+
+class _Steps:
+    """The bytes of a plain archive where its headers are; what lies between them is leapt over."""
+
+    def __init__(self, read_at: ReadAt, size: int) -> None:
+        self._read_at = read_at
+        self._size = size
+        self._at = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._at >= self._size:
+            raise StopIteration
+        block = self._read_at(self._at, min(_STEP, self._size - self._at))
+        self._at += len(block)
+        return block
+
+    def leap(self, count: int) -> int:
+        passed = min(count, self._size - self._at)
+        self._at += passed
+        return passed
+
+
 def _of_zip(read_at: ReadAt, size: int, judge: Judge) -> Iterator[Arriving]:
+    archive, targets = _directory(read_at, size, judge)
+    for member, target in zip(archive.members(), targets, strict=True):
+        if target is not None:
+            yield Arriving(target, member.size, partial(archive.blocks, member))
+
+
+def _directory(read_at: ReadAt, size: int, judge: Judge) -> tuple[ZipIn, list[str | None]]:
+    """The archive, and where each of its members goes: None for folders."""
     limits = judge.limits
     archive = ZipIn(read_at, size, ZipLimits(limits.members, limits.ratio, min(limits.free, judge.most)))
     # The directory tells every name, so all that are wrong are told together, before anything is unpacked.
@@ -151,9 +229,7 @@ def _of_zip(read_at: ReadAt, size: int, judge: Judge) -> Iterator[Arriving]:
         more = f" ({len(faults) - 1} more, see errors)" if len(faults) > 1 else ""
         raise InvalidName(f"{faults[0]['detail']}{more}", errors=faults)
     _require_apart(places)
-    for member, target in zip(archive.members(), targets, strict=True):
-        if target is not None:
-            yield Arriving(target, member.size, partial(archive.blocks, member))
+    return archive, targets
 
 
 def _judged(judge: Judge, member: ZipMember, faults: list[dict[str, Any]]) -> str | None:

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from entrepot.archive.incoming import Arriving, IncomingLimits, Judge, incoming
+from entrepot.archive.incoming import Arriving, IncomingLimits, Judge, incoming, looked_through
 from entrepot.archive.unpackers import KINDS, Kind, kind_of
 from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import ingests as ingest_rows
@@ -31,6 +31,7 @@ from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import settle
 from entrepot.depot.events import WORKER, tell
+from entrepot.depot.examining import Readable
 from entrepot.depot.finishing import ABORTED, FINISHED
 from entrepot.depot.lookup import Key
 from entrepot.depot.unpacking import Item, Stored, Storing, name_contents
@@ -43,10 +44,13 @@ from entrepot.model.ids import Noun
 from entrepot.model.values import Kind as VersionKind
 from entrepot.model.values import Numbering, Scope, Stage, State, Task, TaskState, Version
 
-__all__ = ["JOB", "Crate", "abandoned", "add", "create", "kind_for", "run", "start_in"]
+__all__ = ["JOB", "Crate", "abandoned", "add", "create", "kind_for", "look_through", "run", "start_in"]
 
 JOB = "unpack"
 QUEUE = "unpack"
+
+#: Bytes that come out of a wrapping while somebody waits: some seconds, for bzip2 half a minute.
+_LOOKED_AT = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,28 @@ def kind_for(name: str) -> Kind:
             details={"field": "File name"},
         )
     return kind
+
+
+def look_through(depot: Depot, name: str, source: Readable) -> None:
+    """Judge the members of an archive by its directory or its headers, which is quick whatever they hold.
+
+    Of one that is wrapped only so much is looked at as can be unwrapped while somebody waits; the worker sees the rest.
+
+    Raises:
+        Malformed, Invalid, InvalidName, TooLarge: It is refused.
+    """
+    limits = _limits(depot)
+    judge = Judge(limits, limits.most(source.size))
+    looked_through(kind_for(name), source.read_at, source.size, judge, most=_LOOKED_AT)
+
+
+def _limits(depot: Depot) -> IncomingLimits:
+    return IncomingLimits(
+        members=depot.limits.entries_per_commit,
+        ratio=depot.limits.unpacked_ratio,
+        total=depot.limits.unpacked_size,
+        depth=depot.limits.unpacked_depth,
+    )
 
 
 def create(
@@ -195,12 +221,7 @@ def run(depot: Depot, work: Work) -> None:
         work.finish(lambda conn: _fail(conn, depot, payload, gone), state=TaskState.CANCELLED)
         return
     storing = Storing(depot, _actor(payload))
-    limits = IncomingLimits(
-        members=depot.limits.entries_per_commit,
-        ratio=depot.limits.unpacked_ratio,
-        total=depot.limits.unpacked_size,
-        depth=depot.limits.unpacked_depth,
-    )
+    limits = _limits(depot)
     try:
         with open_content(depot, payload["content"]) as reader:
             judge = Judge(limits, limits.most(reader.size))

@@ -37,7 +37,7 @@ from entrepot.depot.uploads import NewUpload, Receiver
 from entrepot.depot.versions import NewVersion
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
-from entrepot.model.errors import Invalid, NotFound, TooLarge
+from entrepot.model.errors import EntrepotError, Invalid, NotFound, TooLarge
 from entrepot.model.ids import Noun
 from entrepot.model.values import Numbering, State, Version
 from entrepot.store.base import Block
@@ -268,12 +268,41 @@ class Arrival:
     def _finish(self, also: Callable[[Connection, int], Any] | None) -> Any:
         assert self._receiver is not None
         row = self.row
-        if not row.detail.get("archive"):
+        if row.detail.get("archive"):
+            self._look_through()
+        else:
             require_good_arrival(
                 self._depot, row.project, row.file_name or "", self._receiver, row.detail.get("data_type")
             )
         self._ended = True
         return self._receiver.finish(also)[1]
+
+    def _look_through(self) -> None:
+        """Refuse an archive by what its members are called and how large they say they are.
+
+        Nothing of it is kept but the reason, for whoever sends the last chunk again.
+
+        Raises:
+            Invalid: As the repeat will hear it.
+        """
+        assert self._receiver is not None
+        depot, row, receiver = self._depot, self.row, self._receiver
+        try:
+            crates.look_through(depot, row.file_name or "", receiver)
+        except EntrepotError as error:
+            if error.retryable:
+                raise
+            refused = {"message": str(error), "code": error.code, "errors": error.errors}
+            over = {
+                "state": FINISHED,
+                "detail": {**row.detail, "refused": refused, "size": self.size},
+                "touched_at": depot.now(),
+                "expires_at": depot.now() + depot.policy.parcel_memory,
+            }
+            depot.catalog.write(lambda conn: rows.change(conn, row.n, over, state=OPEN))
+            self._ended = True
+            receiver.discard()
+            raise _refused(refused) from error
 
     def close(self) -> None:
         """Let go; what was received is kept. May be repeated."""

@@ -8,6 +8,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,11 +149,27 @@ def test_what_takes_too_long_goes_on_behind_the_answer(hasty: Lab) -> None:
 
 def test_a_refusal_that_comes_too_late_fails_the_version_with_the_report(hasty: Lab) -> None:
     lab = hasty
-    body = CORPUS["zip leads out"].body
+    body = CORPUS["zip wrong CRC"].body
     made = lab.writer.chunk(body, filename="x.zip", is_directory="true").json()["id"]
     work(lab)
     assert lab.writer("GET", f"/data/{made}").status_code == 404
     version = versions.get(lab.depot, lab.site.world.login("writer"), int(made)).version
     assert version.state == "failed"
     assert version.report is not None
-    assert "etc/passwd" in version.report["message"]
+    assert "bad.txt" in version.report["message"]
+
+
+@pytest.mark.parametrize("name", ["zip leads out", "zip bomb", "tar hard link b'1'", "tar twice", ".tar.gz cut"])
+def test_members_are_judged_before_the_answer_whatever_the_worker_does(hasty: Lab, name: str) -> None:
+    """No worker is there: what the directory or the headers tell is no matter of waiting."""
+    lab, hostile = hasty, CORPUS[name]
+    lab.site.depot.limits = replace(lab.site.depot.limits, unpacked_size=4 << 20)
+    begun = lab.writer.chunk(hostile.body[:20], filename=hostile.filename, last=False, is_directory="true").json()
+    again = {"filename": hostile.filename, "offset": 20, "data": begun["data_id"], "is_directory": "true"}
+    refused = [lab.writer.chunk(hostile.body[20:], **again) for _ in range(2)]
+    assert [one.status_code for one in refused] == [400, 400]
+    assert hostile.says in str(error_of(refused[0]))
+    assert error_of(refused[0]) == error_of(refused[1])
+    actor = lab.site.world.login("writer")
+    assert browse.list_versions(lab.depot, actor, Wanted(project=lab.project, trashed=None)).rows == ()
+    assert list(lab.site.depot.staging.keys()) == []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import zipfile
 
 import pytest
 
-from entrepot.archive.incoming import IncomingLimits, Judge, incoming
+from entrepot.archive.incoming import IncomingLimits, Judge, incoming, looked_through
 from entrepot.archive.unpackers import kind_of
 from entrepot.model.errors import EntrepotError, TooLarge
 from tests.support.hostile_archives import CORPUS, tarred, zipped
@@ -30,6 +31,50 @@ def test_what_is_hostile_is_refused_by_name(name: str) -> None:
         read(hostile.filename, hostile.body)
     assert not refused.value.retryable
     assert hostile.says in str(refused.value)
+
+
+#: What only unpacking finds out: the bytes of members.
+IN_BYTES = {"zip wrong CRC"}
+
+
+def look(filename: str, body: bytes, limits: IncomingLimits = LIMITS, most: int = 1 << 30) -> tuple[bool, Judge, int]:
+    kind = kind_of(filename)
+    assert kind is not None
+    judge, asked = Judge(limits, limits.most(len(body))), 0
+
+    def read_at(at: int, length: int) -> bytes:
+        nonlocal asked
+        asked += length
+        return body[at : at + length]
+
+    return looked_through(kind, read_at, len(body), judge, most=most), judge, asked
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_directory_and_headers_alone_refuse_what_is_hostile_in_them(name: str) -> None:
+    hostile = CORPUS[name]
+    if name in IN_BYTES:
+        assert look(hostile.filename, hostile.body)[0]
+        return
+    with pytest.raises(EntrepotError) as refused:
+        look(hostile.filename, hostile.body)
+    assert hostile.says in str(refused.value)
+
+
+def test_only_headers_of_a_plain_archive_are_read() -> None:
+    body = tarred({f"{n}.bin": bytes(1 << 20) for n in range(3)})
+    whole, judge, asked = look("x.tar", body)
+    assert (whole, judge.members, judge.given) == (True, 3, 3 << 20)
+    assert asked < 64 << 10
+    with pytest.raises(EntrepotError, match="cut off"):
+        look("x.tar", body[: 2 << 20])
+
+
+def test_so_much_is_unwrapped_and_no_more() -> None:
+    body = gzip.compress(tarred({"a": bytes(1 << 20), "../b": b"x"}))
+    assert look("x.tar.gz", body, most=1 << 19)[0] is False
+    with pytest.raises(EntrepotError, match="b"):
+        look("x.tar.gz", body)
 
 
 @pytest.mark.parametrize("packed", [("x.zip", zipped), ("x.tar", tarred)])

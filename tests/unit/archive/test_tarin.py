@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -88,14 +89,32 @@ def test_wherever_it_is_cut_it_is_refused() -> None:
 
 
 def test_wherever_it_is_damaged_nothing_breaks() -> None:
-    body = bytearray(packed({"a": b"x", "b" * 150: b"y"}, size=1))
-    for at in range(0, 3000, 7):
+    """A header has a sum and is refused; bytes have none and pass; a long name has none, and is another one."""
+    long = "b" * 150
+    body = packed({"a": b"x", long: b"y"})
+    good = read(body)
+    header, name, first, second = (0, 1024, 2048), range(1536, 2048), 512, 2560
+    outcomes: Counter[str] = Counter()
+    for at in range(0, 3072, 5):
         wrong = bytearray(body)
         wrong[at] ^= 0x55
+        in_header = any(start <= at < start + 512 for start in header)
         try:
-            read(bytes(wrong))
+            found = read(bytes(wrong))
         except (Malformed, Invalid):
+            assert in_header or at in name, at
+            outcomes["refused"] += 1
             continue
+        if in_header:
+            # The field of the sum ends with a byte or two that stand for nothing.
+            assert (at % 512 in (154, 155), found) == (True, good), at
+        elif at in name:
+            assert list(found.values()) == list(good.values()), at
+            outcomes["another name"] += list(found) != list(good)
+        else:
+            assert found == {"a": b"x" if at != first else found["a"], long: b"y" if at != second else found[long]}, at
+    assert outcomes["refused"] > 300
+    assert outcomes["another name"]
 
 
 @pytest.mark.parametrize("body", [b"hello", b"x" * 512, b"PK\3\4" + bytes(2000), b""])
