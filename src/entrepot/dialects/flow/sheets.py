@@ -16,17 +16,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
-from entrepot.dialects.flow import vocabulary
+from entrepot.dialects.flow import vocabulary, workbook
 from entrepot.dialects.flow.vocabulary import ATTRIBUTES, SampleType
 from entrepot.model.errors import Invalid, NotFound
 
 __all__ = ["MAX_SIZE", "Findings", "checked", "template"]
 
-#: Of a sheet as it comes, and unpacked; rows and columns that are looked at.
+#: Of a sheet as it comes.
 MAX_SIZE: Final = 16 << 20
-_MAX_UNPACKED: Final = 128 << 20
-_MAX_ROWS: Final = 50_000
-_MAX_COLUMNS: Final = 500
 #: Findings that one answer names.
 _MAX_FINDINGS: Final = 500
 
@@ -61,7 +58,7 @@ def checked(filename: str, content: bytes) -> Findings:
         if header is None:
             found.wrong(None, None, "The sheet is empty. Its first row names the columns.")
             return found
-        columns = [_column(one) for one in header[:_MAX_COLUMNS]]
+        columns = [_column(one) for one in header[: workbook.MAX_COLUMNS]]
         _check_header(found, columns)
         if not found.validation:
             _check_rows(found, columns, rows)
@@ -130,14 +127,14 @@ def _rows(filename: str, content: bytes) -> Iterator[list[str]]:
     """
     lower = filename.lower()
     if lower.endswith(".xlsx"):
-        found = _of_workbook(content)
+        found = workbook.rows(content)
     elif lower.endswith((".csv", ".tsv", ".txt")):
         found = _of_text(content, "," if lower.endswith(".csv") else "\t")
     else:
         raise Invalid(f"{filename[:100]!r} is no sheet that is read here. Send .xlsx, .csv or .tsv.")
     for number, row in enumerate(found):
-        if number > _MAX_ROWS:
-            raise Invalid(f"The sheet has more than {_MAX_ROWS} rows. Send it in parts.")
+        if number > workbook.MAX_ROWS:
+            raise Invalid(f"The sheet has more than {workbook.MAX_ROWS} rows. Send it in parts.")
         yield row
 
 
@@ -150,33 +147,6 @@ def _of_text(content: bytes, delimiter: str) -> Iterator[list[str]]:
         yield from csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     except csv.Error as wrong:
         raise Invalid(f"The sheet cannot be read as text in columns: {wrong}.") from wrong
-
-
-def _of_workbook(content: bytes) -> Iterator[list[str]]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as packed:
-            size = sum(one.file_size for one in packed.infolist())
-    except (zipfile.BadZipFile, ValueError, OSError) as wrong:
-        raise Invalid("The workbook cannot be read: it is no .xlsx file.") from wrong
-    if size > _MAX_UNPACKED:
-        raise Invalid(f"The workbook has {size} bytes unpacked; {_MAX_UNPACKED} are allowed.")
-    # Loaded by those who need it.
-    import python_calamine
-
-    try:
-        sheet = python_calamine.load_workbook(io.BytesIO(content)).get_sheet_by_index(0)
-        rows = sheet.to_python(skip_empty_area=False)
-    except Exception as wrong:
-        # The library has a class of errors for each kind of file, and panics of its own.
-        raise Invalid("The workbook cannot be read: it is damaged, or no .xlsx file.") from wrong
-    for row in rows:
-        yield [_cell(value) for value in row]
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
 
 
 # Templates
