@@ -26,7 +26,7 @@ from entrepot.catalog import uploads as upload_rows
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.work import Work
-from entrepot.depot import ingests, lines, lookup, search, uploads, versions
+from entrepot.depot import ingests, lines, lookup, refusing, search, uploads, versions
 from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import settle
@@ -34,7 +34,7 @@ from entrepot.depot.events import WORKER, tell
 from entrepot.depot.examining import Readable
 from entrepot.depot.finishing import ABORTED, FINISHED
 from entrepot.depot.lookup import Key
-from entrepot.depot.unpacking import Item, Stored, Storing, name_contents
+from entrepot.depot.unpacking import Item, Stored, Storing, name_contents, waiting
 from entrepot.depot.versions import NewVersion, again
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
@@ -229,6 +229,7 @@ def run(depot: Depot, work: Work) -> None:
             items = _items(arriving, work, judge)
             with closing(items):
                 stored = storing.store(items)
+            refusing.require_good_files(depot, found.version.project, _watched(waiting(depot, stored), work))
         facts = {
             "name": payload["name"],
             "size": row.content_size,
@@ -256,6 +257,12 @@ def _items(arriving: Iterator[Arriving], work: Work, judge: Judge) -> Generator[
     for one in arriving:
         work.progress(judge.given, None, f"{judge.members} members")
         yield Item(one.path, False, one.size, one.blocks)
+
+
+def _watched(files: Iterator[refusing.Waiting], work: Work) -> Iterator[refusing.Waiting]:
+    for seen, one in enumerate(files):
+        work.progress(seen, None, "examining")
+        yield one
 
 
 def _actor(payload: Mapping[str, Any]) -> Actor:
@@ -330,6 +337,9 @@ def _publish(
 
 def _fail(conn: Connection, depot: Depot, payload: Mapping[str, Any], report: Mapping[str, Any]) -> Mapping[str, Any]:
     told = ingests.fail_in(conn, depot, payload, Stage.CONTENT, report)
+    # Also where the version had files before and stays as it was.
+    over = {"state": State.FAILED.value, "stage": Stage.CONTENT.value, "report": dict(report), "ended_at": depot.now()}
+    ingest_rows.change(conn, payload["ingest"], over)
     return {**told, "code": report.get("code", told["code"])}
 
 

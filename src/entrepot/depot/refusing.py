@@ -7,8 +7,9 @@ was found. What cannot be judged in time is let in, and its report says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from typing import Any, Final
 
 from entrepot.catalog import examinations as rows
@@ -23,13 +24,35 @@ from entrepot.model.access import Actor
 from entrepot.model.data_types import Report, Standing
 from entrepot.model.errors import Invalid
 
-__all__ = ["SETTING", "is_on", "require_good", "require_good_arrival", "require_good_changes"]
+__all__ = [
+    "SETTING",
+    "Waiting",
+    "is_on",
+    "require_good",
+    "require_good_arrival",
+    "require_good_changes",
+    "require_good_files",
+]
 
 #: Of a project.
 SETTING: Final = "refuse_invalid"
 
-#: Findings of one file that a refusal repeats.
+#: Findings of one file that a refusal repeats, and files of which it does.
 _TOLD: Final = 20
+_FILES: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A file that is stored, and named by nothing yet.
+
+    Args:
+        open: Its bytes, to be asked for once.
+    """
+
+    path: str
+    data_type: str | None
+    open: Callable[[], AbstractContextManager[Readable]]
 
 
 def is_on(conn: Connection, depot: Depot, project: int) -> bool:
@@ -66,6 +89,26 @@ def require_good_arrival(depot: Depot, project: int | None, path: str, source: R
             return
     kind = data_type or guess(depot, path, source.read_at(0, HEAD), source.size)
     require_good(depot, path, source, kind)
+
+
+def require_good_files(depot: Depot, project: int, files: Iterable[Waiting]) -> None:
+    """Examine files that are stored and wait to be named, if the project that they go to refuses bad ones.
+
+    Raises:
+        Invalid: Files are bad; `errors` has what was found.
+    """
+    with depot.catalog.read() as conn:
+        if not is_on(conn, depot, project):
+            return
+    assert depot.examiner is not None
+    judged: list[tuple[str, Report]] = []
+    for one in files:
+        with one.open() as source:
+            report = depot.examiner(source, one.data_type)
+        # Of many files only the bad ones are worth remembering.
+        if report.standing is Standing.BAD and len(judged) < _FILES:
+            judged.append((one.path, report))
+    _raise_for(judged)
 
 
 def require_good_changes(

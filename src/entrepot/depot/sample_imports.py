@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -25,9 +26,11 @@ from entrepot.catalog.connection import Connection
 from entrepot.catalog.uploads import UploadRow
 from entrepot.catalog.work import Work
 from entrepot.depot import entries, lookup, projects, tasks, uploads, versions
+from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.events import WORKER
 from entrepot.depot.finishing import ABORTED, FINISHED
+from entrepot.depot.refusing import Waiting, require_good_files
 from entrepot.depot.uploads import NewUpload
 from entrepot.depot.versions import NewVersion
 from entrepot.model import names
@@ -166,19 +169,40 @@ def run(depot: Depot, work: Work) -> None:
         error = {"code": "unsupported", "detail": "The setting policy.sample_source is gone."}
         work.finish(lambda _conn: error, state=TaskState.FAILED)
         return
+    samples: list[list[UploadRow]] = []
     try:
-        samples = []
         for i, one in enumerate(payload["imports"]):
             work.progress(i, len(payload["imports"]), one["accession"])
             files = _report(depot, source, one["accession"])
-            samples.append([_fetch(depot, actor, work, job, file, source) for file in files])
+            samples.append([])
+            for file in files:
+                samples[-1].append(_fetch(depot, actor, work, job, file, source))
+            require_good_files(depot, one["project"], [_waiting(depot, row) for row in samples[-1]])
         work.finish(lambda conn: _publish(conn, depot, actor, payload["imports"], samples))
     except EntrepotError as error:
         # Sums that do not fit may fit the next time for an upload; a file that an archive serves wrongly stays wrong.
         if error.retryable and not isinstance(error, DigestMismatch):
             raise
-        told = {"code": error.code, "detail": str(error)}
-        work.finish(lambda _conn: told, state=TaskState.FAILED)
+        told = {"code": error.code, "detail": str(error), "errors": error.errors}
+        work.finish(lambda conn: _give_up(conn, samples, told, depot.now()), state=TaskState.FAILED)
+
+
+def _give_up(
+    conn: Connection, samples: Sequence[Sequence[UploadRow]], told: Mapping[str, Any], now: datetime
+) -> Mapping[str, Any]:
+    """Let go of what was fetched: another import begins with nothing of it."""
+    for row in {row.n: row for files in samples for row in files}.values():
+        upload_rows.change(conn, row.n, {"state": ABORTED, "content": None, "expires_at": now})
+    return told
+
+
+def _path(row: UploadRow) -> str:
+    return (row.file_name or "").partition("/")[2].partition("/")[2]
+
+
+def _waiting(depot: Depot, row: UploadRow) -> Waiting:
+    assert row.content is not None
+    return Waiting(_path(row), "fastq", partial(open_content, depot, row.content))
 
 
 def _report(depot: Depot, source: str, accession: str) -> list[_File]:
@@ -277,8 +301,7 @@ def _sample(
     puts: list[entry_rows.RowChange] = []
     for row in files:
         assert row.content is not None
-        path = (row.file_name or "").partition("/")[2].partition("/")[2]
-        puts.append(entry_rows.Put(path=path, content=row.content, dtype="fastq", condition="absent"))
+        puts.append(entry_rows.Put(path=_path(row), content=row.content, dtype="fastq", condition="absent"))
     found = lookup.hold(conn, actor, version.n, Action.EDIT)
     entries.publish(conn, actor, found, puts, expected=None, message=f"Import {one['accession']}", now=now)
     return version.n

@@ -10,6 +10,7 @@ of their own, so that their room comes back when they alone are removed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -27,16 +28,27 @@ from entrepot.depot.entries import Committed, publish, unchanged
 from entrepot.depot.lookup import Key
 from entrepot.depot.putting import UploadPut, put_upload
 from entrepot.depot.recognising import Head
+from entrepot.depot.refusing import Waiting, require_good_files
 from entrepot.depot.uploads import NewUpload, UploadRow
 from entrepot.model import names
 from entrepot.model.access import Action, Actor
 from entrepot.model.digests import Digests
 from entrepot.model.errors import InvalidName
-from entrepot.model.values import Kind
-from entrepot.store.base import Block
+from entrepot.model.values import Kind, Version
+from entrepot.store.base import Block, ObjectReader
 from entrepot.store.hashing import Hasher
 
-__all__ = ["ArchivePut", "Item", "Stored", "StoredFile", "Storing", "Unpacked", "name_contents", "put_archive"]
+__all__ = [
+    "ArchivePut",
+    "Item",
+    "Stored",
+    "StoredFile",
+    "Storing",
+    "Unpacked",
+    "name_contents",
+    "put_archive",
+    "waiting",
+]
 
 #: Members up to this share objects.
 PACKED = 4 << 20
@@ -169,10 +181,11 @@ class Storing:
 class ArchivePut:
     """An archive on its way into a version."""
 
-    def __init__(self, depot: Depot, actor: Actor, version: int, archive: UploadPut) -> None:
+    def __init__(self, depot: Depot, actor: Actor, version: Version, archive: UploadPut) -> None:
         self._depot = depot
         self._actor = actor
-        self._version = version
+        self._version = version.n
+        self._project = version.project
         self._archive = archive
         self._storing = Storing(depot, actor)
 
@@ -187,6 +200,7 @@ class ArchivePut:
             Invalid: A member is damaged, or is nothing that can be stored here.
             InvalidName: A member's name is not good, or there twice; `errors` names all of them.
             PathTaken: There is an entry of that name already; `errors` names all of them.
+            Invalid: A member is bad, and the project refuses such files.
             TooLarge, QuotaExceeded, Frozen, Trashed, KindMismatch: As `entries.commit`.
         """
         depot = self._depot
@@ -200,6 +214,7 @@ class ArchivePut:
                 for path, member in zip(targets, archive.members(), strict=True)
             )
             stored = self._storing.store(items)
+        require_good_files(depot, self._project, waiting(depot, stored))
         done = [received, *stored.finished]
 
         def work(conn: Connection) -> Unpacked:
@@ -223,7 +238,7 @@ def put_archive(depot: Depot, actor: Actor, key: Key) -> ArchivePut:
     """
     with depot.catalog.read() as conn:
         version = lookup.writable(lookup.version(conn, actor, key, Action.EDIT), kind=Kind.FILES)
-    return ArchivePut(depot, actor, version.n, put_upload(depot, actor, NewUpload(purpose="attempt")))
+    return ArchivePut(depot, actor, version, put_upload(depot, actor, NewUpload(purpose="attempt")))
 
 
 def _targets(archive: ZipIn) -> list[str]:
@@ -308,6 +323,51 @@ def _commit(
         # They did their work; the entries hold the contents from here on.
         upload_rows.change(conn, row.n, {"state": uploads.ABORTED, "content": None, "expires_at": now})
     return Unpacked(committed, tuple((path, one.sha256) for path, one in zip(paths, files, strict=True)))
+
+
+def waiting(depot: Depot, stored: Stored) -> Iterator[Waiting]:
+    """The files that were stored, to be looked into before they are named; equal ones of one type once."""
+    packed = {
+        digests.sha256: (pack.key, offset, digests.size)
+        for pack in stored.packs
+        for offset, digests in pack.members.items()
+    }
+    alone = {row.content_sha256: row.content for row in stored.finished}
+    seen: set[tuple[bytes, str | None]] = set()
+    for one in stored.files:
+        if one.is_folder or (one.sha256, one.data_type) in seen:
+            continue
+        seen.add((one.sha256, one.data_type))
+        content = alone.get(one.sha256)
+        if content is not None:
+            yield Waiting(one.path, one.data_type, partial(open_content, depot, content))
+        else:
+            yield Waiting(one.path, one.data_type, partial(_open_packed, depot, *packed[one.sha256]))
+
+
+@contextmanager
+def _open_packed(depot: Depot, key: str, offset: int, size: int) -> Iterator[_Packed]:
+    if not size:
+        yield _Packed(None, 0, 0)
+        return
+    reader = depot.store.open(key)
+    try:
+        yield _Packed(reader, offset, size)
+    finally:
+        reader.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """One member of a pack."""
+
+    _reader: ObjectReader | None
+    _start: int
+    size: int
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        most = min(length, self.size - offset)
+        return self._reader.read_at(self._start + offset, most) if self._reader is not None and most > 0 else b""
 
 
 def name_contents(conn: Connection, stored: Stored, now: datetime) -> dict[bytes, int]:

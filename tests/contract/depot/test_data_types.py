@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,6 +14,7 @@ from entrepot.catalog.versions import Filter
 from entrepot.datatypes.examine import examine
 from entrepot.depot import (
     copies,
+    crates,
     entries,
     projects,
     putting,
@@ -35,7 +36,7 @@ from entrepot.depot.versions import NewVersion, VersionChanges
 from entrepot.model.access import Actor
 from entrepot.model.data_types import Report, Standing
 from entrepot.model.errors import Invalid, KindMismatch, StaleRevision, Unavailable
-from entrepot.model.values import Kind, TaskState, Version, Visibility
+from entrepot.model.values import Kind, State, TaskState, Version, Visibility
 from tests.support.house import House
 from tests.support.receivers import work_off
 
@@ -347,6 +348,84 @@ def test_a_good_file_goes_in_and_is_examined_once(
     assert asked == [(len(FASTQ), "fastq")]
     put(house, alice, version, "b.fastq", FASTQ)
     assert versions.get(house.depot, alice, version.n).version.n_entries == 2
+
+
+def arrive_by_unpacking(house: House, alice: Actor, version: Version, body: bytes) -> None:
+    """Into a version that is there, by a worker."""
+    row = house.upload(alice, body, file_name="x.zip")
+    task = crates.add(house.depot, alice, version.n, row.uid)
+    work_off(house.depot, crates.QUEUE)
+    ended = tasks.get(house.depot, alice, task.uid)
+    if ended.state is not TaskState.DONE:
+        assert ended.error is not None
+        raise Invalid(ended.error["detail"], errors=ended.error["report"]["errors"])
+
+
+def arrive_in_the_request(house: House, alice: Actor, version: Version, body: bytes) -> None:
+    sink = unpacking.put_archive(house.depot, alice, version.n)
+    try:
+        sink.write(body)
+        sink.finish()
+    except Invalid:
+        sink.close()
+        raise
+
+
+def arrive_by_tus(house: House, alice: Actor, version: Version, body: bytes) -> None:
+    """In pieces."""
+    adds = []
+    with zipfile.ZipFile(io.BytesIO(body)) as packed:
+        for name in packed.namelist():
+            row = uploads.begin(house.depot, alice, NewUpload())
+            data = packed.read(name)
+            for start, end in ((0, len(data) // 2), (len(data) // 2, len(data))):
+                with uploads.receive(house.depot, alice, row.uid, start) as receiver:
+                    receiver.write(data[start:end])
+            adds.append(Add(name, upload=uploads.finish(house.depot, alice, row.uid)[0].uid))
+    entries.commit(house.depot, alice, version.n, adds)
+
+
+def arrive_in_a_pack(house: House, alice: Actor, version: Version, body: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(body)) as packed:
+        house.put_batch(alice, version, {name: packed.read(name) for name in packed.namelist()})
+
+
+WAYS = [arrive_by_unpacking, arrive_in_the_request, arrive_by_tus, arrive_in_a_pack]
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as packed:
+        for name, data in members.items():
+            packed.writestr(name, data)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_whatever_way_they_come_bad_files_are_refused_and_good_ones_are_not(
+    house: House, strict: tuple[Actor, Version], way: Callable[[House, Actor, Version, bytes], None]
+) -> None:
+    alice, version = strict
+    with pytest.raises(Invalid, match=r"'b/bad\.fastq' is no good fastq") as no:
+        way(house, alice, version, zipped({"a.fastq": FASTQ, "b/bad.fastq": BAD, "c.txt": b"x\n"}))
+    assert [(one["path"], one["line"]) for one in no.value.errors] == [("b/bad.fastq", 4)]
+    assert versions.get(house.depot, alice, version.n).version.revision == 0
+    # The large one is stored by itself where members of archives are; a pack takes none.
+    lines = 100 if way is arrive_in_a_pack else 1_000_000
+    way(house, alice, version, zipped({"a.fastq": FASTQ, "empty": b"", "big.txt": b"line\n" * lines}))
+    found = versions.get(house.depot, alice, version.n).version
+    assert (found.revision, found.n_entries) == (1, 3)
+
+
+def test_an_archive_that_would_become_a_version_leaves_none(house: House, strict: tuple[Actor, Version]) -> None:
+    alice, version = strict
+    row = house.upload(alice, zipped({"bad.fastq": BAD}), file_name="x.zip")
+    made, _ = crates.create(house.depot, alice, version.project, NewVersion("unpacked"), row.uid)
+    work_off(house.depot, crates.QUEUE)
+    found = versions.get(house.depot, alice, made.n).version
+    assert (found.state, found.number, found.n_entries) == (State.FAILED, None, 0)
+    assert found.report is not None
+    assert "'bad.fastq' is no good fastq" in found.report["message"]
 
 
 def test_what_cannot_be_judged_is_let_in(house: House, strict: tuple[Actor, Version]) -> None:
