@@ -21,7 +21,7 @@ from entrepot.catalog.database import Catalog
 from entrepot.catalog.queue import Claimed
 from entrepot.catalog.work import Cancelled, JobKind, Later
 from entrepot.jobs.run import LEASE, LOOK_EVERY_S, LostJob, Run
-from entrepot.model.errors import EntrepotError
+from entrepot.model.errors import EntrepotError, Unavailable
 from entrepot.model.values import TaskState
 
 log = structlog.get_logger(__name__)
@@ -51,6 +51,7 @@ class Runner:
         self._lease = lease
         self._look_every_s = look_every_s
         self._current: Run | None = None
+        self._left: Claimed | None = None
         self._ending = Event()
 
     def ask_to_end(self) -> None:
@@ -70,8 +71,10 @@ class Runner:
         """Run one job to its end. Answers whether there was one.
 
         Raises:
-            Unavailable: The catalogue is out of reach; a claimed job is taken back when its lease ends.
+            Unavailable: The catalogue is out of reach; a job that was claimed goes back to the queue at the first step
+                after that, or if there is none when its lease ends.
         """
+        self._give_back()
         if self._ending.is_set():
             return False
         now = self._catalog.now()
@@ -83,8 +86,25 @@ class Runner:
         )
         if claimed is None:
             return False
-        self._run(claimed)
+        try:
+            self._run(claimed)
+        except Unavailable:
+            self._left = claimed
+            raise
         return True
+
+    def _give_back(self) -> None:
+        """Put the job back that the catalogue, when it went out of reach, could not be told about.
+
+        This worker lives, so nobody else would take it before its lease ends.
+        """
+        left = self._left
+        if left is None:
+            return
+        due = self._catalog.now() + retry_after(left.attempt)
+        if self._catalog.write(lambda conn: queue.put_back(conn, left, due=due, error=_OUT_OF_REACH)):
+            log.info("job goes back to the queue", job=left.n)
+        self._left = None
 
     def _run(self, claimed: Claimed) -> None:
         kind = self._kinds.get(claimed.kind)
@@ -191,6 +211,7 @@ def retry_after(attempt: int) -> timedelta:
 
 _CANCELLED = {"code": "cancelled", "detail": "Somebody asked it to stop."}
 _WORKER_LOST = {"code": "worker_lost", "detail": "Its worker ended without finishing it, again and again."}
+_OUT_OF_REACH = {"code": "unavailable", "detail": "The catalogue was out of reach when the job ended."}
 _SHUTTING_DOWN = {"code": "shutting_down", "detail": "The worker ended; another one continues."}
 
 

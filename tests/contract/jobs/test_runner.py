@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from sqlalchemy import Connection, insert, select
@@ -17,6 +18,8 @@ from entrepot.catalog.work import Cancelled, JobKind, Later, Work
 from entrepot.jobs.runner import FIRST_RETRY, LAST_RETRY, Runner, retry_after
 from entrepot.model.errors import Invalid, Unavailable
 from entrepot.model.values import TaskState
+from entrepot.testing.faulty import Faults, fails
+from entrepot.testing.faulty_catalog import faulty_catalog
 from tests.support.catalogs import Clock
 from tests.support.jobs import LONG, OVER, change, enqueue, in_thread, row, until
 
@@ -367,3 +370,36 @@ def test_a_job_that_goes_on_later_lies_in_the_queue_and_keeps_its_attempts(catal
         assert one.step()
     assert row(catalog, n).state == "done"
     assert len(set(begun)) == 3, "every run has a mark of its own"
+
+
+@pytest.mark.parametrize(("when", "left"), [("before", "ready"), ("after", "done")])
+def test_a_job_that_outlived_its_catalogue_goes_back_when_that_is_there_again(
+    catalog_url: str | Path, clock: Clock, when: Literal["before", "after"], left: str
+) -> None:
+    """Nobody waits for the end of a lease that a living worker holds. And what was done although nobody was told of it
+    is not done again.
+    """
+    faults = Faults()
+    catalog = faulty_catalog(catalog_url, clock=clock, faults=faults)
+    attempts: list[int] = []
+
+    def run(work: Work) -> None:
+        attempts.append(1)
+        if len(attempts) == 1:
+            faults.on("catalog.write", fails(Unavailable("the database is away"), when), times=2)
+        work.finish(facts("done"))
+
+    try:
+        n = enqueue(catalog)
+        one = runner(catalog, run)
+        with pytest.raises(Unavailable):
+            one.step()
+        assert not one.step()
+        assert row(catalog, n).state == left
+        if left == "ready":
+            assert row(catalog, n).due == clock.at + FIRST_RETRY
+            clock.move(seconds=2)
+            assert one.step()
+        assert (row(catalog, n).state, words(catalog)) == ("done", ["done"])
+    finally:
+        catalog.close()
