@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 from collections.abc import Iterator
@@ -22,6 +23,13 @@ hypothesis.settings.register_profile("soak", max_examples=3000, stateful_step_co
 hypothesis.settings.load_profile(os.environ.get("ENTREPOT_TEST_PROFILE", "default"))
 
 _numbers = itertools.count(1)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and all that they import are there to stay: the collector need not look at them again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from entrepot.client.client import Client
-from tests.e2e.conftest import Running, answer, make_tree, read_tree, run, start_server
+from tests.e2e.conftest import Running, answer, make_tree, read_tree, run, run_here, start_server
 
 
 def test_a_server_comes_back_from_its_backup_with_every_byte(server: Running, tmp_path: Path) -> None:
@@ -29,24 +29,24 @@ def test_a_server_comes_back_from_its_backup_with_every_byte(server: Running, tm
         writing = threading.Thread(target=go_on_writing)
         writing.start()
         try:
-            first = answer(run(["backup", str(backup), "--data", str(server.data), "--json"]))
+            first = answer(run_here(["backup", str(backup), "--data", str(server.data), "--json"]))
         finally:
             stop.set()
             writing.join()
         (tree / "plate-00" / "well.csv").write_bytes(b"measured again\n")
         client.data.push(tree, "drill/plates")
-    second = answer(run(["backup", str(backup), "--data", str(server.data), "--json"]))
+    second = answer(run_here(["backup", str(backup), "--data", str(server.data), "--json"]))
     assert first["backup"]["lost"] == second["backup"]["lost"] == []
-    assert 0 < second["copied"] < first["copied"]
-    names = [one["name"] for one in json.loads(run(["backup", str(backup), "--list", "--json"]).stdout)]
+    assert 0 < second["copied"] < second["backup"]["objects"], "what is there already is not copied again"
+    names = [one["name"] for one in json.loads(run_here(["backup", str(backup), "--list", "--json"]).stdout)]
     assert names == [first["backup"]["name"], second["backup"]["name"]]
-    assert names[0] in run(["backup", str(backup), "--list"]).stdout
+    assert names[0] in run_here(["backup", str(backup), "--list"]).stdout
 
     old, newest = ["restore-backup", str(backup), "--data", str(new / "old")], str(new / "newest")
-    assert run([*old, "--at", names[0]]).returncode == 0
-    assert run(["restore-backup", str(backup), "--data", newest]).returncode == 0
+    assert run_here([*old, "--at", names[0]]).returncode == 0
+    assert run_here(["restore-backup", str(backup), "--data", newest]).returncode == 0
     for folder, changed in ((str(new / "old"), files["plate-00/well.csv"]), (newest, b"measured again\n")):
-        checked = answer(run(["verify", "--data", folder, "--json"]))
+        checked = answer(run_here(["verify", "--data", folder, "--json"]))
         assert (checked["damaged"], checked["contents"] >= 20) == ([], True)
         # Small files lie in one object with others.
         objects = [path.read_bytes() for path in (Path(folder) / "objects").rglob("*") if path.is_file()]
@@ -61,15 +61,15 @@ def test_a_server_comes_back_from_its_backup_with_every_byte(server: Running, tm
         assert again.process.stdout is not None
         again.process.stdout.close()
     assert read_tree(tmp_path / "down") == files | {"plate-00/well.csv": b"measured again\n"}
-    refused = run(old)
+    refused = run_here(old)
     assert refused.returncode == 5, refused.stderr
     assert "not empty" in refused.stderr
 
 
 def test_a_restore_that_was_cut_off_is_not_served_and_goes_on(server: Running, tmp_path: Path) -> None:
     backup, new = tmp_path / "backup", tmp_path / "new"
-    assert run(["backup", str(backup), "--data", str(server.data)]).returncode == 0
-    name = json.loads(run(["backup", str(backup), "--list", "--json"]).stdout)[0]["name"]
+    assert run_here(["backup", str(backup), "--data", str(server.data)]).returncode == 0
+    name = json.loads(run_here(["backup", str(backup), "--list", "--json"]).stdout)[0]["name"]
     # As a kill leaves it.
     new.mkdir()
     (new / "restoring.json").write_text(json.dumps({"backup": name}))
@@ -77,14 +77,14 @@ def test_a_restore_that_was_cut_off_is_not_served_and_goes_on(server: Running, t
     refused = run(["serve", "--data", str(new), "--port", "0"])
     assert refused.returncode != 0
     assert "restore-backup" in refused.stderr
-    assert run(["restore-backup", str(backup), "--data", str(new)]).returncode == 0
-    assert answer(run(["verify", "--data", str(new), "--json"]))["damaged"] == []
+    assert run_here(["restore-backup", str(backup), "--data", str(new)]).returncode == 0
+    assert answer(run_here(["verify", "--data", str(new), "--json"]))["damaged"] == []
 
 
 def test_damage_and_mistakes_are_said(server: Running, tmp_path: Path) -> None:
-    inside = run(["backup", str(server.data / "backup"), "--data", str(server.data)])
+    inside = run_here(["backup", str(server.data / "backup"), "--data", str(server.data)])
     assert inside.returncode == 5
     assert "another disk" in inside.stderr
-    nothing = run(["restore-backup", str(tmp_path), "--data", str(tmp_path / "new")])
+    nothing = run_here(["restore-backup", str(tmp_path), "--data", str(tmp_path / "new")])
     assert nothing.returncode == 3
     assert "no whole backup" in nothing.stderr

@@ -5,6 +5,7 @@ Bounded and derandomised, so that it is the same test every time; `make soak` as
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -122,16 +123,21 @@ def test_no_operation_answers_what_it_does_not_say(site: Site, examples: int) ->
     schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", site.house.app)
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) > 90
+    # Making requests up takes longer than answering them: with few examples half of the operations are asked, each in
+    # one of the three ways.
+    briefly = examples < ALL_FROM
+    left_out = set(random.Random(7).sample(range(len(operations)), len(operations) // 2)) if briefly else set[int]()
     wrong: list[str] = []
     for number, operation in enumerate(operations):
+        if number in left_out:
+            continue
         where = (operation.method.upper(), operation.path)
         known = Things(site, f"{examples}x{number}")
         wanted = {one.name: known[one.name] for one in operation.path_parameters if one.name in known}
         who = site.by_token("admin")
         here = {"path_parameters": wanted} if wanted else {}
         asked = [(GenerationMode.POSITIVE, here), (GenerationMode.POSITIVE, {}), (GenerationMode.NEGATIVE, here)]
-        if examples < ALL_FROM:
-            # Making requests up takes longer than answering them: each operation is asked in one of the three ways.
+        if briefly:
             asked = [asked[number % 3]]
         for mode, values in asked:
             if where == WAITS:

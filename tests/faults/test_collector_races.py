@@ -85,7 +85,7 @@ def stress(root: Path, h: Histories, url: object, store: Path, *, users: int, op
 def test_no_entry_loses_its_bytes_to_a_collector(
     root: Path, histories: Histories, catalog_url: object, tmp_path: Path
 ) -> None:
-    stress(root, histories, catalog_url, tmp_path / "store", users=2, operations=150, seed=1)
+    stress(root, histories, catalog_url, tmp_path / "store", users=2, operations=80, seed=1)
 
 
 @pytest.mark.soak

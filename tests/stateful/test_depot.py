@@ -309,7 +309,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_depot_behaves_like_dicts_on_sqlite(shared: Path) -> None:
-    run_machine(DepotMachine, 0.16, STEPS, server=None, shared=shared)
+    run_machine(DepotMachine, 0.1, STEPS, server=None, shared=shared)
 
 
 def test_the_depot_behaves_like_dicts_on_postgresql(postgres_server: PostgresServer, shared: Path) -> None:

@@ -1,10 +1,10 @@
 """Kills processes that bring a catalogue to the newest schema, and looks what schema there is then.
 
-    python -m tests.support.killed_migrations URL SEED POINTS
+    python -m tests.support.killed_migrations URL SEED POINTS STRIDE
 
 From an empty database each time: killed at POINTS steps spread over all of it (`all`: at every one), and then before
-each commit. Whatever schema is there afterwards is that of one revision as a whole, and starting again leads to the
-newest. The last line is a JSON object: after how many kills there was which revision.
+each commit, or each of STRIDE. Whatever schema is there afterwards is that of one revision as a whole, and starting
+again leads to the newest. The last line is a JSON object: after how many kills there was which revision.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Schema:
     tables: frozenset[Table]
 
 
-def main(url: str, seed: str, points: str) -> None:
+def main(url: str, seed: str, points: str, stride: str = "1") -> None:
     steps, found = Steps(), Counter[str]()
     empty(url)
     every = count(url, steps)
@@ -56,7 +56,7 @@ def main(url: str, seed: str, points: str) -> None:
         whole[revision] = look(url)
         assert whole[revision].revision == revision
     chosen = [(at, "") for at in spread(random.Random(int(seed)), every, every if points == "all" else int(points))]
-    for at, only in itertools.chain(chosen, ((n, "commit") for n in itertools.count(1))):
+    for at, only in itertools.chain(chosen, ((n, "commit") for n in itertools.count(1, int(stride)))):
         empty(url)
         steps.arm(at, only)
         if upgrade(url, steps) == 0:

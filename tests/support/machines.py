@@ -26,7 +26,7 @@ def run_machine(machine: type[RuleBasedStateMachine], share: float, steps: float
         type(machine.__name__, (machine,), attributes),
         settings=settings(
             profile,
-            max_examples=max(3, int(profile.max_examples * share)),
+            max_examples=max(2, int(profile.max_examples * share)),
             stateful_step_count=int(profile.stateful_step_count * steps),
             phases=phases,
             report_multiple_bugs=False,
