@@ -135,7 +135,7 @@ class Guess:
 
     def _note(self, texts: pa.StringArray) -> None:
         """Remember the first value that makes a reader wonder why this is text."""
-        for text in texts.slice(0, 2000).drop_null()[:1000].to_pylist():
+        for text in texts.slice(0, 2000).drop_null()[:1000].unique().to_pylist():
             for pattern, why in _LOOKS:
                 if pattern.fullmatch(text):
                     self._odd = (text, why)
@@ -153,6 +153,7 @@ class Guess:
         return Column(name, self.type or ColumnType.STRING, nullable=self.nulls > 0 or not self.values)
 
 
+_STRETCH: Final = 4096
 _FLOAT_COLUMN: Final = Column("", ColumnType.FLOAT)
 
 
@@ -160,8 +161,10 @@ def _one_by_one(texts: pa.StringArray) -> pa.Array | None:
     """Floats of many digits, each compared with what would be written for it."""
     found: list[Any] = []
     try:
-        for text in texts.to_pylist():
-            found.append(None if text is None else parse(_FLOAT_COLUMN, text, exact=True))
+        # Most columns of which this is asked are no numbers at all, which the first values tell.
+        for at in range(0, len(texts), _STRETCH):
+            for text in texts.slice(at, _STRETCH).to_pylist():
+                found.append(None if text is None else parse(_FLOAT_COLUMN, text, exact=True))
     except BadCell:
         return None
     return pa.array(found, pa.float64())

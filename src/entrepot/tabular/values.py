@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 
 from entrepot.model.columns import Column, ColumnType
 from entrepot.tabular.faults import BadCell
+from entrepot.tabular.looks import all_alike, all_plain_numbers
 
 __all__ = ["arrow_type", "fast", "parse", "schema_of", "slow"]
 
@@ -48,8 +49,6 @@ _INT = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
 _EXACT_INT = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
 _FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?", re.ASCII)
 _EXACT_FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
-#: The same, short enough that no two of them are one float: fifteen digits.
-_SHORT_FLOAT: Final = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
 _NO_NUMBERS: Final = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "infinity": math.inf, "-infinity": -math.inf}
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _DATETIME: Final = (
@@ -213,7 +212,7 @@ def _fast_float(texts: pa.StringArray) -> pa.Array | None:
     # Its length bounds the digits: fifteen, a sign and a point. So many any float tells apart.
     if not _all(pc.less_equal(pc.binary_length(texts), 15)):
         return None
-    if not _all(pc.match_substring_regex(texts, _SHORT_FLOAT)):
+    if not all_plain_numbers(texts):
         return None
     values = pc.cast(texts, pa.float64())
     if _any(pc.and_(pc.equal(values, 0.0), pc.starts_with(texts, "-"))):
@@ -232,7 +231,7 @@ def _fast_date(texts: pa.StringArray) -> pa.Array | None:
 
 
 def _fast_datetime(texts: pa.StringArray) -> pa.Array | None:
-    if not _all(pc.match_substring_regex(texts, _DATETIME)):
+    if not all_alike(texts, _DATETIME_RE) and not _all(pc.match_substring_regex(texts, _DATETIME)):
         return None
     return pc.cast(texts, _ARROW[ColumnType.DATETIME])
 
