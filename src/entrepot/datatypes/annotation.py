@@ -103,6 +103,24 @@ def read_vcf_header(check: Check, lines: list[bytes]) -> int:
     return len(samples)
 
 
+def _bases(check: Check, line: int, record: int, start: bytes, end: bytes, *, first: int) -> int:
+    """How far it is from start to end; 0 when they cannot be, which is written down.
+
+    Args:
+        first: The number of the first base.
+    """
+    begins, ends = whole_number(start), whole_number(end)
+    if begins is None or ends is None or begins < first:
+        message = f"Line {line} goes from {said(start)} to {said(end)}."
+        check.wrong("bad_coordinates", message, line=line, record=record)
+    elif begins > ends:
+        message = f"Line {line} begins at {begins} and ends before, at {ends}."
+        check.wrong("start_after_end", message, line=line, record=record)
+    else:
+        return ends - begins
+    return 0
+
+
 def _features(check: Check, attributes: Callable[[bytes], bool], form: str) -> None:
     kinds: Counter[str] = Counter()
     contigs: dict[bytes, None] = {}
@@ -119,21 +137,7 @@ def _features(check: Check, attributes: Callable[[bytes], bool], form: str) -> N
         if len(cells) != 9:
             check.wrong("columns", f"Line {number} has {len(cells)} columns, not 9.", line=number, record=records)
             continue
-        start, end = whole_number(cells[3]), whole_number(cells[4])
-        if start is None or end is None or start < 1:
-            check.wrong(
-                "bad_coordinates",
-                f"Line {number} goes from {said(cells[3])} to {said(cells[4])}.",
-                line=number,
-                record=records,
-            )
-        elif start > end:
-            check.wrong(
-                "start_after_end",
-                f"Line {number} begins at {start} and ends before, at {end}.",
-                line=number,
-                record=records,
-            )
+        _bases(check, number, records, cells[3], cells[4], first=1)
         if cells[6] not in (b"+", b"-", b".", b"?"):
             check.wrong("bad_strand", f"Line {number} has the strand {said(cells[6])}.", line=number, record=records)
         if cells[7] not in (b"0", b"1", b"2", b"."):
@@ -197,23 +201,7 @@ def bed(check: Check) -> None:
                 line=number,
                 record=records,
             )
-        start, end = whole_number(cells[1]), whole_number(cells[2])
-        if start is None or end is None:
-            check.wrong(
-                "bad_coordinates",
-                f"Line {number} goes from {said(cells[1])} to {said(cells[2])}.",
-                line=number,
-                record=records,
-            )
-        elif start > end:
-            check.wrong(
-                "start_after_end",
-                f"Line {number} begins at {start} and ends before, at {end}.",
-                line=number,
-                record=records,
-            )
-        else:
-            covered += end - start
+        covered += _bases(check, number, records, cells[1], cells[2], first=0)
         if len(cells) > 5 and cells[5] not in (b"+", b"-", b"."):
             check.wrong("bad_strand", f"Line {number} has the strand {said(cells[5])}.", line=number, record=records)
         if len(contigs) < 100_000:

@@ -206,6 +206,7 @@ ANSWERED: dict[str, Prepare] = {
     "/versions/{version}/ingest": _ingest,
     "/versions/{version}/table/changes": _change,
     "/versions/{version}/unpack": _unpack,
+    "/unpack": _unpack_new,
     "/tasks/{task}/cancel": _cancel,
     "/versions/{version}/batches": _batch,
     "/batches/{task}/stop": _stop,
@@ -231,7 +232,6 @@ TOLD: dict[str, Prepare] = {
     "/webhooks/{webhook}/replay": _at_hook(
         "/replay", {"since": "2000-01-01T00:00:00Z", "states": ["waiting", "failed"]}
     ),
-    "/unpack": _unpack_new,
     "/versions/{version}/purge": _at("/versions/{v}/purge", trashed=True),
     "/projects/{project}/purge": _project("/purge", trashed=True),
     "/teams/{team}/purge": _team("/purge"),

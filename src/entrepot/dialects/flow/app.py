@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
-from urllib.parse import unquote_to_bytes
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,7 +17,7 @@ from entrepot.dialects.flow import errors
 from entrepot.dialects.flow.context import DOOR, PREFIX, Asked, Context
 from entrepot.dialects.flow.routes import data, imports, listing, people, samples, session, uploads, vocabulary
 from entrepot.http.doors import ErrorBoundary
-from entrepot.model.errors import Malformed
+from entrepot.http.paths import require_utf8
 
 __all__ = ["ROUTES", "Context", "create_app"]
 
@@ -87,7 +86,7 @@ class _Routes:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         if "\ufffd" in path:
-            _require_utf8(scope)
+            require_utf8(scope)
         other: set[str] = set()
         for pattern, calls in _TABLE:
             found = pattern.fullmatch(path)
@@ -102,16 +101,3 @@ class _Routes:
         if other:
             raise HTTPException(405, headers={"allow": ", ".join(sorted(other))})
         raise HTTPException(404)
-
-
-def _require_utf8(scope: Scope) -> None:
-    """Servers put U+FFFD where a path is not UTF-8; taken for the name, two different paths would be one.
-
-    Raises:
-        Malformed
-    """
-    raw: bytes = scope.get("raw_path") or b""
-    try:
-        unquote_to_bytes(raw.partition(b"?")[0]).decode()
-    except UnicodeDecodeError as wrong:
-        raise Malformed("The path is not percent-encoded UTF-8.") from wrong

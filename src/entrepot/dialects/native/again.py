@@ -44,6 +44,7 @@ from entrepot.wire.messages import projects as project_messages
 from entrepot.wire.messages import relationships as relationship_messages
 from entrepot.wire.messages import tasks as task_messages
 from entrepot.wire.messages import teams as team_messages
+from entrepot.wire.messages import unpacking as unpacking_messages
 from entrepot.wire.messages import users as user_messages
 from entrepot.wire.messages import versions as version_messages
 from entrepot.wire.messages import webhooks as webhook_messages
@@ -182,6 +183,14 @@ def _batch(depot: Depot, actor: Actor, deeds: Deeds, _base_url: str) -> Answer:
     return encode_webhooks.batch(batches.get(depot, actor, ids.decode(Noun.TASK, _subject_of(deeds, Noun.TASK))))
 
 
+def _unpacking(depot: Depot, actor: Actor, deeds: Deeds, _base_url: str) -> Answer:
+    made = versions.get(depot, actor, _version_of(deeds)).version
+    found = tasks.get(depot, actor, ids.decode(Noun.TASK, _subject_of(deeds, Noun.TASK)))
+    return unpacking_messages.Unpacking(
+        version=written.version(depot, actor, made), task=encode.task(found, naming.of_tasks(depot, [found]))
+    )
+
+
 #: By the form of the answer: how to show what was done.
 SHOWN: Final[Mapping[Any, Show]] = {
     version_messages.Version: _version,
@@ -195,5 +204,6 @@ SHOWN: Final[Mapping[Any, Show]] = {
     licence_messages.Licence: _licence,
     relationship_messages.Relationship: _relationship,
     task_messages.Task: _task,
+    unpacking_messages.Unpacking: _unpacking,
     webhook_messages.Batch: _batch,
 }

@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,7 +22,7 @@ from entrepot.dialects.native.context import Asked, Context
 from entrepot.dialects.native.routes.versions import answer_record
 from entrepot.dialects.native.routing import PREFIX
 from entrepot.dialects.native.tus import Tus
-from entrepot.model.errors import Malformed
+from entrepot.http.paths import require_utf8
 
 Call = Callable[[Asked, Mapping[str, str], Receive, Send], Awaitable[None]]
 
@@ -53,7 +52,7 @@ class ByteRoutes:
             return None
         path: str = scope["path"]
         if "\ufffd" in path:
-            _require_utf8(scope)
+            require_utf8(scope)
         if path.startswith(_UPLOADS):
             return self._find_upload(scope, path)
         if path == _PACKS:
@@ -85,19 +84,6 @@ class ByteRoutes:
             await call(Asked(self._context, scope), found, receive, send)
 
         return route
-
-
-def _require_utf8(scope: Scope) -> None:
-    """Servers put U+FFFD where a path is not UTF-8; taken for the name, two different paths would be one.
-
-    Raises:
-        Malformed
-    """
-    raw: bytes = scope.get("raw_path") or b""
-    try:
-        unquote_to_bytes(raw.partition(b"?")[0]).decode()
-    except UnicodeDecodeError as wrong:
-        raise Malformed("The path is not percent-encoded UTF-8.") from wrong
 
 
 async def _record(asking: Asked, found: Mapping[str, str], receive: Receive, send: Send) -> None:
