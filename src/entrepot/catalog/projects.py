@@ -112,6 +112,22 @@ _SELECT: Select[Any] = (
 _BY_NUMBER = Prepared(_SELECT.where(project.c.id == bindparam("n")))
 
 
+_ALLOCATION = Prepared(select(project.c.allocation).where(project.c.id == bindparam("n")))
+_SETTINGS = Prepared(select(project.c.settings).where(project.c.id == bindparam("n")))
+
+
+def allocation(conn: Connection, n: int) -> int | None:
+    """How many bytes a project may hold; every upload asks, so that nothing else of it is read."""
+    found: int | None = _ALLOCATION(conn, {"n": n}).scalar()
+    return found
+
+
+def settings(conn: Connection, n: int) -> Mapping[str, Any]:
+    """What a project is set to do; empty where there is no such project."""
+    found: Mapping[str, Any] | None = _SETTINGS(conn, {"n": n}).scalar()
+    return found or {}
+
+
 def find_by(conn: Connection, key: int | UUID | str, *, user: int | None) -> tuple[Project, Role] | None:
     """`find` by whatever a caller has: the number, the uid or the slug."""
     if isinstance(key, int):

@@ -137,8 +137,13 @@ def publish(
         revision=version.revision + 1,
         detail={"message": message} if message else None,
     )
-    rows.commit(conn, version.n, changes, expected=expected, author=actor.user, at=now, message=message, event=event)
-    return settle(conn, actor, found, now)
+    made = rows.commit(
+        conn, version.n, changes, expected=expected, author=actor.user, at=now, message=message, event=event
+    )
+    shown = Revision(
+        made.version, made.num, made.author, actor.name, made.at, made.message, made.n_entries, made.n_bytes
+    )
+    return settle(conn, actor, found, now, shown)
 
 
 def _not_stale(version: Version, expected: int | None) -> None:
@@ -151,8 +156,12 @@ def _not_stale(version: Version, expected: int | None) -> None:
         )
 
 
-def settle(conn: Connection, actor: Actor, found: Found, now: datetime) -> Committed:
-    """What follows every new revision: acceptance of a proposal, the first-time event, room."""
+def settle(conn: Connection, actor: Actor, found: Found, now: datetime, revision: Revision | None = None) -> Committed:
+    """What follows every new revision: acceptance of a proposal, the first-time event, room.
+
+    Args:
+        revision: The new one, where the caller knows what it wrote.
+    """
     before = found.version
     accepted = before.is_proposal and may(actor, Action.ACCEPT, lookup.standing_of(found))
     if accepted:
@@ -163,9 +172,10 @@ def settle(conn: Connection, actor: Actor, found: Found, now: datetime) -> Commi
     if accepted:
         told = {"is_proposal": True}, {"is_proposal": False}
         tell(conn, actor, "version.updated", after, now, before=told[0], after=told[1])
-    revision = version_rows.find_revision(conn, after.n, after.revision)
-    assert revision is not None
-    if after.n_bytes > before.n_bytes:
+    if revision is None:
+        revision = version_rows.find_revision(conn, after.n, after.revision)
+        assert revision is not None
+    if after.n_bytes > before.n_bytes and project_rows.allocation(conn, after.project) is not None:
         home = project_rows.find(conn, user=actor.user, n=after.project)
         assert home is not None
         lines.room_for(conn, home[0], 0)

@@ -59,8 +59,7 @@ def is_on(conn: Connection, depot: Depot, project: int) -> bool:
     """Whether files of this project are refused when they are bad."""
     if depot.examiner is None:
         return False
-    home = project_rows.find(conn, user=None, n=project)
-    return home is not None and home[0].settings.get(SETTING) is True
+    return project_rows.settings(conn, project).get(SETTING) is True
 
 
 def require_good(depot: Depot, path: str, source: Readable, data_type: str | None) -> None:

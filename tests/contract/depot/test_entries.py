@@ -48,6 +48,15 @@ def test_a_commit_is_all_or_nothing_and_names_all_that_is_wrong(house: House) ->
     assert house.tree(ann, made.n) == {}
 
 
+def test_a_commit_answers_the_revision_that_is_read_later(house: House) -> None:
+    ann = house.user("ann")
+    made = house.version(ann)
+    upload = house.upload(ann, b"x")
+    done = entries.commit(house.depot, ann, made.n, [Add("a", upload=upload.uid)], message="First")
+    assert done.revision == entries.revision(house.depot, ann, made.n, 1)
+    assert done.revision.author_name == ann.name
+
+
 def test_a_commit_that_saw_an_older_revision_is_stale(house: House) -> None:
     ann = house.user("ann")
     made = house.version(ann)
