@@ -66,7 +66,7 @@ def demo(
         output.line("")
         if not stay:
             return
-        output.line(f"The server goes on at  {url}")
+        output.line(f"The server goes on. Open  {url}/  in a browser")
         output.line(f"Log in as admin with the password  {password}")
         output.line("In another terminal:")
         output.line(f"  export ENTREPOT_URL={url}")

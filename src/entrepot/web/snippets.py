@@ -78,6 +78,8 @@ def groups(version: Version, first: Entry | None, base_url: str, doors: Collecti
     made = [_command_line(version, path), _python(version, path, base_url)]
     if "native" in doors:
         made.append(_curl(version, path, base_url))
+    if "benchling" in doors and version.kind is Kind.TABLE:
+        made.append(_benchling(version, base_url))
     if "flow" in doors:
         made.append(_flow(version, path, base_url))
     if "datature" in doors and version.kind is Kind.RECORDS:
@@ -131,6 +133,26 @@ def _curl(version: Version, path: str, base_url: str) -> Group:
             Snippet("The record", f"curl -s {who} {api}"),
             Snippet("One file; repeat it to go on", f"curl -OC - {who} {_shell(f'{api}/files/{quote(path)}')}"),
             Snippet("All files as one archive", f"curl -OJ {who} '{api}/archive?format=zip'"),
+        ),
+    )
+
+
+def _benchling(version: Version, base_url: str) -> Group:
+    one = ids.benchling_frame(version.uid)
+    return Group(
+        "Benchling",
+        f"Here this is the data frame {one}.",
+        (
+            Snippet(
+                "Connect, with a token as the API key",
+                "from benchling_sdk.auth.api_key_auth import ApiKeyAuth\n"
+                "from benchling_sdk.benchling import Benchling\n\n"
+                f"benchling = Benchling(url={base_url!r}, auth_method=ApiKeyAuth(token))",
+            ),
+            Snippet(
+                "Look it up",
+                f'curl -s -H "Authorization: Bearer $ENTREPOT_TOKEN" {base_url}/api/v2-beta/datasets/{one}',
+            ),
         ),
     )
 

@@ -150,3 +150,10 @@ def test_strangers_are_asked_to_sign_in_where_there_is_nothing_for_them(premises
     for page in pages:
         assert premises.stranger.get(f"/ui/{page}").headers["location"].startswith("/ui/sign-in?next="), page
     assert "Sign in" in plain(premises.stranger.page("/ui/"))
+
+
+def test_a_collection_narrows_its_project(premises: Premises) -> None:
+    premises.version({"a.txt": b"x"}, name="In the drawer", collection="drawer/left")
+    premises.version({"a.txt": b"x"}, name="On the table")
+    page = premises.reader.page("/ui/projects/birds?collection=drawer%2Fleft")
+    assert re.findall(r'class="row-name"[^>]*>([^<]*)<', page) == ["In the drawer"]

@@ -6,12 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from entrepot.depot import browse, history, projects
+from entrepot.depot.browse import Wanted
 from entrepot.depot.context import Depot
 from entrepot.model import ids
 from entrepot.model.access import Actor
 from entrepot.model.errors import NotFound
 from entrepot.model.ids import Noun
-from entrepot.web import activity
+from entrepot.web import activity, links
 from entrepot.web.context import Asked
 
 _PAGE = 100
@@ -41,14 +42,22 @@ async def show(asked: Asked) -> None:
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
         found, used = projects.get_with_usage(depot, actor, wanted)
-        heads = browse.list_heads(depot, actor, found.project.n, cursor=asked.text("cursor"), limit=_PAGE)
+        folders = projects.list_collections(depot, actor, found.project.n, limit=1000).rows
+        place = next((one for one in folders if one.path and one.path == asked.text("collection")), None)
+        if place is None:
+            heads = browse.list_heads(depot, actor, found.project.n, cursor=asked.text("cursor"), limit=_PAGE)
+        else:
+            inside = Wanted(project=found.project.n, collection=place.uid)
+            heads = browse.list_versions(depot, actor, inside, cursor=asked.text("cursor"), limit=_PAGE)
         return {
             "project": found.project,
             "role": found.role,
             "used": used,
             "page": heads,
             "may_write": projects.may_write(actor, found),
-            "collections": projects.list_collections(depot, actor, found.project.n, limit=_PAGE).rows,
+            "collections": folders,
+            "place": place,
+            "here_url": links.project(found.project.slug, collection="" if place is None else place.path),
             "lines": activity.lines(
                 depot, actor, history.events(depot, actor, project=found.project.n, limit=_EVENTS).rows
             ),

@@ -11,7 +11,7 @@ from entrepot.model.access import Actor
 from entrepot.model.data_types import Standing
 from entrepot.model.errors import EntrepotError, EntryNotFound, NotFound
 from entrepot.model.references import parse_reference
-from entrepot.model.values import TaskState, Version
+from entrepot.model.values import Page, TaskState, Version
 from entrepot.web import activity, links, snippets
 from entrepot.web.about import about, key
 from entrepot.web.context import Asked
@@ -19,6 +19,12 @@ from entrepot.web.previews import HEAD
 
 _READMES = ("README.md", "readme.md", "Readme.md", "README.markdown", "README.txt", "README", "README.rst")
 _FILES = 15
+#: Of more files the reports are not gone through for the first page, which must not take seconds.
+_FEW = 500
+#: Nor are their digests asked for: that reads a row of each file.
+_SOME = 10_000
+#: Revisions that differ by more files than this are compared only when somebody insists.
+_QUICK = 5000
 _REVISIONS = 50
 _CHANGES = 500
 _EVENTS = 20
@@ -35,8 +41,10 @@ async def show(asked: Asked) -> None:
         return given | {
             "readme": _readme(depot, actor, version) if readable else None,
             "folder": entries.list_folder(depot, actor, version.n, limit=_FILES)[2] if readable else None,
-            "examined": _examined(depot, actor, version) if readable else None,
-            "integrity": _or_none(lambda: checking.of_version(depot, actor, version.n)[2]) if readable else None,
+            "examined": _examined(depot, actor, version) if readable and version.n_entries <= _FEW else None,
+            "integrity": _or_none(lambda: checking.of_version(depot, actor, version.n)[2])
+            if readable and version.n_entries <= _SOME
+            else None,
             "licence": _or_none(lambda: licences.get(depot, actor, version.licence)),
             "attempts": history.ingests_of(depot, actor, version.n) if given["can_edit"] else (),
             "running": _running(depot, actor, version),
@@ -124,17 +132,26 @@ async def show_diff(asked: Asked) -> None:
         to = version.revision if newer is None else newer
         source = version.uid if other is None else key(other)
         since = max(0, to - 1) if older is None and other is None else older
-        page = history.diff_page(
-            depot, actor, (source, since), (version.uid, to), cursor=asked.text("cursor"), limit=_CHANGES
-        )
         before = version if other is None else versions.get(depot, actor, source).version
+        counts = [
+            entries.revision(depot, actor, source, before.revision if since is None else since).n_entries,
+            entries.revision(depot, actor, version.uid, to).n_entries,
+        ]
+        many = abs(counts[0] - counts[1]) > _QUICK and not asked.text("all")
+        page: Page[history.Difference] = Page(())
+        if not many:
+            page = history.diff_page(
+                depot, actor, (source, since), (version.uid, to), cursor=asked.text("cursor"), limit=_CHANGES
+            )
         return given | {
             "page": page,
             "since": before.revision if since is None else since,
             "until": to,
             "before": before,
             "other": other,
-            "more_url": links.version(version, "diff", **{"from": since, "to": to, "other": other}),
+            "counts": counts,
+            "many": many,
+            "more_url": links.version(version, "diff", **{"from": since, "to": to, "other": other, "all": 1}),
         }
 
     await asked.page("diff.html", work, public=True)
