@@ -10,8 +10,8 @@ import { build } from "esbuild";
 const here = dirname(fileURLToPath(import.meta.url));
 const target = process.argv[2] ?? join(here, "..", "src", "entrepot", "web", "static", "built");
 
-// page is on every page, hasher runs in a worker, the others are on the page of their name.
-const bundles = ["page", "hasher", "upload", "table", "records", "graph"];
+// page is on every page, hasher runs in a worker, the others are on pages of their own.
+const bundles = ["page", "hasher", "uploader", "table", "records", "graph"];
 
 const { outputFiles, metafile } = await build({
   entryPoints: bundles.map((name) => join(here, "src", `${name}.js`)),

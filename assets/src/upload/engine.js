@@ -24,7 +24,7 @@ export class Engine extends EventTarget {
   #stop = new AbortController();
   #wake = [];
 
-  // items: {path, file}; page: {version, project}; digests: what is remembered of files.
+  // items: {path, file}; page: {version, project}; no version where a new dataset is made; digests: what is remembered of files.
   constructor({ items, api, hashing, digests, page }) {
     super();
     Object.assign(this, { api, hashing, digests, page });
@@ -34,6 +34,11 @@ export class Engine extends EventTarget {
     this.away = null;
     this.skipped = 0;
     this.moved = 0; // bytes that went over the network
+  }
+
+  // Where bytes are counted for; of a version that is there the server knows it.
+  get #in() {
+    return this.page.project ? `?project=${encodeURIComponent(this.page.project)}` : "";
   }
 
   get done() {
@@ -180,8 +185,8 @@ export class Engine extends EventTarget {
 
   // The next ones to ask about: a batch's worth, less only when no more are coming soon.
   async #some() {
-    const full = this.#queue.length >= BATCH_FILES || this.#queue.some(({ file }) => file.size > SMALL) || this.readAll;
-    if (!full) await new Promise((resolve) => setTimeout(resolve, 100));
+    const enough = () => this.#queue.length >= BATCH_FILES || this.#queue.some(({ file }) => file.size > SMALL) || this.readAll;
+    for (let waited = 0; !enough() && waited < 500; waited += 50) await new Promise((resolve) => setTimeout(resolve, 50));
     let bytes = 0;
     let count = 0;
     while (count < this.#queue.length && count < ASKED_AT_ONCE && (count === 0 || bytes + this.#queue[count].file.size <= BATCH_BYTES)) {
@@ -225,7 +230,7 @@ export class Engine extends EventTarget {
       const made = await this.#patiently((signal) => {
         this.moved -= before;
         before = 0;
-        return this.api.send("PUT", `/packs?project=${encodeURIComponent(this.page.project)}`, body, {
+        return this.api.send("PUT", `/packs${this.#in}`, body, {
           type: "application/vnd.entrepot.frames",
           signal,
           progress: (loaded) => {
@@ -285,11 +290,11 @@ export class Engine extends EventTarget {
         metadata: {
           filename: item.path.split("/").pop(),
           filetype: item.file.type || "application/octet-stream",
-          project: this.page.project,
+          ...(this.page.project ? { project: this.page.project } : {}),
           sha256: `sha256:${item.sha256}`,
         },
         // Under it the address of the upload is kept, so that it goes on after a reload.
-        fingerprint: async () => `entrepot ${this.page.project} ${item.sha256}`,
+        fingerprint: async () => `entrepot ${this.page.project ?? ""} ${item.sha256}`,
         removeFingerprintOnSuccess: true,
         // Waiting and trying again are the same for everything here.
         retryDelays: null,
@@ -329,8 +334,8 @@ export class Engine extends EventTarget {
     });
   }
 
-  // One revision of everything that is there.
-  commit(message) {
+  // One revision of everything that is there; of a new dataset, together with the dataset.
+  commit({ message, name, description, tags, licence, project }) {
     const changes = this.items
       .filter(({ state }) => state === "there")
       .map(({ path, sha256, upload, file }) => ({
@@ -342,13 +347,19 @@ export class Engine extends EventTarget {
       }));
     // A request that is repeated because its answer was lost does nothing twice.
     const key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-    return this.#patiently((signal) =>
-      this.api.call(
-        "POST",
-        `/versions/${this.page.version}/commits`,
-        { changes, message },
-        { headers: { "idempotency-key": key }, signal },
-      ),
-    );
+    const headers = { "idempotency-key": key };
+    if (this.page.version) {
+      return this.#patiently((signal) =>
+        this.api.call("POST", `/versions/${this.page.version}/commits`, { changes, message }, { headers, signal }),
+      );
+    }
+    const version = {
+      name,
+      description,
+      tags: tags.split(",").map((one) => one.trim()).filter(Boolean),
+      ...(project ? { project } : {}),
+      ...(licence ? { licence } : {}),
+    };
+    return this.#patiently((signal) => this.api.call("POST", "/commits", { version, changes, message }, { headers, signal }));
   }
 }

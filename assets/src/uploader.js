@@ -17,23 +17,53 @@ const WORDS = {
   failed: "failed",
 };
 
+// The worker lies beside this script.
+const HASHER = document.currentScript?.src.replace(/uploader\.js.*$/, "hasher.js");
+
 class Uploader {
-  constructor(root) {
-    const { version, project, hasher, done } = root.dataset;
-    this.root = root;
-    this.page = { version, project, done };
-    this.hasher = hasher;
+  // The form works by itself, a few files at a time; here its choice of files becomes more.
+  constructor(form) {
+    const { version, done } = form.dataset;
+    this.form = form;
+    this.page = { version: version || null, done };
+    this.key = version || "new";
     this.api = new Api();
     this.status = h("p.upload-status", { role: "status" });
     this.body = h("div.upload-body");
-    root.replaceChildren(this.body, this.status);
+    this.host = h("div.uploader", {}, this.body, this.status);
+    const plain = form.querySelector("#files");
+    for (const one of [plain, form.querySelector('label[for="files"]'), document.getElementById(plain.getAttribute("aria-describedby"))]) {
+      if (one) one.remove();
+    }
+    this.sending = form.querySelector(".buttons");
+    form.insertBefore(this.host, this.sending);
+    this.submit = this.sending.querySelector("button");
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submitted();
+    });
+    form.querySelector("#path")?.addEventListener("input", () => this.example?.());
     this.#welcome();
+  }
+
+  #field(name) {
+    return this.form.querySelector(`#${name}`)?.value.trim() ?? "";
+  }
+
+  // While files travel nothing but that is to be seen of the form.
+  #alone(so) {
+    for (const one of this.form.children) if (one !== this.host) one.hidden = so;
   }
 
   // --- before ---------------------------------------------------------------------------------------------------------
 
   async #welcome() {
-    const last = await run.get(this.page.version);
+    this.last = (await run.get(this.key)) ?? null;
+    this.items = null;
+    this.example = null;
+    this.#alone(false);
+    this.submit.textContent = this.last ? "Continue the upload" : "Upload";
+    this.submit.disabled = true;
     const files = h("input.hidden", { type: "file", multiple: true, id: "upload-files", onchange: () => this.#chosen(fromInput(files.files)) });
     const folder = h("input.hidden", { type: "file", webkitdirectory: true, multiple: true, id: "upload-folder", onchange: () => this.#chosen(fromInput(folder.files)) });
     const zone = h(
@@ -51,30 +81,25 @@ class Uploader {
         },
       },
       h("p.dropzone-title", {}, "Drag files or a folder here"),
-      h(
-        "p",
-        {},
-        files,
-        h("label.button.primary", { for: "upload-folder" }, "Choose a folder"),
-        " ",
-        folder,
-        h("label.button", { for: "upload-files" }, "Choose files"),
-      ),
+      h("p.choices", {}, folder, h("label.button", { for: "upload-folder" }, "Choose a folder"), files, h("label.button", { for: "upload-files" }, "Choose files")),
       h("p.hint", {}, "Any number, any size. What is here already is not sent again, and a broken upload can be continued."),
     );
-    const before = last
-      ? [
-          h(
-            "div.box",
-            { "data-continue": "" },
-            h("p", {}, h("strong", {}, "An upload to this dataset was interrupted. "),
-              `${plural(last.files, "file")}${last.name ? ` from “${last.name}”` : ""}, ${size(last.bytes)}. Nothing of it is lost: choose the same ${last.name ? "folder" : "files"} again, and only what is missing is sent.`),
-            h("button.button", { type: "button", onclick: async () => { await run.remove(this.page.version); await this.#welcome(); } }, "Forget it"),
-          ),
-        ]
-      : [];
-    this.last = last ?? null;
-    this.body.replaceChildren(...before, zone);
+    this.body.replaceChildren(...(this.last ? [this.#interrupted()] : []), zone);
+  }
+
+  #interrupted() {
+    const { files, bytes, name } = this.last;
+    const forget = async () => {
+      await run.remove(this.key);
+      await this.#welcome();
+    };
+    return h(
+      "div.box",
+      { "data-continue": "" },
+      h("p", {}, h("strong", {}, "An upload was interrupted here. "),
+        `${plural(files, "file")}${name ? ` from “${name}”` : ""}, ${size(bytes)}. Nothing of it is lost: choose the same ${name ? "folder" : "files"} again, and only what is missing is sent.`),
+      h("p", {}, h("button", { type: "button", onclick: forget }, "Forget it")),
+    );
   }
 
   #say(text) {
@@ -96,51 +121,64 @@ class Uploader {
       return;
     }
     items.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
-    const top = commonFolder(items);
-    const bytes = items.reduce((sum, { file }) => sum + file.size, 0);
-    const keep = h("input", { type: "checkbox", id: "upload-keep", onchange: () => example() });
-    const into = h("input", { type: "text", id: "upload-into", placeholder: "the top", oninput: () => example(), autocomplete: "off" });
-    const message = h("input", { type: "text", id: "upload-message", maxlength: "500", autocomplete: "off" });
+    this.items = items;
+    this.top = commonFolder(items);
+    this.bytes = items.reduce((sum, { file }) => sum + file.size, 0);
+    this.keep = h("input", { type: "checkbox", id: "upload-keep", onchange: () => this.example() });
     if (this.last) {
-      keep.checked = this.last.keep;
-      into.value = this.last.into;
-      message.value = this.last.message;
+      this.keep.checked = this.last.keep;
+      for (const [name, value] of Object.entries(this.last.fields)) {
+        const field = this.form.querySelector(`#${name}`);
+        if (field && !field.value) field.value = value;
+      }
     }
     const shown = h("code");
-    const place = ({ path }) => {
-      const own = top && !keep.checked ? path.slice(top.length + 1) : path;
-      const folder = into.value.trim().replace(/^\/+|\/+$/g, "");
-      return folder ? `${folder}/${own}` : own;
+    this.example = () => {
+      shown.textContent = this.#place(items[0]);
     };
-    const example = () => {
-      shown.textContent = place(items[0]);
-    };
-    example();
-    const begin = (event) => {
-      event.preventDefault();
-      this.#begin(items.map((item) => ({ path: place(item), file: item.file })), {
-        files: items.length, bytes, name: top, keep: keep.checked, into: into.value, message: message.value,
-      });
-    };
-    const missing = this.last && this.last.files !== items.length
-      ? h("p.box", {}, `The interrupted upload had ${plural(this.last.files, "file")}, this one has ${count(items.length)}. Only what is here now becomes part of the dataset.`)
-      : null;
+    this.example();
+    const other = this.last && this.last.files !== items.length;
     this.#say("");
     this.body.replaceChildren(
-      h(
-        "form.stack",
-        { onsubmit: begin },
-        h("h2", {}, `${plural(items.length, "file")}, ${size(bytes)}`),
-        missing,
-        h("label", { for: "upload-into" }, "Folder in the dataset"), into,
-        top ? h("div", {}, keep, h("label.plain", { for: "upload-keep" }, ` Keep “${top}” at the beginning of each path`)) : null,
-        h("p.hint", {}, "The first file will be ", shown),
-        h("label", { for: "upload-message" }, "What is this? (for the history; may stay empty)"), message,
-        h("p", {}, h("button.button.primary", { type: "submit" }, this.last ? "Continue the upload" : "Upload"), " ",
-          h("button.button", { type: "button", onclick: () => this.#welcome() }, "Choose something else")),
-      ),
+      h("div.box", {},
+        h("h3", {}, `${plural(items.length, "file")}, ${size(this.bytes)}`),
+        other ? h("p", {}, `The interrupted upload had ${plural(this.last.files, "file")}. Only what is chosen now becomes part of the dataset.`) : null,
+        this.top ? h("p", {}, this.keep, h("label.plain", { for: "upload-keep" }, `Keep “${this.top}” at the beginning of each path`)) : null,
+        h("p.hint", {}, "The first one will be ", shown),
+        h("p", {}, h("button", { type: "button", onclick: () => this.#welcome() }, "Choose something else"))),
     );
-    this.body.querySelector("button").focus();
+    this.submit.disabled = false;
+    this.submit.focus();
+  }
+
+  #place({ path }) {
+    const own = this.top && !this.keep.checked ? path.slice(this.top.length + 1) : path;
+    const folder = this.#field("path").replace(/^\/+|\/+$/g, "");
+    return folder ? `${folder}/${own}` : own;
+  }
+
+  async #submitted() {
+    if (!this.items) return;
+    const fields = Object.fromEntries(["path", "message", "name", "description", "tags", "licence", "project"].map((name) => [name, this.#field(name)]));
+    if (!this.page.version && (await this.#taken(fields))) return;
+    this.page.project = fields.project || null;
+    this.fields = fields;
+    this.#alone(true);
+    await this.#begin(this.items.map((item) => ({ path: this.#place(item), file: item.file })), {
+      files: this.items.length, bytes: this.bytes, name: this.top, keep: this.keep.checked, fields,
+    });
+  }
+
+  // Better said before a long upload than after it.
+  async #taken({ project, name }) {
+    try {
+      const found = await this.api.send("GET", `/versions?${new URLSearchParams({ project, name, limit: 1 })}`, null);
+      if (found.rows.length === 0) return false;
+      this.#say(`This project has a dataset “${name}” already. Choose another name, or add files to that one.`);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   // --- while ----------------------------------------------------------------------------------------------------------
@@ -148,21 +186,21 @@ class Uploader {
   async #begin(items, about) {
     const twins = items.length - new Set(items.map(({ path }) => path)).size;
     if (twins > 0) {
+      this.#alone(false);
       this.#say(`${plural(twins, "file")} would have the path of another one. Choose one folder at a time.`);
       return;
     }
-    this.message = about.message;
-    await run.put(this.page.version, about);
-    this.hashing ??= new Hashing(this.hasher);
-    const digests = await Digests.load(this.page.version);
+    await run.put(this.key, about);
+    this.hashing ??= new Hashing(HASHER);
+    const digests = await Digests.load(this.key);
     this.engine = new Engine({ items, api: this.api, hashing: this.hashing, digests, page: this.page });
     this.bar = h("progress", { max: "1", "aria-label": "All files" });
     this.line = h("p.upload-line");
     this.list = h("ul.upload-files", { "aria-label": "Files", tabindex: "0" });
     this.rows = new Map();
-    this.toggle = h("button.button", { type: "button", onclick: () => (this.engine.paused ? this.#resume() : this.engine.pause()) }, "Pause");
+    this.toggle = h("button", { type: "button", onclick: () => (this.engine.paused ? this.#resume() : this.engine.pause()) }, "Pause");
     this.notice = h("div");
-    this.buttons = h("p.buttons", {}, this.toggle, " ", h("button.button", { type: "button", onclick: () => this.#cancel() }, "Cancel"));
+    this.buttons = h("p.buttons", {}, this.toggle, " ", h("button", { type: "button", onclick: () => this.#cancel() }, "Cancel"));
     this.body.replaceChildren(h("h2", {}, "Uploading"), this.bar, this.line, this.notice, this.buttons, this.list);
     this.began = performance.now();
     this.samples = [];
@@ -183,8 +221,7 @@ class Uploader {
   async #cancel() {
     this.engine.cancel();
     removeEventListener("beforeunload", this.#warn);
-    await run.remove(this.page.version);
-    this.last = null;
+    await run.remove(this.key);
     await this.#welcome();
     this.#say("Cancelled. Nothing in the dataset changed.");
   }
@@ -273,9 +310,9 @@ class Uploader {
     const others = this.engine.items.length - failed;
     this.#say(`${plural(failed, "file")} could not be uploaded.`);
     this.buttons.replaceChildren(
-      h("button.button.primary", { type: "button", onclick: () => this.#again() }, "Try these again"), " ",
-      others > 0 ? h("button.button", { type: "button", onclick: () => this.#commit() }, `Go on without ${failed === 1 ? "it" : "them"}`) : null, " ",
-      h("button.button", { type: "button", onclick: () => this.#cancel() }, "Cancel"),
+      h("button.primary", { type: "button", onclick: () => this.#again() }, "Try these again"), " ",
+      others > 0 ? h("button", { type: "button", onclick: () => this.#commit() }, `Go on without ${failed === 1 ? "it" : "them"}`) : null, " ",
+      h("button", { type: "button", onclick: () => this.#cancel() }, "Cancel"),
     );
     this.notice.replaceChildren(h("p.box.bad", {}, `${plural(failed, "file")} could not be uploaded; each says why. Nothing in the dataset has changed yet.`));
   }
@@ -293,11 +330,11 @@ class Uploader {
     this.buttons.replaceChildren();
     this.#say("All files are there. Making one revision of them …");
     try {
-      const made = await engine.commit(this.message);
+      const made = await engine.commit(this.fields);
       engine.committing = true;
       removeEventListener("beforeunload", this.#warn);
       this.hashing.close();
-      await Promise.all([run.remove(this.page.version), engine.digests.forget()]);
+      await Promise.all([run.remove(this.key), engine.digests.forget()]);
       const fresh = engine.items.length - engine.failed.length;
       this.list.remove();
       this.line.remove();
@@ -306,8 +343,8 @@ class Uploader {
         h("div.box.good", { "data-done": "" },
           h("h2", {}, `Done: ${plural(fresh, "file")}, as revision ${made.revision.number}`),
           h("p", {}, engine.skipped > 0 ? `${plural(engine.skipped, "file")} did not have to be sent: their content was here already.` : "Everything was checked on arrival, byte by byte."),
-          h("p", {}, h("a.button.primary", { href: this.page.done }, "Look at the dataset"), " ",
-            h("button.button", { type: "button", onclick: () => { this.last = null; this.#say(""); this.#welcome(); } }, "Upload more"))),
+          h("p", {}, h("a.button.primary", { href: this.page.done || `/ui/versions/${made.version.id}` }, "Look at the dataset"), " ",
+            this.page.version ? h("button", { type: "button", onclick: () => { this.#say(""); this.#welcome(); } }, "Upload more") : null)),
       );
       this.hashing = null;
     } catch (error) {
@@ -322,9 +359,9 @@ class Uploader {
       h("div.box.bad", {}, h("p", {}, error.message), rows.length > 0 ? h("ul", {}, ...rows) : null,
         h("p", {}, "What was sent is kept for a while: nothing has to travel twice.")));
     this.buttons.replaceChildren(
-      h("button.button.primary", { type: "button", onclick: () => this.#again() }, "Try again"), " ",
-      h("button.button", { type: "button", onclick: () => this.#cancel() }, "Cancel"));
+      h("button.primary", { type: "button", onclick: () => this.#again() }, "Try again"), " ",
+      h("button", { type: "button", onclick: () => this.#cancel() }, "Cancel"));
   }
 }
 
-for (const root of document.querySelectorAll("[data-uploader]")) new Uploader(root);
+for (const form of document.querySelectorAll("form[data-uploader]")) new Uploader(form);
