@@ -58,7 +58,7 @@ function draw(root) {
     group.append(svg("title", {}, box.name));
     const address = box.here ? box.url : box.graph;
     if (address) {
-      const link = svg("a", { href: address, "aria-label": `${box.name}${box.here ? ", this dataset" : ""}` });
+      const link = svg("a", { href: address });
       link.append(group);
       picture.append(link);
     } else picture.append(group);

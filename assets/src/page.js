@@ -10,29 +10,41 @@ htmx.config.selfRequestsOnly = true;
 htmx.config.historyCacheSize = 0;
 window.htmx = htmx;
 
-// Text that is to be copied: `<button data-copy="#id">`.
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
-  if (!button) return;
-  const source = document.querySelector(button.dataset.copy);
-  if (!source) return;
-  const text = "value" in source ? source.value : source.textContent;
-  const before = button.textContent;
-  try {
-    await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
-  } catch {
-    // Without https browsers keep the clipboard to themselves: select it, so that one key press copies it.
-    const range = document.createRange();
-    range.selectNodeContents(source);
-    getSelection().removeAllRanges();
-    getSelection().addRange(range);
-    button.textContent = "Press Ctrl+C";
-  }
-  setTimeout(() => {
-    button.textContent = before;
-  }, 2000);
-});
+// What is to be copied gets a button for it.
+for (const source of document.querySelectorAll("[data-copy]")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copy";
+  button.textContent = "Copy";
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(source.textContent.trim());
+      button.textContent = "Copied";
+    } catch {
+      // Without https browsers keep the clipboard to themselves: select it, so that one key press copies it.
+      getSelection().selectAllChildren(source);
+      button.textContent = "Press Ctrl+C";
+    }
+    setTimeout(() => {
+      button.textContent = "Copy";
+    }, 2000);
+  });
+  source.after(button);
+}
+
+// Results follow what is typed; the form does the same without scripts.
+for (const input of document.querySelectorAll("[data-suggest]")) {
+  const given = {
+    "hx-get": input.form.getAttribute("action"),
+    "hx-trigger": "input changed delay:250ms",
+    "hx-include": "closest form",
+    "hx-select": "main .columns",
+    "hx-target": "main .columns",
+    "hx-swap": "outerHTML",
+    "hx-sync": "this:replace",
+  };
+  for (const [name, value] of Object.entries(given)) input.setAttribute(name, value);
+}
 
 // Times are written in UTC; a person reads them in their own zone.
 for (const time of document.querySelectorAll("time[datetime]")) {

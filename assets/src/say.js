@@ -35,7 +35,7 @@ export function size(bytes) {
     n /= 1024;
     unit += 1;
   }
-  return unit === 0 ? `${bytes} B` : `${n < 10 ? n.toFixed(1) : Math.round(n)} ${units[unit]}`;
+  return unit === 0 ? `${Math.round(bytes)} B` : `${n < 10 ? n.toFixed(1) : Math.round(n)} ${units[unit]}`;
 }
 
 export function duration(seconds) {

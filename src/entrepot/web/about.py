@@ -36,8 +36,11 @@ class Tab:
 
 TABS: Final = (
     Tab("Overview", "", content=False),
+    Tab("Rows", "table", (Kind.TABLE,)),
+    Tab("Items", "records", (Kind.RECORDS,)),
     Tab("Files", "files"),
     Tab("History", "history", content=False),
+    Tab("Provenance", "graph", content=False),
     Tab("Use it", "use"),
 )
 

@@ -29,7 +29,10 @@ from entrepot.web.routes import (
     home,
     people,
     projects,
+    provenance,
+    records,
     static,
+    tables,
     uploading,
     versions,
 )
@@ -88,6 +91,9 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
     **admin_people.ROUTES,
     **admin_storage.ROUTES,
     **admin_log.ROUTES,
+    **tables.ROUTES,
+    **records.ROUTES,
+    **provenance.ROUTES,
 }
 
 

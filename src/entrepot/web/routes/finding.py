@@ -119,12 +119,21 @@ async def show_activity(asked: Asked) -> None:
     await asked.page("activity.html", work)
 
 
+#: Of tasks that go on: their pages follow them.
+_OPEN: Final = (TaskState.READY, TaskState.RUNNING)
+
+
 async def show_tasks(asked: Asked) -> None:
     """Long work, newest first."""
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
         page = tasks.list_tasks(depot, actor, cursor=asked.text("cursor"), limit=_PAGE)
-        return {"section": "tasks", "page": page, "rows": [(one, _about(depot, actor, one)) for one in page.rows]}
+        return {
+            "section": "tasks",
+            "page": page,
+            "rows": [(one, _about(depot, actor, one)) for one in page.rows],
+            "open": any(one.state in _OPEN for one in page.rows),
+        }
 
     await asked.page("tasks.html", work)
 
@@ -138,7 +147,7 @@ async def show_task(asked: Asked) -> None:
             "section": "tasks",
             "task": one,
             "about": _about(depot, actor, one),
-            "open": one.state in (TaskState.READY, TaskState.RUNNING),
+            "open": one.state in _OPEN,
         }
 
     await asked.page("task.html", work)

@@ -14,10 +14,10 @@ from entrepot.model.errors import Invalid
 from entrepot.model.ids import Noun
 from entrepot.model.values import Relationship, VersionRef
 from entrepot.web import links
+from entrepot.web.about import about, key
 from entrepot.web.context import Asked
-from entrepot.web.routes.tables import head, key
 
-__all__ = ["PAGES"]
+__all__ = ["ROUTES"]
 
 _DEPTH: Final = 4
 _MOST: Final = 50
@@ -33,7 +33,7 @@ async def show(asked: Asked) -> None:
     depth = max(1, min(asked.number("depth") or _DEPTH, _MOST))
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        top = head(depot, actor, wanted)
+        top = about(depot, actor, wanted, "graph")
         found = relationships.graph(depot, actor, wanted, direction=direction, depth=depth)
         edges = [_edge(one, found) for one in found.edges if one.source is not None and one.target is not None]
         return {
@@ -102,4 +102,4 @@ def _drawing(found: Graph, edges: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 #: For the table of pages.
-PAGES: Final = {"/versions/{version}/graph": {"GET": show}}
+ROUTES: Final = {"/versions/{version}/graph": {"GET": show}}

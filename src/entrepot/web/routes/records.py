@@ -15,10 +15,10 @@ from entrepot.model.errors import Invalid, NotFound
 from entrepot.model.ids import Noun
 from entrepot.model.values import State, Task
 from entrepot.web import shown
+from entrepot.web.about import about, key
 from entrepot.web.context import Asked
-from entrepot.web.routes.tables import head, key
 
-__all__ = ["PAGES"]
+__all__ = ["ROUTES"]
 
 _TREES: Final = 20
 _ROWS: Final = 100
@@ -35,7 +35,7 @@ async def show(asked: Asked) -> None:
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
         given: dict[str, Any] = {
-            **head(depot, actor, wanted),
+            **about(depot, actor, wanted, "records"),
             "id": ids.encode(Noun.VERSION, wanted),
             "first": first,
             "where": where,
@@ -101,7 +101,7 @@ async def keys(asked: Asked) -> None:
     wanted, revision = key(asked.found["version"]), asked.number("revision")
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        given = {**head(depot, actor, wanted), "revision": revision, "keys": (), "task": None, "total": 0}
+        given = {**about(depot, actor, wanted, "records"), "revision": revision, "keys": (), "task": None, "total": 0}
         found = record_work.statistics(depot, actor, wanted, revision=revision)
         if isinstance(found, Task):
             return {**given, "task": ids.encode(Noun.TASK, found.uid)}
@@ -133,7 +133,7 @@ async def rejects(asked: Asked) -> None:
         newest = next((one for one in tried if one.state in (State.READY, State.FAILED)), None)
         report: Mapping[str, Any] = {} if newest is None or newest.report is None else newest.report
         return {
-            **head(depot, actor, wanted),
+            **about(depot, actor, wanted, "records"),
             "message": str(report.get("message", "")),
             "bad": int(report.get("bad_lines", 0)),
             "errors": [one for one in report.get("errors", ()) if "reason" in one],
@@ -143,7 +143,7 @@ async def rejects(asked: Asked) -> None:
 
 
 #: For the table of pages.
-PAGES: Final = {
+ROUTES: Final = {
     "/versions/{version}/records": {"GET": show},
     "/versions/{version}/records/keys": {"GET": keys},
     "/versions/{version}/records/rejects": {"GET": rejects},

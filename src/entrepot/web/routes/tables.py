@@ -8,20 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal, cast
-from uuid import UUID
 
-from entrepot.depot import tables, versions
+from entrepot.depot import tables
 from entrepot.depot.context import Depot
 from entrepot.http.content import Representation, send_stream
 from entrepot.http.disposition import disposition
 from entrepot.model import ids
-from entrepot.model.access import Action, Actor
+from entrepot.model.access import Actor
 from entrepot.model.errors import InProgress, Invalid, NotFound, TooLarge, Unsupported
 from entrepot.model.ids import Noun
 from entrepot.web import shown
+from entrepot.web.about import about, key
 from entrepot.web.context import Asked
 
-__all__ = ["PAGES", "head", "key"]
+__all__ = ["ROUTES"]
 
 _ROWS: Final = 100
 #: Rows of an answer to SQL that a page shows; a download has no such bound.
@@ -33,17 +33,6 @@ _EDITABLE: Final = 64 << 20
 _FORMS: Final = ("csv", "parquet", "arrow", "ndjson")
 
 
-def key(text: str) -> UUID:
-    """The version that an address names."""
-    return ids.decode(Noun.VERSION, text)
-
-
-def head(depot: Depot, actor: Actor, wanted: UUID) -> dict[str, Any]:
-    """What every page of a version shows above what is its own."""
-    found = versions.get(depot, actor, wanted)
-    return {"version": found.version, "may_edit": versions.standing(actor, found)[Action.EDIT], "section": "projects"}
-
-
 async def show(asked: Asked) -> None:
     """Rows from a number on, those that fit a condition, in an order."""
     wanted = key(asked.found["version"])
@@ -51,7 +40,7 @@ async def show(asked: Asked) -> None:
     where, sort, revision = asked.text("where"), asked.text("sort"), asked.number("revision")
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        top = head(depot, actor, wanted)
+        top = about(depot, actor, wanted, "table")
         given: dict[str, Any] = {
             **top,
             "first": first,
@@ -69,17 +58,17 @@ async def show(asked: Asked) -> None:
             "grid": {"id": ids.encode(Noun.VERSION, wanted), "types": ()},
         }
         try:
-            about = tables.schema(depot, actor, wanted, revision=revision)
+            schema = tables.schema(depot, actor, wanted, revision=revision)
         except NotFound as missing:
             return {**given, "problem": missing.message, "empty": True}
-        given["columns"] = about.columns
-        given["total"] = about.rows
-        given["grid"]["types"] = [shown.type_name(one.type, many=one.list) for one in about.columns]
+        given["columns"] = schema.columns
+        given["total"] = schema.rows
+        given["grid"]["types"] = [shown.type_name(one.type, many=one.list) for one in schema.columns]
         given["editable"] = (
-            top["may_edit"]
-            and revision in (None, top["version"].revision)
-            and top["version"].frozen_at is None
-            and top["version"].n_bytes <= _EDITABLE
+            top["can_edit"]
+            and revision in (None, top["v"].revision)
+            and top["v"].frozen_at is None
+            and top["v"].n_bytes <= _EDITABLE
         )
         try:
             page = tables.rows(
@@ -90,7 +79,7 @@ async def show(asked: Asked) -> None:
         except Invalid as wrong:
             return {**given, "problem": wrong.message}
         found = json.loads(page.body)
-        types = [str(one.type) for one in about.columns]
+        types = [str(one.type) for one in schema.columns]
         given["rows"] = [
             (row["n"], [shown.cell(value, kind) for value, kind in zip(row["values"], types, strict=True)])
             for row in found["rows"]
@@ -107,11 +96,11 @@ async def columns(asked: Asked) -> None:
     start, revision = asked.number("first") or 0, asked.number("revision")
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        top = head(depot, actor, wanted)
-        about = tables.schema(depot, actor, wanted, revision=revision)
-        names = [one.name or "" for one in about.columns]
+        top = about(depot, actor, wanted, "table")
+        schema = tables.schema(depot, actor, wanted, revision=revision)
+        names = [one.name or "" for one in schema.columns]
         chosen = names[start : start + _COLUMNS]
-        said: Mapping[str, Any] = {"rows": about.rows, "columns": []}
+        said: Mapping[str, Any] = {"rows": schema.rows, "columns": []}
         if chosen:
             said = tables.statistics(depot, actor, wanted, columns=chosen, revision=revision)[1]
         return {
@@ -162,18 +151,18 @@ async def sql(asked: Asked) -> None:
     question, revision = asked.text("sql"), asked.number("revision")
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        top = head(depot, actor, wanted)
-        about = tables.schema(depot, actor, wanted, revision=revision)
+        top = about(depot, actor, wanted, "table")
+        schema = tables.schema(depot, actor, wanted, revision=revision)
         given: dict[str, Any] = {
             **top,
             "revision": revision,
             "sql": question,
-            "columns": about.columns,
+            "columns": schema.columns,
             "names": (),
             "rows": (),
             "more": False,
             "problem": None,
-            "example": _example(about),
+            "example": _example(schema),
         }
         if question is None:
             return given
@@ -194,9 +183,9 @@ def _type_of(value: Any) -> str:
     return "Float" if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
 
 
-def _example(about: tables.Schema) -> str:
+def _example(schema: tables.Schema) -> str:
     """A question that this table can answer."""
-    plain = [one for one in about.columns if one.name and str(one.type) == "String" and not one.list]
+    plain = [one for one in schema.columns if one.name and str(one.type) == "String" and not one.list]
     if not plain:
         return "SELECT * FROM t LIMIT 20"
     name = '"' + str(plain[0].name).replace('"', '""') + '"'
@@ -208,7 +197,7 @@ async def rejects(asked: Asked) -> None:
     wanted = key(asked.found["version"])
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        top = head(depot, actor, wanted)
+        top = about(depot, actor, wanted, "table")
         try:
             report: Mapping[str, Any] = tables.rejects(depot, actor, wanted).report
         except NotFound:
@@ -249,7 +238,7 @@ async def export(asked: Asked) -> None:
 
 
 #: For the table of pages.
-PAGES: Final = {
+ROUTES: Final = {
     "/versions/{version}/table": {"GET": show},
     "/versions/{version}/table/columns": {"GET": columns},
     "/versions/{version}/table/sql": {"GET": sql},
