@@ -17,6 +17,7 @@ beside    p50 and p99 of a small request to a server while it takes in the CSV
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import random
@@ -26,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,26 @@ from bench._house import RESULTS, machine
 
 MIB = 1 << 20
 CASES = ("entrepot", "duckdb", "pandas")
-PAGE = 100
+PAGE = 10
+#: Rows that are written at a time.
+BLOCK = 100_000
 
 
-def rows_of(first: int, count: int) -> Iterator[str]:
-    chance = random.Random(first)
-    for i in range(first, first + count):
-        yield (
-            f"{i},2024-{i % 12 + 1:02d}-{i % 28 + 1:02d}T10:{i % 60:02d}:00Z,name_{i % 5000},{chance.random():.6f},"
-            f"{chance.randrange(10**6)},{'true' if i % 2 else 'false'},Zürich\n"
-        )
+@functools.lru_cache(maxsize=10)
+def values_of(block: int) -> list[str]:
+    """What stands behind the ids of `BLOCK` rows."""
+    chance = random.Random(block)
+    return [
+        f",2024-{i % 12 + 1:02d}-{i % 28 + 1:02d}T10:{i % 60:02d}:00Z,name_{i % 5000},{chance.random():.6f},"
+        f"{chance.randrange(10**6)},{'true' if i % 2 else 'false'},Zürich\n"
+        for i in range(BLOCK)
+    ]
+
+
+def rows_of(first: int, count: int) -> str:
+    """So many rows, at most `BLOCK`; `first` is a multiple of it."""
+    values = values_of(first // BLOCK % 10)
+    return "".join([f"{i}{rest}" for i, rest in zip(range(first, first + count), values, strict=False)])
 
 
 HEADER = "id,at,name,score,count,ok,city\n"
@@ -55,8 +66,8 @@ def write(path: Path, *, size: int | None = None, rows: int | None = None) -> Pa
     with path.open("w", encoding="utf-8") as file:
         at += file.write(HEADER)
         while (size is not None and at < size) or (rows is not None and i < rows):
-            count = 100_000 if rows is None else min(100_000, rows - i)
-            at += file.write("".join(rows_of(i, count)))
+            count = BLOCK if rows is None else min(BLOCK, rows - i)
+            at += file.write(rows_of(i, count))
             i += count
     return path
 
@@ -188,7 +199,7 @@ def measure_read(folder: Path, rows: int, rounds: int) -> dict[str, list[float]]
         paths.append(str(place / "0.parquet"))
     large, old, new = paths
     workshop = Processes(MemoryStore(), folder / "spill", Limits(query_seconds=600))
-    deep = max(0, rows - PAGE) if rows < 100 * 1_000_000 else 1_000_000 * PAGE
+    deep = max(0, min(rows - PAGE, 999_999 * PAGE))
     page = {"do": "page", "paths": [large], "limit": PAGE, "columns": None, "where": None}
     sql = "SELECT name, count(*) AS n, avg(score) AS m FROM t WHERE ok GROUP BY name ORDER BY n DESC LIMIT 10"
     asked: dict[str, tuple[dict[str, Any], Effort]] = {
