@@ -63,7 +63,6 @@ def ids_of(version: Version) -> list[tuple[str, str]]:
         "datature": "Datature",
         "flow": "Flow",
         "ufdl": "UFDL",
-        "hub": "Hub, this revision",
     }
     return [(said, found[name]) for name, said in names.items() if name in found]
 
