@@ -289,6 +289,18 @@ def test_a_link_stays_with_the_revision_that_was_shown(lab: Lab) -> None:
     assert lab.read(lab.writer.get(name)) == {"a.txt": b"new"}
 
 
+def test_what_was_published_stays_while_something_new_is_checked(lab: Lab) -> None:
+    made = lab.writer.frame()
+    native, version = lab.site.by_token("writer"), ids.encode(Noun.VERSION, ids.parse_benchling_frame(made["id"]))
+    more = {"name": "more", "type": "String", "nullable": True, "list": False}
+    native.made(f"/versions/{version}/table/changes", columns=[more])
+    found = lab.writer.get(made["id"])
+    assert (native.read(f"/versions/{version}")["state"], found["uploadStatus"]) == ("processing", "SUCCEEDED")
+    assert lab.read(found) == {"a.csv": CSV}
+    lab.work()
+    assert [one["displayName"] for one in lab.writer.get(made["id"])["columns"]] == ["name", "age", "more"]
+
+
 def test_rows_can_be_had_as_parquet(lab: Lab) -> None:
     made = lab.writer.frame()
     found = lab.writer.ok("GET", f"/api/v2/data-frames/{made['id']}?rowDataFormat=parquet&returning=manifest")
