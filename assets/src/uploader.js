@@ -352,14 +352,23 @@ class Uploader {
     }
   }
 
+  // To the form again, with the same files; what was sent is known by then.
+  #back() {
+    this.engine.cancel();
+    removeEventListener("beforeunload", this.#warn);
+    this.#alone(false);
+    this.#chosen(this.items);
+  }
+
   #stopped(error) {
-    const rows = (error.problem?.errors ?? []).slice(0, 20).map((one) => h("li", {}, `${one.path ?? ""} ${one.detail ?? ""}`.trim()));
+    const rows = (error.problem?.errors ?? []).slice(0, 20).map((one) => h("li", {}, (one.detail ?? "").includes(one.path) ? one.detail : `${one.path ?? ""} ${one.detail ?? ""}`.trim()));
     this.#say("The upload stopped.");
     this.notice.replaceChildren(
       h("div.box.bad", {}, h("p", {}, error.message), rows.length > 0 ? h("ul", {}, ...rows) : null,
         h("p", {}, "What was sent is kept for a while: nothing has to travel twice.")));
     this.buttons.replaceChildren(
       h("button.primary", { type: "button", onclick: () => this.#again() }, "Try again"), " ",
+      h("button", { type: "button", onclick: () => this.#back() }, "Change something"), " ",
       h("button", { type: "button", onclick: () => this.#cancel() }, "Cancel"));
   }
 }

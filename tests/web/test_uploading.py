@@ -204,6 +204,11 @@ def test_a_refusal_says_which_path_and_why(window: Watched, dataset: Version, tm
     window.accessible()
     window.shoot("upload-refused")
     assert entries(client, dataset) == {}
+    window.page.get_by_role("button", name="Change something").click()
+    window.page.get_by_label("Into the folder").fill("inside")
+    window.page.get_by_role("button", name="Upload", exact=True).click()
+    expect(window.page.get_by_role("heading", name="Done: 2 files")).to_be_visible()
+    assert entries(client, dataset) == digests({"inside/fine.txt": b"fine", "inside/also.txt": b"also"})
 
 
 def test_somebody_without_rights_is_told_before_the_upload(open_window: Open, dataset: Version) -> None:
