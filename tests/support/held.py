@@ -4,7 +4,8 @@
     python -m tests.support.held FOLDER worker --data DIR [--managed]
 
 A check makes the file `begun-PID` in FOLDER and goes on when there is a file `go`: that of tables does nothing else,
-that of records does so when half of the bytes are checked, and so does that of tables if there is a file `real`.
+that of records does so when half of the bytes are checked, and so does that of tables if there is a file `real`. An
+archive that is unpacked waits in the same way when its first member is stored.
 Everything else is the product's.
 """
 
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from entrepot.depot import record_checks, table_checks
+from entrepot.depot import crates, record_checks, table_checks
 from entrepot.depot.context import Depot
 from entrepot.depot.ingests import Checker, Part, Verdict
 from entrepot.model.values import Kind, Version
@@ -73,6 +74,17 @@ def main(folder: Path, arguments: list[str]) -> int:
 
         return process.serve(settings, job_worker=command(folder)("worker", "--managed"))
 
+    def members(read: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        def halting(arriving: Iterator[Any], work: Any, judge: Any) -> Iterator[Any]:
+            for i, one in enumerate(read(arriving, work, judge)):
+                if i == 1:
+                    wait(lambda done, total: work.progress(done, total), i, i)
+                yield one
+
+        return halting
+
+    # What is there of the product is wrapped, never replaced.
+    crates._items = members(crates._items)  # type: ignore[assignment]
     compose.open_depot, commands.serve = with_checker, serve
     return program.main(arguments)
 

@@ -356,6 +356,30 @@ def test_the_command_line_uploads(client: Client, place: Place, tmp_path: Path) 
     assert "Spaces in filename" in refused.stderr
 
 
+def test_the_command_line_reads_and_writes_as_it_is_told(client: Client, place: Place) -> None:
+    read = flowbio(place, "api", "get", "/me", "--json")
+    assert read.returncode == 0, read.stderr
+    assert json.loads(read.stdout)["username"] == "admin"
+    missing = flowbio(place, "api", "get", "/data/999999", "--json")
+    assert missing.returncode != 0
+    assert "Traceback" not in missing.stderr
+
+
+def test_the_command_line_uploads_samples(client: Client, place: Place, tmp_path: Path) -> None:
+    reads = file(tmp_path, b"@r\nA\n+\nI\n", "cli.fastq")
+    done = flowbio(
+        place, "samples", "upload", "--name", "By-command", "--sample-type", "generic", "--reads1", str(reads),
+        "--no-progress", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = flowbio(place, "api", "get", f"/samples/{json.loads(done.stdout)['id']}", "--json")
+    assert [one["filename"] for one in json.loads(found.stdout)["data"]] == ["cli.fastq"]
+    template = tmp_path / "sheet.xlsx"
+    got = flowbio(place, "samples", "annotation-template", "--sample-type", "rna_seq", "--output", str(template))
+    assert got.returncode == 0, got.stderr
+    assert template.read_bytes().startswith(b"PK")
+
+
 # Crashes
 
 
