@@ -28,6 +28,7 @@ from entrepot.depot import (
     ingests,
     record_work,
     sample_imports,
+    search,
     sending,
     sessions,
     splits,
@@ -118,6 +119,7 @@ def kinds(depot: Depot) -> dict[str, JobKind]:
     found[examining.JOB] = JobKind(partial(examining.run, depot), None, partial(_ended, depot))
     found[sending.JOB] = JobKind(partial(sending.run, depot), None, partial(_ended, depot))
     found[splits.JOB] = JobKind(partial(splits.run, depot), None, partial(_ended, depot))
+    found[search.LINE_JOB] = JobKind(partial(search.run_line, depot))
     found[record_work.JOB] = JobKind(partial(record_work.run, depot), None, partial(_ended, depot))
     return found
 

@@ -10,16 +10,20 @@ from typing import Any
 
 from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import examinations as examination_rows
+from entrepot.catalog import queue
 from entrepot.catalog import search as rows
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.versions import Found
+from entrepot.catalog.work import UPKEEP, Work
 from entrepot.depot import lookup, paging
 from entrepot.depot.context import Depot
 from entrepot.model import cursors, names, search_terms
 from entrepot.model.access import Action, Actor
 from entrepot.model.errors import BadCursor
 from entrepot.model.values import Kind, Page, Version
+
+LINE_JOB = "search.line"
 
 #: Versions whose texts are written in one transaction.
 _SLICE = 100
@@ -57,21 +61,39 @@ def write(conn: Connection, version: Version) -> None:
     )
 
 
-def rewrite_line(depot: Depot, dataset: int) -> None:
-    """Bring every version of a line up to date after its slug changed, which is searched with each.
+def rewrite_line(conn: Connection, depot: Depot, dataset: int) -> None:
+    """Bring every version of a line up to date with its new slug, in the transaction that changes it.
 
-    In slices behind the change: a line may have thousands of versions, and every writer would wait for all of them.
+    A line may have thousands of versions, and every writer would wait for all of them: beyond the first slice a job
+    does it, which this transaction enqueues.
     """
+    last = _rewrite_slice(conn, dataset, 0)
+    if last is not None:
+        queue.enqueue(
+            conn,
+            uid=depot.new_uid(),
+            queue=UPKEEP,
+            kind=LINE_JOB,
+            payload={"dataset": dataset, "after": last},
+            now=depot.now(),
+            shown=False,
+        )
 
-    def some(conn: Connection, after: int) -> int | None:
-        found = version_rows.active_in_line(conn, dataset, after=after, limit=_SLICE)
-        for version in found:
-            write(conn, version)
-        return found[-1].n if len(found) == _SLICE else None
 
-    last: int | None = 0
+def _rewrite_slice(conn: Connection, dataset: int, after: int) -> int | None:
+    """Where the next slice begins, if there may be one."""
+    found = version_rows.active_in_line(conn, dataset, after=after, limit=_SLICE)
+    for version in found:
+        write(conn, version)
+    return found[-1].n if len(found) == _SLICE else None
+
+
+def run_line(depot: Depot, work: Work) -> None:
+    """Bring the rest of a line up to date. A job handler; done again from the start it does the same."""
+    last: int | None = int(work.payload["after"])
     while last is not None:
-        last = depot.catalog.write(partial(some, after=last))
+        last = depot.catalog.write(partial(_rewrite_slice, dataset=int(work.payload["dataset"]), after=last))
+    work.finish(lambda _conn: {})
 
 
 def remove(conn: Connection, version: int) -> None:

@@ -459,11 +459,10 @@ def set_slug(depot: Depot, actor: Actor, key: Key, slug: str) -> Version:
             return version
         lines.rename_slug(conn, version, wanted)
         tell(conn, actor, "version.updated", version, now, before={"slug": version.slug}, after={"slug": wanted})
+        search.rewrite_line(conn, depot, version.dataset)
         return again(conn, actor, version.n)
 
-    done = depot.catalog.write(work)
-    search.rewrite_line(depot, done.dataset)
-    return done
+    return depot.catalog.write(work)
 
 
 # Freezing, proposals

@@ -242,7 +242,7 @@ NOBODYS: Mapping[str, frozenset[str]] = {
             "projects.finish_trash",
             "record_work.run",
             "sample_imports.run",
-            "search.rewrite_line",
+            "search.run_line",
             "sending.run",
             "sessions.sweep",
             "splits.run",
