@@ -90,6 +90,10 @@ class House:
         adds = [Add(path, upload=batch, sha256=self.sha256(data)) for path, data in files.items()]
         return entries.commit(self.depot, owner, version.n, adds)
 
+    def of(self, reader: Actor, n: int) -> Version:
+        """A version by its number."""
+        return versions.get(self.depot, reader, n).version
+
     def tree(self, reader: Actor, version: int, revision: int | None = None) -> dict[str, bytes]:
         """Everything that is in a version: path to bytes."""
         found: dict[str, bytes] = {}

@@ -1,4 +1,5 @@
-"""A proxy between a client and a server that loses answers, or answers itself that there is no service now."""
+"""A proxy between a client and a server that loses answers, holds requests back, or answers itself that there is no
+service now."""
 
 from __future__ import annotations
 
@@ -24,6 +25,8 @@ class LosingProxy:
         self._begins = b""
         self._left = 0
         self._says: int | None = None
+        self._waits = 0.0
+        self._closed = threading.Event()
         #: First lines of the requests whose answers were lost or were the proxy's own.
         self.lost: list[bytes] = []
 
@@ -38,12 +41,17 @@ class LosingProxy:
             begins: As `POST /projects/`.
         """
         with self._lock:
-            self._begins, self._left, self._says = begins, times, None
+            self._begins, self._left, self._says, self._waits = begins, times, None, 0.0
+
+    def slow(self, begins: bytes, seconds: float, times: int = 1) -> None:
+        """Such a request lies in the proxy for a while before it goes on."""
+        with self._lock:
+            self._begins, self._left, self._says, self._waits = begins, times, None, seconds
 
     def refuse(self, begins: bytes, status: int, times: int = 1) -> None:
         """Such a request never arrives; the proxy answers with this status."""
         with self._lock:
-            self._begins, self._left, self._says = begins, times, status
+            self._begins, self._left, self._says, self._waits = begins, times, status, 0.0
 
     def _takes(self, block: bytes) -> bool:
         with self._lock:
@@ -61,6 +69,7 @@ class LosingProxy:
                 threading.Thread(target=self._pass, args=(client,), daemon=True).start()
 
     def close(self) -> None:
+        self._closed.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -74,6 +83,10 @@ class LosingProxy:
                 back.start()
                 while block := client.recv(_BLOCK):
                     if self._takes(block):
+                        if self._waits:
+                            self._closed.wait(self._waits)
+                            server.sendall(block)
+                            continue
                         loses.set()
                         if self._says is not None:
                             answer = (

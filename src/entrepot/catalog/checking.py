@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, select, text, update
+from sqlalchemy import Connection, bindparam, func, or_, select, text, update
 
 from entrepot.catalog import bulk
 from entrepot.catalog.contents import Extent, extents
@@ -77,7 +77,11 @@ class Totals:
 _COLUMNS = (content.c.id, content.c.sha256, content.c.size, content.c.crc32c, content.c.crc32, content.c.damaged_at)
 _NEVER = (
     select(*_COLUMNS)
-    .where(content.c.verified_at.is_(None), content.c.created_at <= bindparam("before"), text("content.state < 2"))
+    .where(
+        content.c.verified_at.is_(None),
+        or_(content.c.created_at <= bindparam("before"), content.c.created_at > bindparam("after")),
+        text("content.state < 2"),
+    )
     .order_by(content.c.id)
     .limit(bindparam("most"))
 )
@@ -89,12 +93,25 @@ _LONG_AGO = (
 )
 
 
-def due(conn: Connection, *, before: datetime, limit: int) -> list[Due]:
-    """Up to `limit` contents that arrived and were last read before a time: those never read first, then the oldest."""
-    given = {"before": before, "most": limit}
-    rows = list(conn.execute(_NEVER, given))
+_AHEAD = (
+    select(*_COLUMNS)
+    .where(content.c.verified_at > bindparam("after"), text("content.state < 2"))
+    .order_by(content.c.verified_at, content.c.id)
+    .limit(bindparam("most"))
+)
+
+
+def due(conn: Connection, *, before: datetime, after: datetime, limit: int) -> list[Due]:
+    """Up to `limit` contents that arrived and were last read before a time: those never read first, then the oldest.
+
+    Args:
+        after: Those read later than this are due too: it is said by a clock that was wrong.
+    """
+    rows = list(conn.execute(_NEVER, {"before": before, "after": after, "most": limit}))
     if len(rows) < limit:
-        rows += conn.execute(_LONG_AGO, {**given, "most": limit - len(rows)})
+        rows += conn.execute(_LONG_AGO, {"before": before, "most": limit - len(rows)})
+    if len(rows) < limit:
+        rows += conn.execute(_AHEAD, {"after": after, "most": limit - len(rows)})
     return [
         Due(row.id, Digests(row.size, bytes(row.sha256), row.crc32c, row.crc32), row.damaged_at is not None)
         for row in rows

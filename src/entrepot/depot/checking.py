@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -46,6 +46,8 @@ log = structlog.get_logger(__name__)
 
 #: Contents read from the catalogue at once, and marked in one transaction.
 _PAGE = 200
+#: What was read so much later than now was read under a clock that was wrong.
+_WRONG = timedelta(days=1)
 #: Bytes after which what was right is written down, so that a killed run does not begin anew.
 _MARK = 1 << 30
 #: Entries that are named for one damaged content.
@@ -128,7 +130,8 @@ def verify(depot: Depot, step: Step | None = None, *, repair_from: ObjectStore |
         step: Told contents and bytes after each content.
         repair_from: A store whose objects have the same keys, as a backup of this one has.
     """
-    return _Run(depot, step, repair_from).read(before=depot.now(), most=None)
+    run = _Run(depot, step, repair_from)
+    return run.read(before=run.at, most=None)
 
 
 def scrub(depot: Depot, step: Step | None = None) -> Checked:
@@ -141,6 +144,8 @@ class _Run:
     def __init__(self, depot: Depot, step: Step | None, repair_from: ObjectStore | None) -> None:
         self._depot = depot
         self._step = step
+        # When everything was read that this run reads: a clock that is set back meanwhile would make it due again.
+        self.at = depot.now()
         self._second = repair_from
         self._right: list[int] = []
         self._unmarked = 0
@@ -153,7 +158,7 @@ class _Run:
         try:
             while most is None or self._bytes < most:
                 with self._depot.catalog.read() as conn:
-                    page = rows.due(conn, before=before, limit=_PAGE)
+                    page = rows.due(conn, before=before, after=self.at + _WRONG, limit=_PAGE)
                 if not page:
                     break
                 for one in page:
@@ -168,8 +173,7 @@ class _Run:
     def _mark(self) -> None:
         right, self._right, self._unmarked = self._right, [], 0
         if right:
-            now = self._depot.now()
-            self._depot.catalog.write(lambda conn: rows.mark_verified(conn, right, at=now))
+            self._depot.catalog.write(lambda conn: rows.mark_verified(conn, right, at=self.at))
 
     def _check(self, one: Due) -> None:
         with self._depot.catalog.read() as conn:
@@ -189,8 +193,8 @@ class _Run:
             self._step(self._contents, self._bytes)
 
     def _found(self, one: Due, extents: list[Extent], reason: str) -> None:
-        depot, now = self._depot, self._depot.now()
-        if not depot.catalog.write(lambda conn: rows.mark_damaged(conn, one.n, extents, at=now)):
+        depot = self._depot
+        if not depot.catalog.write(lambda conn: rows.mark_damaged(conn, one.n, extents, at=self.at)):
             # Collected, or mended, while it was read: what was read is nobody's any more.
             return
         with depot.catalog.read() as conn:

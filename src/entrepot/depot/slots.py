@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from entrepot.catalog import projects as project_rows
 from entrepot.catalog import uploads as rows
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.uploads import UploadRow
-from entrepot.depot import ingests, lookup, uploads
+from entrepot.depot import ingests, lines, lookup, uploads
 from entrepot.depot.arriving import OnePut, attempt
 from entrepot.depot.context import Depot
 from entrepot.depot.lookup import Key
@@ -110,6 +111,7 @@ def create(
 
     Raises:
         Invalid: No slot, two of one name, or a name that is no file name; `errors` tells each.
+        QuotaExceeded: The project has no room for what was announced.
     """
     _check(depot, new, wanted)
     now = depot.now()
@@ -134,6 +136,10 @@ def create(
             for slot in wanted
         ]
         rows.insert_uploads(conn, made)
+        home = project_rows.find(conn, user=None, n=version.project)
+        if home is not None:
+            # Before anybody sends them: bytes that have no room are refused again when they are published.
+            lines.room_for(conn, home[0], sum(slot.length or 0 for slot in wanted))
         return version, [_slot(row) for row in rows.of_version(conn, version.n, "slot")]
 
     return depot.catalog.write(work)

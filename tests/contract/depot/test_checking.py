@@ -314,3 +314,32 @@ def test_a_version_tells_of_its_damaged_bytes_and_no_others(
     assert checking.of_version(house.depot, ann, other.n)[2].damaged == 0
     empty = house.version(ann, name="empty")
     assert checking.of_version(house.depot, ann, empty.n)[2] == Totals(0, 0, 0, 0, None)
+
+
+# A clock that was wrong
+
+
+@pytest.mark.parametrize("days", [-365, 365])
+def test_a_clock_that_jumps_while_everything_is_read_makes_nothing_due_twice(house: House, days: int) -> None:
+    ann = house.user()
+    version = house.version(ann)
+    house.put(ann, version, {"a": b"one", "b": b"two", "c": b"three"})
+    jumps = iter([days])
+
+    def jump(_contents: int, _bytes: int) -> None:
+        house.clock.move(days=next(jumps, 0))
+
+    assert checking.verify(house.depot, jump).contents == 3
+
+
+def test_what_was_read_under_a_clock_that_was_ahead_is_read_again(house: House) -> None:
+    ann = house.user()
+    version = house.version(ann)
+    house.clock.move(days=365)
+    house.put(ann, version, {"a": b"one"})
+    assert checking.verify(house.depot).contents == 1
+    house.put(ann, version, {"b": b"two"})
+    house.clock.move(days=-365)
+    for contents in (2, 2):
+        assert checking.verify(house.depot).contents == contents
+        house.clock.move(minutes=1)
