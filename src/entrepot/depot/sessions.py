@@ -161,26 +161,30 @@ def open_session(
         As `login`.
     """
     cookie = secrets.new_cookie(depot)
-    digest = secrets.digest(cookie)
 
     def then(conn: Connection, user: User) -> Session:
-        now = depot.now()
-        detail = {"address": address or "", "agent": _agent(agent)}
-        expires_at = now + depot.policy.session_lifetime
-        rows.insert_session(
-            conn,
-            digest=digest,
-            user_n=user.n,
-            kind=WEB,
-            epoch=user.epoch,
-            detail=detail,
-            at=now,
-            expires_at=expires_at,
-        )
-        return Session(rows.public_id(digest), user.n, WEB, detail, now, expires_at)
+        return insert(conn, depot, user, cookie, address=address, agent=agent)
 
     actor, session = _login(depot, name, password, door=door, address=address, narrow=None, then=then)
     return Opened(actor, session, cookie)
+
+
+def insert(conn: Connection, depot: Depot, user: User, cookie: str, *, address: str | None, agent: str) -> Session:
+    """The row of a session that begins now, in the transaction that notes the login."""
+    now, digest = depot.now(), secrets.digest(cookie)
+    detail = {"address": address or "", "agent": _agent(agent)}
+    expires_at = now + depot.policy.session_lifetime
+    rows.insert_session(
+        conn,
+        digest=digest,
+        user_n=user.n,
+        kind=WEB,
+        epoch=user.epoch,
+        detail=detail,
+        at=now,
+        expires_at=expires_at,
+    )
+    return Session(rows.public_id(digest), user.n, WEB, detail, now, expires_at)
 
 
 def close_session(depot: Depot, cookie: str) -> None:

@@ -23,6 +23,7 @@ from entrepot.depot.context import Limits, Policy
 from entrepot.model.data_types import DataType
 from entrepot.model.endpoints import AddressRules
 from entrepot.model.errors import Invalid, NotFound
+from entrepot.model.sign_in import Oidc
 from entrepot.server.settings import Setting, read_setting, written
 from entrepot.server.settings_table import SETTINGS, is_network
 
@@ -69,6 +70,7 @@ class Config:
     secret_key: bytes | None = field(default=None, repr=False)
     limits: Limits = field(default_factory=Limits)
     policy: Policy = field(default_factory=Policy)
+    oidc: Oidc = field(default_factory=Oidc)
 
     def names_of_this_host(self) -> tuple[str, ...]:
         """Host names that requests may name: those allowed by the operator, and the machine's own."""
@@ -116,7 +118,11 @@ def load(
     folder: Path = _value(_BY_NAME["data"], flags, around, {})
     file = _read_file(folder / FILE_NAME)
     values = {setting.name: _value(setting, flags, around, file) for setting in SETTINGS}
+    oidc = Oidc(**{f.name: values[f"oidc.{f.name}"] for f in fields(Oidc)})
+    if oidc.issuer is not None and oidc.client_id is None:
+        raise Invalid("oidc.issuer is set and oidc.client_id is not. Set it to what the provider calls this server.")
     return Config(
+        oidc=oidc,
         data=folder.absolute(),
         shutdown_grace_s=values["shutdown_grace"].total_seconds(),
         examine_time_s=values["examine_time"].total_seconds(),
@@ -173,6 +179,8 @@ def environment(config: Config) -> dict[str, str]:
             value = getattr(config.policy, key)
         elif section == "limits" and hasattr(config.limits, key):
             value = getattr(config.limits, key)
+        elif section == "oidc":
+            value = getattr(config.oidc, key)
         else:
             value = getattr(config, key)
         found[setting.env] = written(value)

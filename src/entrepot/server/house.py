@@ -28,6 +28,7 @@ from entrepot.server.metrics import Metrics
 from entrepot.server.operations import Operations
 from entrepot.server.root import Root
 from entrepot.web import app as web
+from entrepot.web.oidc import Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,14 @@ def assemble(config: Config, depot: Depot, executor: ThreadPoolExecutor) -> Hous
         )
     if "web" in config.doors:
         doors["web"] = web.create_app(
-            web.Context(depot, executor, hosts, doors=config.doors, health=lambda: doctor.examine_open(config, depot))
+            web.Context(
+                depot,
+                executor,
+                hosts,
+                doors=config.doors,
+                health=lambda: doctor.examine_open(config, depot),
+                oidc=None if config.oidc.issuer is None else Provider(config.oidc, depot.now),
+            )
         )
     operations = Operations(depot, executor, metrics, draining)
     root = Root(doors, operations)

@@ -10,11 +10,13 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from entrepot.datatypes.registry import read_types
 from entrepot.depot.context import Limits, Policy
 from entrepot.model.endpoints import parse_endpoint
 from entrepot.model.errors import Invalid
+from entrepot.model.sign_in import Oidc
 from entrepot.server.settings import (
     Setting,
     duration,
@@ -44,7 +46,7 @@ def _types(given: Any) -> str:
     return json.dumps(found, separators=(",", ":"), sort_keys=True)
 
 
-_LIMITS, _POLICY = Limits(), Policy()
+_LIMITS, _POLICY, _OIDC = Limits(), Policy(), Oidc()
 
 
 def _url(given: Any) -> str:
@@ -53,6 +55,16 @@ def _url(given: Any) -> str:
         raise ValueError("is not an address such as https://data.example.org")
     if url.count("/") > 2:
         raise ValueError("has a path; the server must be at the root of its host")
+    return url
+
+
+def _issuer(given: Any) -> str:
+    url: str = text(given)
+    split = urlsplit(url)
+    if any(c in url for c in "?#@ ") or not split.hostname:
+        raise ValueError("is not an address such as https://login.example.org")
+    if split.scheme != "https" and not (split.scheme == "http" and split.hostname in ("127.0.0.1", "::1", "localhost")):
+        raise ValueError("does not begin with https://; only one on this machine may do without")
     return url
 
 
@@ -222,6 +234,38 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("access_log", flag, "true or false", False, "One line per request, without query and signed paths."),
     Setting("anonymous", flag, "true or false", True, "Whether callers without credentials count as everybody."),
+    Setting(
+        "oidc.issuer",
+        optional(_issuer),
+        "https://login.example.org, or none",
+        None,
+        "The provider of OpenID Connect whose people may sign in, exactly as it calls itself.",
+    ),
+    Setting("oidc.client_id", optional(text), "a text, or none", None, "What the provider calls this server."),
+    Setting("oidc.client_secret", optional(text), "a text, or none", None, "Its secret; none for a public client."),
+    Setting(
+        "oidc.scopes", words(), "names with commas between them", _OIDC.scopes, "What is asked for; openid always is."
+    ),
+    Setting("oidc.label", text, "a text", _OIDC.label, "What the button says after `Sign in with`."),
+    Setting("oidc.name_claim", text, "a claim's name", _OIDC.name_claim, "What new accounts are named after."),
+    Setting("oidc.groups_claim", text, "a claim's name", _OIDC.groups_claim, "Where groups are listed."),
+    Setting(
+        "oidc.allowed_domains",
+        words(),
+        "domains with commas between them",
+        (),
+        "Only people whose verified e-mail address is in one of these; empty allows all.",
+    ),
+    Setting(
+        "oidc.allowed_groups", words(), "names with commas between them", (), "Only members of these; empty allows all."
+    ),
+    Setting(
+        "oidc.create_accounts",
+        flag,
+        "true or false",
+        False,
+        "Whether whoever may sign in and has no account gets one.",
+    ),
     Setting("limits.upload_size", optional(size), _OPTIONAL_SIZE, None, "The largest upload."),
     Setting("limits.json_body", size, _SIZE, 64 << 20, "The largest JSON body of a request."),
     Setting("limits.json_depth", whole(2, 500), _COUNT, 64, "How deep JSON may nest."),

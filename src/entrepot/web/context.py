@@ -32,6 +32,7 @@ from entrepot.model.access import ANONYMOUS, Actor
 from entrepot.model.errors import Forbidden, Malformed, Unauthenticated, Unsupported
 from entrepot.web import rendering
 from entrepot.web.links import local
+from entrepot.web.oidc import Provider
 
 __all__ = ["DOOR", "PREFIX", "Asked", "Context", "Form", "asking"]
 
@@ -71,6 +72,7 @@ class Context:
     Args:
         executor: Worker threads for the depot; bounded, because each holds a connection.
         doors: The doors that are open: their addresses are shown.
+        oidc: The provider of identities, where there is one.
         health: Looks at the machine and the data folder, for operators; blocks.
     """
 
@@ -79,6 +81,7 @@ class Context:
     hosts: Hosts
     doors: tuple[str, ...] = (DOOR,)
     health: Callable[[], Sequence[Finding]] = tuple
+    oidc: Provider | None = None
 
 
 class Form:
@@ -329,6 +332,7 @@ class Asked:
             "csrf": token,
             "here": self.path,
             "doors": self.context.doors,
+            "provider": None if self.context.oidc is None else self.context.oidc.settings.label,
             "notice": rendering.notice(self.cookie(NOTICE_COOKIE)),
             "now": self.context.depot.now(),
             **given,
@@ -350,6 +354,10 @@ class Asked:
         if notice is not None:
             cookies = (*cookies, self.set_cookie(NOTICE_COOKIE, notice, age=60, path=PREFIX))
         await self.answer(Answer(303, headers={"location": local(path), "cache-control": "no-store"}), cookies)
+
+    async def leave(self, url: str, cookies: tuple[str, ...]) -> None:
+        """Lead the browser to the provider of identities, which is nowhere of ours."""
+        await self.answer(Answer(303, headers={"location": url, "cache-control": "no-store"}), cookies)
 
     async def answer(self, answer: Answer, cookies: tuple[str, ...] = ()) -> None:
         if not cookies:

@@ -76,6 +76,7 @@ def encode(failure: Failure) -> Answer:
             "here": "/ui/" if asked is None else asked.path,
             "doors": () if asked is None else asked.context.doors,
             "notice": None,
+            "provider": None,
             "status": failure.status,
             "title": said.title,
             "advice": said.advice,

@@ -66,6 +66,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "cancelled": "It was asked to stop.",
     "member": "The team's members are changed.",
     "started": "Started. This page shows how it goes.",
+    "linked": "Linked: you can sign in with it from now on.",
     "user": "The account is changed.",
     "user-password": "The password is changed. Sessions of that account are over; its API tokens stay.",
     "user-sessions": "Signed out there. API tokens stay.",

@@ -130,6 +130,9 @@ IDENTITY = frozenset({"users", "teams", "members", "tokens", "nodes", "licences"
 
 #: What takes an actor and is not in this table, and why.
 ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(
+        ["identities.link", "identities.list_identities", "identities.unlink"], "one's own ways in: with the web door"
+    ),
     "sessions.list_sessions": "in the table of people and credentials",
     "sessions.end_session": "one's own: with the logins",
     "sessions.end_all": "in the table of people and credentials",
@@ -198,6 +201,7 @@ NOBODYS: Mapping[str, frozenset[str]] = {
             "credentials.by_signed",
             "credentials.of_issuer",
             "credentials.as_operator",
+            "identities.open_session",
             "jwt.read",
             "jwt.sign",
             "nodes.resolve_node",

@@ -20,6 +20,7 @@ from entrepot.catalog.schema.content import (
 )
 from entrepot.catalog.schema.people import (
     idempotency,
+    identity,
     installation,
     licence,
     login_failure,
@@ -60,6 +61,7 @@ __all__ = [
     "extent",
     "fact",
     "idempotency",
+    "identity",
     "ingest",
     "installation",
     "job",

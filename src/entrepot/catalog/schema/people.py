@@ -117,6 +117,20 @@ session = Table(
 Index("ix_session_user", session.c.user)
 Index("ix_session_expires_at", session.c.expires_at)
 
+#: Who somebody is at a provider of identities, which gives a subject to one person for ever.
+identity = Table(
+    "identity",
+    metadata,
+    Column("issuer", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("user", Id, ForeignKey("user.id"), nullable=False),
+    # What the provider calls them for people; decides nothing.
+    Column("shown", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("last_used_at", Instant),
+)
+Index("ix_identity_user", identity.c.user)
+
 #: Failed logins, for the limit on guessing: rows, not memory, because several servers share one account.
 login_failure = Table(
     "login_failure",
