@@ -260,9 +260,12 @@ def test_operators_are_told_how_it_is(site: Site, alice: Client) -> None:
     assert site.http.head("/readyz").content == b""
 
 
-def test_the_root_points_to_the_api(site: Site) -> None:
-    answer = site.http.get("/")
-    assert (answer.status_code, "/api/v1/" in answer.text) == (200, True)
+def test_the_root_leads_to_the_pages_and_without_them_names_the_api(site: Site, tmp_path: Any) -> None:
+    answer = site.http.get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/ui/")
+    with ExitStack() as stack:
+        plain = open_site(tmp_path, stack, doors="native").http.get("/", follow_redirects=False)
+    assert (plain.status_code, "/api/v1/" in plain.text) == (200, True)
     about = site.anonymous.read("/")
     assert (about["name"], about["anonymous"]) == ("entrepot", True)
     assert about["doors"] == list(site.config.doors)
