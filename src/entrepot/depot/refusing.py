@@ -47,12 +47,12 @@ class Waiting:
     """A file that is stored, and named by nothing yet.
 
     Args:
-        open: Its bytes, to be asked for once.
+        read: Its bytes, to be asked for once.
     """
 
     path: str
     data_type: str | None
-    open: Callable[[], AbstractContextManager[Readable]]
+    read: Callable[[], AbstractContextManager[Readable]]
 
 
 def is_on(conn: Connection, depot: Depot, project: int) -> bool:
@@ -102,7 +102,7 @@ def require_good_files(depot: Depot, project: int, files: Iterable[Waiting]) -> 
     assert depot.examiner is not None
     judged: list[tuple[str, Report]] = []
     for one in files:
-        with one.open() as source:
+        with one.read() as source:
             report = depot.examiner(source, one.data_type)
         # Of many files only the bad ones are worth remembering.
         if report.standing is Standing.BAD and len(judged) < _FILES:

@@ -56,7 +56,8 @@ def rows(content: bytes) -> Iterator[list[str]]:
             yield from _Workbook(packed).rows()
     except (zipfile.BadZipFile, zlib.error, expat.ExpatError, EOFError, OSError, KeyError, ValueError) as wrong:
         raise Invalid("The workbook cannot be read: it is damaged, or no .xlsx file.") from wrong
-    except (RuntimeError, NotImplementedError) as wrong:
+    except RuntimeError as wrong:
+        # Also what zipfile raises for a compression that it does not know: its error is one of these.
         raise Invalid("The workbook is encrypted, or packed in a way that is not read here. Save it anew.") from wrong
 
 
@@ -88,7 +89,7 @@ class _Workbook:
     def _blocks(self, part: str) -> Iterator[bytes]:
         found = self._names[part.lower()]
         if found.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise NotImplementedError
+            raise RuntimeError("packed in a way that is not read here")
         with self._packed.open(found) as stream:
             while block := stream.read(_BLOCK):
                 self._left -= len(block)
