@@ -36,6 +36,7 @@ from entrepot.depot import (
     slots,
     table_changes,
     tables,
+    tallying,
     tasks,
     trash,
     uploads,
@@ -257,6 +258,7 @@ CASES: Mapping[str, Case] = {
     "slots.renew": Case(lambda c, a, it: slots.renew(c.depot, a, it[0].n), EDIT, table, keeps=True),
     "slots.fill": Case(fill_slot, EDIT, table),
     "ingests.start": Case(lambda c, a, it: ingests.start(c.depot, a, it[0].n), EDIT, full_table),
+    "tallying.count": Case(lambda c, a, v: drop(tallying.count(c.depot, a, v.n, mark="{")), CONTENT, keeps=True),
     "leafing.leaf_entries": Case(lambda c, a, v: leafing.leaf_entries(c.depot, a, v.n), CONTENT, keeps=True),
     "consignments.begin": Case(
         lambda c, a, _: consignments.begin(c.depot, a, c.project.n, "Consigned", [NewConsigned("a.bin", 1)]),

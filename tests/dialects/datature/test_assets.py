@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from entrepot.depot import leafing, splits, versions
+from entrepot.depot import leafing, splits, tallying, versions
+from entrepot.dialects.datature.routes import assets as routes
 from tests.support.datature import Lab, crc32c
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
@@ -178,6 +179,35 @@ def test_groups_are_folders_and_assets_move_between_them(lab: Lab) -> None:
     assert [one["filename"] for one in assets(lab, "filename=b.png&")] == ["b.png"]
     back = lab.writer.ok("PATCH", f"./assets/{moved['id']}", {"status": "None", "groups": ["train"]})
     assert (back["id"], back["status"], back["metadata"]["groups"]) == (moved["id"], "None", ["train"])
+
+
+def test_groups_of_many_assets_are_counted_as_each_says(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is written in the text beside status and groups, and wherever a stretch of the count ends."""
+    monkeypatch.setattr(tallying, "STRETCH", 2)
+    upload(lab, {f"{i}.png": PNG + bytes([i]) for i in range(5)}, ["train"])
+    upload(lab, {f"{i}-top.png": PNG + bytes([i, i]) for i in range(3)}, [])
+    lab.writer.ok("PATCH", "./assets/1.png", {"status": "Review", "groups": ["train", "gold"]})
+    lab.writer.ok("PATCH", "./assets/2.png", {"status": "Completed"})
+    lab.writer.ok("PATCH", "./assets/0-top.png", {"groups": ["deep/er", "gold", 'a "quoted" one, \\']})
+    lab.writer.ok("PUT", "./assets/1.png/customMetadatas", {"customMetadata": {"n": 0.5, "status": "Tofix"}})
+    groups = {one["group"]: one["statistic"] for one in lab.reader.ok("GET", "./assetgroups")}
+    totals = {name: one["totalAssets"] for name, one in groups.items()}
+    assert totals == {"train": 5, "gold": 2, "deep/er": 1, 'a "quoted" one, \\': 1}
+    train = groups["train"]
+    assert (train["reviewedAssets"], train["completedAssets"], train["toFixedAssets"]) == (1, 1, 0)
+    assert groups["gold"]["reviewedAssets"] == 1
+
+
+def test_more_groups_than_an_answer_holds_have_to_be_named(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload(lab, {"a.png": PNG}, ["train"])
+    upload(lab, {"b.png": PNG + b"b"}, ["test"])
+    monkeypatch.setattr(routes, "MOST_COUNTED", 1)
+    refused = lab.reader("GET", "./assetgroups")
+    assert refused.status_code == 413
+    assert "group[]" in refused.json()["message"]
+    assert [one["group"] for one in lab.reader.ok("GET", "./assetgroups?group[]=test&")] == ["test"]
+    many = "&".join(f"group[]={i}" for i in range(101))
+    assert lab.reader("GET", f"./assetgroups?{many}&").status_code == 400
 
 
 def test_a_text_from_elsewhere_is_kept(lab: Lab) -> None:

@@ -20,10 +20,13 @@ from entrepot.model.access import Actor
 from entrepot.model.errors import EntryNotFound, NotFound
 from entrepot.model.values import Entry, Kind, Version
 
-__all__ = ["NAME", "Asset", "Values", "find", "locate", "of_entry", "path_of"]
+__all__ = ["MARK", "NAME", "Asset", "Values", "find", "locate", "of_entry", "path_of", "standing"]
 
 #: The name of the dataset that they are in.
 NAME = "Assets"
+
+#: How a text begins that this door wrote.
+MARK = '{"datature"'
 
 #: The word for an asset that nobody has looked at.
 NO_STATUS = "None"
@@ -79,16 +82,32 @@ def of_entry(entry: Entry) -> Asset:
     said = _said(entry.metadata)
     if said is None:
         return Asset(entry, group, filename, note=entry.metadata)
-    status, also, note = said.get("status"), said.get("groups"), said.get("note")
+    note = said.get("note")
     return Asset(
         entry,
         group,
         filename,
-        status if isinstance(status, str) and status else NO_STATUS,
-        tuple(one for one in also if isinstance(one, str)) if isinstance(also, list) else (),
+        _status(said),
+        _also(said),
         note if isinstance(note, str) else "",
         _custom(said.get("custom")),
     )
+
+
+def standing(folder: str, text: str) -> tuple[str, list[str]]:
+    """The status and all groups of an asset in this folder with this text of its entry."""
+    said = _said(text) or {}
+    return _status(said), [*([folder] if folder else []), *_also(said)]
+
+
+def _status(said: Mapping[str, Any]) -> str:
+    status = said.get("status")
+    return status if isinstance(status, str) and status else NO_STATUS
+
+
+def _also(said: Mapping[str, Any]) -> tuple[str, ...]:
+    also = said.get("groups")
+    return tuple(one for one in also if isinstance(one, str)) if isinstance(also, list) else ()
 
 
 def _custom(said: object) -> dict[int | None, Values]:
@@ -104,7 +123,7 @@ def _custom(said: object) -> dict[int | None, Values]:
 
 def _said(text: str) -> dict[str, Any] | None:
     """What this door wrote there, if it was this door."""
-    if not text.startswith('{"datature"'):
+    if not text.startswith(MARK):
         return None
     try:
         found = json.loads(text)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from entrepot.depot import entries, leafing, objects, projects
+from entrepot.depot import entries, leafing, objects, projects, tallying
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import Change, Describe, Remove, Rename
 from entrepot.dialects.datature import assets_of, encode
@@ -15,11 +15,13 @@ from entrepot.dialects.datature.context import Asked
 from entrepot.dialects.datature.decode import Fields
 from entrepot.model import ids, names
 from entrepot.model.access import Actor
-from entrepot.model.errors import Invalid, Unsupported
+from entrepot.model.errors import Invalid, TooLarge, Unsupported
 from entrepot.model.values import Entry, Version
 
 #: Groups of one asset, and of one request.
 MOST_GROUPS = 100
+#: Groups of one answer, which has no pages on this wire.
+MOST_COUNTED = 10_000
 
 #: Counts of a group: the status that a count is of.
 _COUNTED = {
@@ -125,19 +127,26 @@ async def delete(asked: Asked) -> None:
 
 
 async def list_groups(asked: Asked) -> None:
-    """Every group, or those that are named, with how many assets it has; all assets are read for it."""
+    """Every group, or those that are named, with how many assets it has.
+
+    The catalogue counts every asset for it, a stretch at a time; what is kept meanwhile is the answer.
+    """
     wanted = set(asked.texts("group")) - {""}
+    if len(wanted) > MOST_GROUPS:
+        raise Invalid(f"At most {MOST_GROUPS} groups can be asked for at once, not {len(wanted)}.")
 
     def work(depot: Depot, actor: Actor) -> list[dict[str, Any]]:
         home = home_of(asked, depot, actor)
         if home is None:
             return []
         counts: dict[str, Counter[str]] = {}
-        for entry in entries.iterate(depot, actor, home.n)[2]:
-            asset = assets_of.of_entry(entry)
-            for group in asset.groups:
+        for folder, text, count in tallying.count(depot, actor, home.n, mark=assets_of.MARK):
+            status, groups = assets_of.standing(folder, text)
+            for group in groups:
                 if not wanted or group in wanted:
-                    counts.setdefault(group, Counter())[asset.status] += 1
+                    counts.setdefault(group, Counter())[status] += count
+            if len(counts) > MOST_COUNTED:
+                raise TooLarge(f"There are more than {MOST_COUNTED} groups. Name those to be counted as group[].")
         return [_group(name, counts[name]) for name in sorted(counts)]
 
     await asked.answer(work)
