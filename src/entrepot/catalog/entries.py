@@ -5,7 +5,7 @@ known to `strands` and its neighbours only.
 
     commit copy copy_some restore merge    make the next revision          commits, applying, copies
     page page_by_position folder get …     read one                        listing
-    diff                                   compare two                     comparison
+    diff diff_page                         compare two                     comparison
     revisions revision                     list them                       here
     purge trim sweep_strands               take them away                  removal, sweeping
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, bindparam, select
 
 from entrepot.catalog.commits import commit, create_revision_zero
-from entrepot.catalog.comparison import diff
+from entrepot.catalog.comparison import diff, diff_page
 from entrepot.catalog.copies import Merged, copy, copy_some, merge, restore
 from entrepot.catalog.entry_values import (
     Condition,
@@ -63,6 +63,7 @@ __all__ = [
     "copy_some",
     "create_revision_zero",
     "diff",
+    "diff_page",
     "folder",
     "get",
     "get_by_content",

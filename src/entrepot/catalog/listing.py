@@ -260,12 +260,33 @@ _LEVEL_HEAD = _levels(
     "SELECT s.path FROM live AS s WHERE s.strand = :strand AND s.path >= <from> AND s.path < :end "
     "ORDER BY s.path LIMIT 1"
 )
-_LEVEL_OLD = _levels(
-    "SELECT min(h.path) FROM (SELECT * FROM (SELECT s.path FROM live AS s WHERE s.strand = :strand "
-    "AND s.path >= <from> AND s.path < :end AND {plain:s.vfrom} <= :seq ORDER BY s.path LIMIT 1) AS a "
-    "UNION ALL SELECT * FROM (SELECT s.path FROM past AS s WHERE s.strand = :strand "
-    "AND s.path >= <from> AND s.path < :end AND {plain:s.vfrom} <= :seq AND {plain:s.vto} > :seq "
-    "ORDER BY s.path LIMIT 1) AS b) AS h"
+# At an older point each half has a seek of its own, and only the one that stood first goes on: rows of the other that
+# were not valid then are skipped once for the level, and not once for each name.
+_OLD_LIVE = (
+    "SELECT s.path FROM live AS s WHERE s.strand = :strand AND s.path >= <from> AND s.path < :end "
+    "AND {plain:s.vfrom} <= :seq ORDER BY s.path LIMIT 1"
+)
+_OLD_PAST = (
+    "SELECT s.path FROM past AS s WHERE s.strand = :strand AND s.path >= <from> AND s.path < :end "
+    "AND {plain:s.vfrom} <= :seq AND {plain:s.vto} > :seq ORDER BY s.path LIMIT 1"
+)
+_FIRST = "(CASE WHEN step.b IS NULL OR step.a < step.b THEN step.a ELSE step.b END)"
+
+
+def _onward(seek: str, half: str) -> str:
+    behind = _CURSOR.replace("step.path", _FIRST)
+    return (
+        f"CASE WHEN step.{half} IS NULL OR step.{half} >= {behind} THEN step.{half} "
+        f"ELSE ({seek.replace('<from>', behind)}) END"
+    )
+
+
+_LEVEL_OLD = Sql(
+    f"WITH RECURSIVE step(a, b) AS (SELECT ({_OLD_LIVE.replace('<from>', ':first')}), "
+    f"({_OLD_PAST.replace('<from>', ':first')}) UNION ALL "
+    f"SELECT {_onward(_OLD_LIVE, 'a')}, {_onward(_OLD_PAST, 'b')} FROM step "
+    "WHERE step.a IS NOT NULL OR step.b IS NOT NULL) "
+    f"SELECT {_FIRST} AS path FROM step WHERE step.a IS NOT NULL OR step.b IS NOT NULL LIMIT :limit"
 )
 
 

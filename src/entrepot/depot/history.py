@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import dropwhile, islice
 from typing import Any, Literal
 from uuid import UUID
 
@@ -69,7 +68,10 @@ def diff_page(
     cursor: str | None = None,
     limit: int = 1000,
 ) -> Page[Difference]:
-    """One page of what changed, in path order; later pages stay with the revisions of the first."""
+    """One page of what changed, in path order; later pages stay with the revisions of the first.
+
+    A page costs what it shows, whatever the versions hold; one that found little in a lot is short and not the last.
+    """
     size = paging.size(depot, limit)
     with depot.catalog.read() as conn:
         one, one_rev = pin(conn, actor, older[0], older[1], action=Action.READ_CONTENT)
@@ -81,15 +83,11 @@ def diff_page(
             one_rev, two_rev, last = seen
             pin(conn, actor, older[0], one_rev, action=Action.READ_CONTENT)
             pin(conn, actor, newer[0], two_rev, action=Action.READ_CONTENT)
-    changes = entry_rows.diff(depot.catalog, (one.version.n, one_rev), (two.version.n, two_rev))
-    if last is not None:
-        bound = last.encode()
-        changes = dropwhile(lambda change: change.path.encode() <= bound, changes)
-    found = [difference(change) for change in islice(changes, size + 1)]
-    shown = tuple(found[:size])
-    if len(found) <= size:
-        return Page(shown)
-    return Page(shown, cursors.encode((one_rev, two_rev, shown[-1].path), cursors.fingerprint(question)))
+    found, end = entry_rows.diff_page(
+        depot.catalog, (one.version.n, one_rev), (two.version.n, two_rev), after=last, limit=size
+    )
+    going_on = None if end is None else cursors.encode((one_rev, two_rev, end), cursors.fingerprint(question))
+    return Page(tuple(difference(change) for change in found), going_on)
 
 
 # Attempts

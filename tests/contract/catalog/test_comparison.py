@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 import pytest
 
 from entrepot.catalog import comparison, entries
@@ -26,7 +29,8 @@ def short_way_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> object:
         raise AssertionError("read both listings")
 
-    monkeypatch.setattr(comparison, "_side_by_side", refuse)
+    monkeypatch.setattr(comparison, "_stretch", refuse)
+    monkeypatch.setattr(comparison, "iterate", refuse)
 
 
 def test_added_removed_changed_renamed(histories: Histories, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,3 +155,72 @@ def test_too_many_changes_are_streamed_without_renames(histories: Histories, mon
         ("added", "b1", None),
         ("added", "b2", None),
     ]
+
+
+def paged(
+    h: Histories, older: tuple[int, int], newer: tuple[int, int], limit: int
+) -> list[list[comparison.EntryChange]]:
+    """All pages of a difference."""
+    pages: list[list[comparison.EntryChange]] = []
+    after: str | None = None
+    while True:
+        found, after = entries.diff_page(h.catalog, older, newer, after=after, limit=limit)
+        pages.append(found)
+        assert len(found) <= limit
+        if after is None:
+            return pages
+
+
+@pytest.mark.parametrize(("most", "step"), [(3, 1), (3, 1_000), (10_000, 2)])
+def test_the_pages_are_the_whole(histories: Histories, monkeypatch: pytest.MonkeyPatch, most: int, step: int) -> None:
+    monkeypatch.setattr(comparison, "MOST", most)
+    monkeypatch.setattr(comparison, "_STEP", step)
+    h, v, w = histories, histories.version(), histories.version()
+    h.put(v, a="1", b="2", c="3", d="4", e="5", f__g="6", f__h="7")
+    h.commit(v, Remove("a"), Put("b", h.content("x")), Rename("c", "n"), Put("o", h.content("y")), Rename("f/g", "f/z"))
+    h.put(w, b="2", n="3", o="o", zz="7")
+    for older, newer in (((v, 1), (v, 2)), ((v, 2), (v, 1)), ((v, 0), (v, 2)), ((v, 2), (w, 1)), ((w, 1), (v, 1))):
+        whole = list(entries.diff(h.catalog, older, newer))
+        for limit in (1, 2, 50):
+            pages = paged(h, older, newer, limit)
+            assert [change for page in pages for change in page] == whole
+            assert all(left[-1].path < right[0].path for left, right in pairwise(pages) if left and right)
+
+
+def test_a_page_of_a_large_difference_reads_no_more_than_a_page(
+    histories: Histories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted in entries: the page in the middle of many costs what the first costs, and none of them costs all."""
+    monkeypatch.setattr(comparison, "MOST", 20)
+    monkeypatch.setattr(comparison, "_STEP", 10)
+    h, v = histories, histories.version()
+    h.commit(v, *(Put(f"f{n:03}", h.content("1")) for n in range(300)))
+    h.commit(v, *(Put(f"f{n:03}", h.content("2")) for n in range(300)))
+    read: list[int] = []
+    real = comparison.page
+
+    def counted(*of: Any, **window: Any) -> Any:
+        rows = real(*of, **window)
+        read.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(comparison, "page", counted)
+    monkeypatch.setattr(comparison, "iterate", None)
+    for after, expected in ((None, "f000"), ("f149", "f150"), ("f289", "f290")):
+        read.clear()
+        found, _ = entries.diff_page(h.catalog, (v, 1), (v, 2), after=after, limit=5)
+        assert [found[0].path, len(found)] == [expected, 5]
+        assert sum(read) <= 20
+
+
+def test_a_page_that_finds_nothing_in_a_lot_ends_and_says_where_to_go_on(
+    histories: Histories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "MOST", 3)
+    monkeypatch.setattr(comparison, "LOOK", 40)
+    monkeypatch.setattr(comparison, "_STEP", 10)
+    h, v, w = histories, histories.version(), histories.version()
+    h.commit(v, *(Put(f"f{n:03}", h.content("1")) for n in range(100)))
+    h.commit(w, *(Put(f"f{n:03}", h.content("1")) for n in range(100)), Put("z", h.content("2")))
+    assert entries.diff_page(h.catalog, (v, 1), (w, 1), limit=5) == ([], "f019")
+    assert [change.path for page in paged(h, (v, 1), (w, 1), 5) for change in page] == ["z"]

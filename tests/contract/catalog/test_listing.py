@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from entrepot.catalog import entries, listing
@@ -131,6 +133,32 @@ def test_a_folder_costs_one_step_for_each_name_and_not_for_each_file(histories: 
     with h.catalog.read() as conn:
         items = entries.folder(conn, v, 1, "", limit=100)
     assert [(i.name, i.is_folder) for i in items] == [("d0", True), ("d1", True), ("d2", True), ("z", False)]
+
+
+@pytest.mark.parametrize("catalog_url", ["sqlite"], indirect=True)
+def test_a_folder_of_a_replaced_revision_passes_what_came_later_once(histories: Histories) -> None:
+    """Counted in steps of SQLite's machine: twice the names in as many files are not twice the work."""
+
+    def steps(folders: int) -> int:
+        h, v = histories, histories.version()
+        paths = [f"d{n % folders:02}/f{n:04}" for n in range(2000)]
+        h.commit(v, *(Put(path, h.content("1")) for path in paths))
+        h.commit(v, *(Put(path, h.content("2")) for path in paths))
+        taken = 0
+
+        def hundred() -> None:
+            nonlocal taken
+            taken += 1
+
+        with h.catalog.read() as conn:
+            driver: Any = conn.connection.dbapi_connection
+            driver.set_progress_handler(hundred, 100)
+            items = entries.folder(conn, v, 1, "", limit=100)
+            driver.set_progress_handler(None, 0)
+        assert len(items) == folders
+        return taken
+
+    assert steps(80) < 2 * steps(10)
 
 
 def test_a_revision_that_is_not_kept_is_not_found(histories: Histories) -> None:

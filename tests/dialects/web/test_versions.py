@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import html
+import re
 from urllib.parse import quote
 
 import pytest
 
-from tests.support.browsing import Premises, Visitor
+from entrepot.catalog import comparison
+from entrepot.depot import uploads
+from entrepot.web.routes import versions as routes
+from tests.support.browsing import Premises, Visitor, plain
 
 HOSTILE = "<img src=x onerror=alert(1)> \"q\" 's' & {{7*7}}"
 README = b"""# Read me
@@ -257,6 +262,42 @@ def test_files_of_a_form_become_one_revision(premises: Premises) -> None:
     assert "c.txt" in premises.writer.page(premises.writer.led)
     assert multipart(premises.reader, url(made, "upload"), {}, files) == 403
     assert multipart(premises.outsider, url(made, "upload"), {}, files) == 404
+
+
+def test_who_may_not_write_is_told_before_a_byte_is_kept(premises: Premises) -> None:
+    made = premises.version({"a.txt": b"1"})
+    for visitor in (premises.reader, premises.stranger, premises.outsider):
+        assert "Add files" not in visitor.get(url(made)).text
+    refused = premises.reader.get(url(made, "upload"))
+    assert refused.status_code == 403
+    assert "You may read thing" in plain(refused.text)
+    assert 'type="file"' not in refused.text
+    assert premises.outsider.get(url(made, "upload")).status_code == 404
+    assert multipart(premises.reader, url(made, "upload"), {}, {"b.txt": b"2" * 100_000}) == 403
+    assert multipart(premises.reader, "/ui/upload", {"project": "birds", "name": "Mine"}, {"b.txt": b"2"}) == 403
+    reader = premises.site.world.login("reader")
+    assert uploads.list_uploads(premises.depot, reader).rows == ()
+
+    premises.chief.done(url(made, "freeze"))
+    frozen = premises.writer.get(url(made, "upload"))
+    assert (frozen.status_code, "is frozen. Copy it" in plain(frozen.text)) == (409, True)
+    assert multipart(premises.writer, url(made, "upload"), {}, {"b.txt": b"2"}) == 409
+
+
+def test_pages_of_changes_follow_each_other_to_the_end(premises: Premises, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "MOST", 3)
+    monkeypatch.setattr(routes, "_CHANGES", 4)
+    made = premises.version()
+    for n in range(9):
+        premises.api.file(made, f"f{n}.txt", b"%d" % n)
+    seen: list[str] = []
+    address = url(made, "diff", **{"from": 0, "to": 9})
+    while address:
+        page = premises.reader.page(address)
+        seen += re.findall(r"file\?path=(f\d\.txt)", page)
+        more = re.search(r'rel="next" href="([^"]+)"', page)
+        address = html.unescape(more[1]) if more else ""
+    assert seen == [f"f{n}.txt" for n in range(9)]
 
 
 def test_snippets_are_quoted_for_their_shell(premises: Premises) -> None:

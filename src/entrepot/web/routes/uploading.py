@@ -8,6 +8,7 @@ browser without scripts takes up to 90 files; whoever has more uses the page's s
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from entrepot.http.fields import field
 from entrepot.http.multipart import MultipartReader, Part, is_multipart
 from entrepot.http.threads import in_thread
 from entrepot.model.access import Actor
-from entrepot.model.errors import Invalid, Malformed, Unsupported
+from entrepot.model.errors import Forbidden, Frozen, Invalid, KindMismatch, Malformed, Trashed, Unsupported
 from entrepot.model.values import Kind, Numbering, Role, Version
 from entrepot.web import links
 from entrepot.web.about import about, key
@@ -69,10 +70,10 @@ async def new(asked: Asked) -> None:
 
 
 async def add_form(asked: Asked) -> None:
-    """More files for a version."""
+    """More files for a version. Who may not send any is told so here, and not after choosing them."""
     wanted = key(asked.found["version"])
     path = asked.query.get("path", "")
-    await asked.page("upload.html", lambda depot, actor: about(depot, actor, wanted, "files") | {"path": path})
+    await asked.page("upload.html", lambda depot, actor: _may(depot, actor, wanted) | {"path": path})
 
 
 async def add(asked: Asked) -> None:
@@ -114,7 +115,8 @@ async def _receive(asked: Asked, version: UUID | None = None) -> tuple[Form, lis
             continue
         if not checked:
             asked.require_token(form.text("csrf"))
-            await asked.call(lambda depot, actor: _may(depot, actor, version))
+            if version is not None:
+                await asked.call(partial(_may, wanted=version))
             checked = True
         if part.filename:
             added.append(await _keep(asked, part, form))
@@ -125,10 +127,27 @@ async def _receive(asked: Asked, version: UUID | None = None) -> tuple[Form, lis
     return form, added
 
 
-def _may(depot: Depot, actor: Actor, version: UUID | None) -> None:
-    """Refuse before the first byte whoever may not do it; the commit asks again, and that counts."""
-    if version is not None:
-        about(depot, actor, version)
+def _may(depot: Depot, actor: Actor, wanted: UUID) -> dict[str, Any]:
+    """What the page shows; refuses before the first byte whoever may not send any. The commit asks again, and counts.
+
+    Raises:
+        Forbidden, Frozen, Trashed, KindMismatch
+        NotFound, Hidden
+    """
+    given = about(depot, actor, wanted, "files")
+    version: Version = given["v"]
+    if version.trash is not None or version.project_trashed:
+        raise Trashed(f"{version.label} is in the trash. Take it out before you add files.")
+    if not given["can_edit"]:
+        raise Forbidden(
+            f"You may read {version.label} but not change it, so no file was sent. Ask an administrator of its team "
+            "for the right to write, or copy it into a project of your own."
+        )
+    if version.frozen_at is not None:
+        raise Frozen(f"{version.label} is frozen. Copy it to the next version and add the files there.")
+    if version.kind is not Kind.FILES:
+        raise KindMismatch(f"{version.name} is of kind {version.kind}: it changes as a whole, not file by file.")
+    return given
 
 
 async def _keep(asked: Asked, part: Part, form: Form) -> Add:

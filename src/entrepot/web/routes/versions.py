@@ -11,7 +11,7 @@ from entrepot.model.access import Actor
 from entrepot.model.data_types import Standing
 from entrepot.model.errors import EntrepotError, EntryNotFound, NotFound
 from entrepot.model.references import parse_reference
-from entrepot.model.values import Page, TaskState, Version
+from entrepot.model.values import TaskState, Version
 from entrepot.web import activity, links, snippets
 from entrepot.web.about import about, key
 from entrepot.web.context import Asked
@@ -21,10 +21,8 @@ _READMES = ("README.md", "readme.md", "Readme.md", "README.markdown", "README.tx
 _FILES = 15
 #: Of more files the reports are not gone through for the first page, which must not take seconds.
 _FEW = 500
-#: Nor are their digests asked for: that reads a row of each file.
+#: Nor are their digests asked for, nor what removing them would free: that reads a row of each file.
 _SOME = 10_000
-#: Revisions that differ by more files than this are compared only when somebody insists.
-_QUICK = 5000
 _REVISIONS = 50
 _CHANGES = 500
 _EVENTS = 20
@@ -49,7 +47,9 @@ async def show(asked: Asked) -> None:
             "attempts": history.ingests_of(depot, actor, version.n) if given["can_edit"] else (),
             "running": _running(depot, actor, version),
             "cite": snippets.citation(version, asked.base_url),
-            "frees": collection.frees(depot, actor, version.n).n_bytes if given["can_purge"] else None,
+            "frees": collection.frees(depot, actor, version.n).n_bytes
+            if given["can_purge"] and version.n_entries <= _SOME
+            else None,
         }
 
     await asked.page("version.html", work, public=True)
@@ -133,25 +133,17 @@ async def show_diff(asked: Asked) -> None:
         source = version.uid if other is None else key(other)
         since = max(0, to - 1) if older is None and other is None else older
         before = version if other is None else versions.get(depot, actor, source).version
-        counts = [
-            entries.revision(depot, actor, source, before.revision if since is None else since).n_entries,
-            entries.revision(depot, actor, version.uid, to).n_entries,
-        ]
-        many = abs(counts[0] - counts[1]) > _QUICK and not asked.text("all")
-        page: Page[history.Difference] = Page(())
-        if not many:
-            page = history.diff_page(
-                depot, actor, (source, since), (version.uid, to), cursor=asked.text("cursor"), limit=_CHANGES
-            )
+        page = history.diff_page(
+            depot, actor, (source, since), (version.uid, to), cursor=asked.text("cursor"), limit=_CHANGES
+        )
         return given | {
             "page": page,
+            "going_on": asked.text("cursor") is not None,
             "since": before.revision if since is None else since,
             "until": to,
             "before": before,
             "other": other,
-            "counts": counts,
-            "many": many,
-            "more_url": links.version(version, "diff", **{"from": since, "to": to, "other": other, "all": 1}),
+            "more_url": links.version(version, "diff", **{"from": since, "to": to, "other": other}),
         }
 
     await asked.page("diff.html", work, public=True)
