@@ -157,11 +157,9 @@ def test_too_many_changes_are_streamed_without_renames(histories: Histories, mon
     ]
 
 
-def paged(
-    h: Histories, older: tuple[int, int], newer: tuple[int, int], limit: int
-) -> list[list[comparison.EntryChange]]:
+def paged(h: Histories, older: tuple[int, int], newer: tuple[int, int], limit: int) -> list[list[entries.EntryChange]]:
     """All pages of a difference."""
-    pages: list[list[comparison.EntryChange]] = []
+    pages: list[list[entries.EntryChange]] = []
     after: str | None = None
     while True:
         found, after = entries.diff_page(h.catalog, older, newer, after=after, limit=limit)
