@@ -65,6 +65,9 @@ CHECKS: Final[Mapping[str, Callable[[Check], None]]] = {
     "gzip": documents.gzip,
 }
 
+#: What a file without a byte can be. Everything else has to begin with something.
+_MAY_BE_EMPTY: Final = frozenset({"text"})
+
 #: Values of facts, all in all; lists and texts are cut by the checks already.
 _MOST_VALUES: Final = 20_000
 
@@ -91,7 +94,7 @@ def examine(
         return _without_check(seen, wanted)
     check = Check(source, until=clock() + seconds, clock=clock)
     check.used.append(f"entrepot {__version__}")
-    standing = _carry_out(check, run)
+    standing = _carry_out(check, run, may_be_empty=wanted in _MAY_BE_EMPTY)
     if standing is not Standing.UNFINISHED:
         readers.read(wanted, source, check)
         standing = Standing.BAD if check.found else Standing.GOOD
@@ -112,9 +115,9 @@ def _without_check(seen: Recognition, wanted: str | None) -> Report:
     return Report(Standing.UNCHECKED, seen.data_type, wanted, seen.compression)
 
 
-def _carry_out(check: Check, run: Callable[[Check], None]) -> Standing:
+def _carry_out(check: Check, run: Callable[[Check], None], *, may_be_empty: bool) -> Standing:
     try:
-        if check.size == 0:
+        if check.size == 0 and not may_be_empty:
             check.wrong("empty", "The file is empty.")
             return Standing.BAD
         run(check)

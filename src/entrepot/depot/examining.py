@@ -32,7 +32,7 @@ QUEUE: Final = rows.QUEUE
 
 #: Of the checks and readers together. Raise it when they find other things than before: what an older edition said is
 #: examined anew when somebody asks for a check.
-EDITION: Final = 1
+EDITION: Final = 2
 
 #: Entries that are looked up at a time.
 _BATCH: Final = 200

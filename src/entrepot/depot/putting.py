@@ -6,6 +6,7 @@ different is the end: either everything that was sent counts, or nothing of it i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from entrepot.depot.recognising import Head
 from entrepot.depot.uploads import NewUpload, Receiver
 from entrepot.model import names
 from entrepot.model.access import Action, Actor
-from entrepot.model.errors import DigestMismatch, LengthMismatch
+from entrepot.model.errors import DigestMismatch, Gone, LengthMismatch
 from entrepot.model.values import Entry, Kind, Version
 from entrepot.store.base import Block
 from entrepot.store.hashing import Hasher
@@ -254,9 +255,10 @@ class UploadPut:
         return self._receiver.finish()[0]
 
     def close(self) -> None:
-        """Give up: nothing of it is kept."""
+        """Give up: nothing of it is kept. After it was ended, by what it became or by time, this does nothing."""
         self._receiver.close()
-        uploads.abort(self._depot, self._actor, self._row.uid)
+        with contextlib.suppress(Gone):
+            uploads.abort(self._depot, self._actor, self._row.uid)
 
 
 def put_upload(depot: Depot, actor: Actor, new: NewUpload) -> UploadPut:

@@ -412,7 +412,7 @@ def test_whatever_way_they_come_bad_files_are_refused_and_good_ones_are_not(
     assert versions.get(house.depot, alice, version.n).version.revision == 0
     # The large one is stored by itself where members of archives are; a pack takes none.
     lines = 100 if way is arrive_in_a_pack else 1_000_000
-    way(house, alice, version, zipped({"a.fastq": FASTQ, "empty": b"", "big.txt": b"line\n" * lines}))
+    way(house, alice, version, zipped({"a.fastq": FASTQ, "empty.txt": b"", "big.txt": b"line\n" * lines}))
     found = versions.get(house.depot, alice, version.n).version
     assert (found.revision, found.n_entries) == (1, 3)
 

@@ -62,6 +62,18 @@ def test_members_become_entries_in_one_revision(house: House, alice: Actor, monk
     assert len(kept) <= 5
 
 
+def test_giving_up_what_is_named_already_does_nothing(
+    house: House, alice: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpacking, "PACKED", 100)
+    version, members = house.version(alice), {"small": b"s", "large": b"x" * 101}
+    sink = unpacking.put_archive(house.depot, alice, version.n)
+    sink.write(zipped(list(members.items())))
+    sink.finish()
+    sink.close()
+    assert house.tree(alice, version.n) == members
+
+
 def test_what_came_by_an_archive_survives_the_collector(house: House, alice: Actor) -> None:
     version = house.version(alice)
     members = [(f"{i}.txt", str(i).encode()) for i in range(20)]

@@ -261,6 +261,11 @@ def test_an_empty_file_is_no_file_of_its_type() -> None:
     assert look(b"").standing is Standing.UNCHECKED
 
 
+def test_an_empty_text_is_a_text() -> None:
+    found = look(b"", "text")
+    assert (found.standing, found.findings, found.facts["lines"]) == (Standing.GOOD, (), 0)
+
+
 @pytest.mark.parametrize("name", corpus())
 def test_no_cut_of_a_file_makes_a_check_stumble(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A check that raises says `unreadable`; our own never should, wherever the file ends."""
