@@ -9,28 +9,26 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from entrepot.catalog.schema import event, job
-from entrepot.depot import bootstrap, crates, entries, putting, tasks, versions
+from entrepot.depot import crates, entries, putting, tasks, versions
 from entrepot.depot.credentials import as_operator
 from entrepot.depot.putting import NewFile
 from entrepot.depot.uploads import NewUpload
 from entrepot.depot.versions import NewVersion
 from entrepot.model.values import State, TaskState
-from entrepot.server import commands, compose
 from tests.support import held
 from tests.support.hostile_archives import zipped
-from tests.support.server import ADMIN_PASSWORD, CHEAP, environ, wait_until
+from tests.support.server import environ, wait_until
+from tests.support.workers import own_depot
 
 #: The first one is stored by itself before the worker is killed, the others would share an object.
 MEMBERS = {"large.bin": bytes(range(256)) * 20_000, "a.txt": b"a", "b/c.txt": b"c"}
 
 
 def test_a_worker_killed_while_it_unpacks_leaves_nothing_and_the_next_one_everything(tmp_path: Path) -> None:
-    data, folder = tmp_path / "data", tmp_path / "held"
+    folder = tmp_path / "held"
     folder.mkdir()
-    settings = commands.load_config({"data": str(data)}, CHEAP, environ={})
-    command = held.command(folder)("worker", "--data", str(data))
-    with compose.open_depot(settings, upgrade=True) as depot:
-        bootstrap.bootstrap(depot, admin_password=ADMIN_PASSWORD)
+    with own_depot(tmp_path) as (depot, words):
+        command = held.command(folder)("worker", *words)
         admin = as_operator(depot, "admin")
 
         def archive() -> putting.UploadRow:

@@ -20,12 +20,16 @@ class Archive:
         runs: By accession, each with its files.
         sums: MD5 that are told instead of the right ones, by the name of the file.
         broken: Files that are told of and not there.
+        stalls: What stops in the middle until there is a `go`: after how many bytes, by the name of the file.
     """
 
     url: str = ""
     runs: dict[str, dict[str, bytes]] = field(default_factory=dict)
     sums: dict[str, str] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    stalls: dict[str, int] = field(default_factory=dict)
+    stalled: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
     asked: list[str] = field(default_factory=list)
     #: Answers so many times that it cannot, before it can.
     busy: int = 0
@@ -68,13 +72,19 @@ def reads_archive() -> Iterator[Archive]:
                 if content is None or name in archive.broken:
                     self._answer(404, b"not here")
                 else:
-                    self._answer(200, content)
+                    self._answer(200, content, archive.stalls.get(name))
 
-        def _answer(self, status: int, body: bytes) -> None:
+        def _answer(self, status: int, body: bytes, stall: int | None = None) -> None:
             self.send_response(status)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            at = len(body) if stall is None else stall
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(body[:at])
+                if stall is not None:
+                    archive.stalled.set()
+                    archive.go.wait()
+                    self.wfile.write(body[at:])
 
         def log_message(self, *_: Any) -> None:
             return
@@ -86,5 +96,6 @@ def reads_archive() -> Iterator[Archive]:
         try:
             yield archive
         finally:
+            archive.go.set()
             server.shutdown()
             thread.join()

@@ -9,6 +9,7 @@ until its import ends, so a worker that takes over goes on with the next one.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -29,14 +30,14 @@ from entrepot.depot import entries, lookup, projects, tasks, uploads, versions
 from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.events import WORKER
-from entrepot.depot.finishing import ABORTED, FINISHED
+from entrepot.depot.finishing import ABORTED, FINISHED, OPEN
 from entrepot.depot.refusing import Waiting, require_good_files
 from entrepot.depot.uploads import NewUpload
 from entrepot.depot.versions import NewVersion
 from entrepot.model import names
 from entrepot.model.access import Action, Actor
 from entrepot.model.endpoints import Endpoint, parse_endpoint
-from entrepot.model.errors import DigestMismatch, EntrepotError, Invalid, NotFound, TooLarge, Unsupported
+from entrepot.model.errors import DigestMismatch, EntrepotError, Gone, Invalid, NotFound, TooLarge, Unsupported
 from entrepot.model.values import Numbering, Scope, Task, TaskState
 
 __all__ = ["JOB", "NewImport", "get", "run", "start"]
@@ -252,6 +253,10 @@ def _fetch(depot: Depot, actor: Actor, work: Work, job: int, file: _File, source
         known = upload_rows.named(conn, actor.user or 0, FETCHED, mark)
     if known is not None and known.state == FINISHED and known.expires_at > depot.now():
         return known
+    if known is not None and known.state == OPEN:
+        # Begun by a worker that died: nobody writes to it any more, and it counts against what its owner may begin.
+        with contextlib.suppress(Gone):
+            uploads.abort(depot, actor, known.uid)
     # Reports leave out how a file is reached: as the report itself is.
     scheme = parse_endpoint(source).scheme
     address = file.address if "://" in file.address else f"{scheme}://{file.address}"

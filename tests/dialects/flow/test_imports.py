@@ -8,11 +8,17 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from entrepot.depot import background, browse, sample_imports
+from entrepot.catalog.schema import upload
+from entrepot.datatypes.examine import examine
+from entrepot.depot import background, browse, projects, sample_imports
 from entrepot.depot.browse import Wanted
+from entrepot.depot.projects import ProjectChanges
 from entrepot.jobs.runner import Runner
+from entrepot.model import ids
 from tests.support.flow import Lab, error_of, open_lab
+from tests.support.identity import ADMIN_PASSWORD
 from tests.support.reads_archive import Archive, reads_archive
 
 READS = {"ERR1160845_1.fastq.gz": b"one", "ERR1160845_2.fastq.gz": b"two" * 1000}
@@ -90,6 +96,37 @@ def test_what_cannot_be_fetched_fails_the_whole_import(lab: Lab, archive: Archiv
     assert (done["status"], done["sample_ids"]) == ("FAILED", [])
     assert says in done["error"]
     assert versions_of(lab) == []
+
+
+GOOD, BAD = b"@r\nACGT\n+\nIIII\n", b"@r\nACGT\n+\nIII\n"
+
+
+def test_a_project_that_refuses_bad_files_refuses_the_whole_import(
+    lab: Lab, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of its files is bad: the good run before it leaves nothing either."""
+    admin = lab.site.world.login("admin", ADMIN_PASSWORD)
+    projects.update(lab.depot, admin, lab.project, ProjectChanges(settings={"refuse_invalid": True}))
+    monkeypatch.setattr(lab.depot, "examiner", lambda source, kind: examine(source, kind, lab.depot.types))
+    bad = {"SRR999999_1.fastq": GOOD * 2, "SRR999999_2.fastq": BAD}
+    archive.runs = {"ERR1160845": {"ERR1160845.fastq": GOOD}, "SRR999999": bad}
+    runs = [SPEC, {"accession": "SRR999999", "sample_type": "generic"}]
+    done = asked(lab, *runs)
+    assert (done["status"], done["sample_ids"]) == ("FAILED", [])
+    assert "SRR999999_2.fastq" in done["error"]
+    assert "has 4 bases and 3 qualities, on line 4" in done["error"]
+    assert versions_of(lab) == []
+    with lab.depot.catalog.read() as conn:
+        fetched = select(upload.c.state, upload.c.content).where(upload.c.file_name.like(f"{_job(done)}/%"))
+        assert [tuple(one) for one in conn.execute(fetched)] == [("aborted", None)] * 3
+    bad["SRR999999_2.fastq"] = GOOD
+    assert asked(lab, *runs)["status"] == "COMPLETED"
+    assert versions_of(lab) == ["SRR999999", "ERR1160845"]
+
+
+def _job(shown: dict[str, Any]) -> int:
+    """What files of this import are marked with while they wait."""
+    return ids.parse_flow_data(shown["id"])
 
 
 def test_an_attempt_goes_on_with_what_is_here_already(lab: Lab, archive: Archive) -> None:
