@@ -1,7 +1,4 @@
-"""The unmodified client `flowbio` 0.14.1, in an environment of its own, against a real server.
-
-It lives in one process for all tests, since importing it takes longer than most of them, and does what it is told.
-"""
+"""The unmodified client `flowbio` 0.14.1, in an environment of its own, against a real server."""
 
 from __future__ import annotations
 
@@ -13,85 +10,20 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from tests.conformance.flow.clients import Client, Raised, driven, file, flowbio, require_client
 from tests.support.hostile_archives import CORPUS, tarred, zipped
 from tests.support.proxies import LosingProxy, losing_proxy
 from tests.support.server import ADMIN_PASSWORD, Server, free_port, running_server
 
-ROOT = Path(__file__).resolve().parents[3]
-PYTHON = ROOT / ".env-clients" / "flow" / "bin" / "python"
-DRIVER = Path(__file__).with_name("driver.py")
-
-
-class Raised(Exception):
-    """What the client raised, by the name of its class."""
-
-    def __init__(self, answer: dict[str, Any]) -> None:
-        super().__init__(f"{answer['error']}: {answer['message']}")
-        self.kind: str = answer["error"]
-        self.kinds: list[str] = answer["kinds"]
-        self.message: Any = answer["message"]
-        self.status: int | None = answer["status"]
-        self.details: Any = answer["details"]
-
-
-@dataclass
-class Client:
-    """The client in its process."""
-
-    process: subprocess.Popen[str]
-    url: str
-    login: dict[str, str] | None
-    config: dict[str, Any] = field(default_factory=dict)
-
-    def __call__(self, call: str, *arguments: Any, **named: Any) -> Any:
-        asked = {"url": self.url, "login": self.login, "config": self.config}
-        asked |= {"call": call, "arguments": arguments, "named": named}
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(asked, default=lambda path: f"file:{path}") + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        assert line, "the client's process ended"
-        answer = json.loads(line)
-        if "error" in answer:
-            raise Raised(answer)
-        return answer["value"]
-
-    def but(self, **config: Any) -> Client:
-        """The same process with another configuration."""
-        login = config.pop("login", self.login)
-        url = config.pop("url", self.url)
-        return Client(self.process, url, login, {**self.config, **config})
-
-    def get(self, path: str, **parameters: str) -> Any:
-        return json.loads(self("get_raw", path, list(parameters.items()) or None))
-
-
-def around() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    return {**kept, "PYTHONPATH": "", "NO_PROXY": "127.0.0.1", "FLOW_TOKEN_FILE": "/nonexistent"}
-
-
-@contextlib.contextmanager
-def driven(url: str, login: dict[str, str]) -> Iterator[Client]:
-    process = subprocess.Popen(
-        [str(PYTHON), str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=around()
-    )
-    try:
-        yield Client(process, url, login)
-    finally:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.close()
-        process.wait(30)
-        process.stdout.close()
+FASTQ = b"@r\nACGT\n+\nIIII\n"
+ADMIN = {"username": "admin", "password": ADMIN_PASSWORD}
 
 
 @dataclass
@@ -112,6 +44,9 @@ class Place:
         assert answer.status_code == 200
         return answer.content
 
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return flowbio(self.server.url, self.token, *arguments)
+
     def kill(self) -> None:
         """The server and everything that it started, at once."""
         for pid in (self.server.pid, *self.server.children()):
@@ -126,8 +61,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    if not PYTHON.exists():
-        pytest.skip("the environment of the Flow client is missing: scripts/client-env flow")
+    require_client()
     data, port = tmp_path_factory.mktemp("server"), free_port()
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(running_server(data, port=port))
@@ -140,12 +74,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def client(place: Place) -> Iterator[Client]:
     with driven(f"{place.proxy.url}/flow/api", {"token": place.token}) as made:
         yield made
-
-
-def file(folder: Path, content: bytes, name: str = "counts.tsv") -> Path:
-    path = folder / name
-    path.write_bytes(content)
-    return path
 
 
 # Data files
@@ -335,49 +263,105 @@ def test_imports_are_refused_where_no_archive_is_named(client: Client) -> None:
 # The command line
 
 
-def flowbio(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(PYTHON), "-m", "flowbio.cli", "--base-url", f"{place.server.url}/flow/api", *arguments],
-        capture_output=True,
-        text=True,
-        env={**around(), "FLOW_API_TOKEN": place.token},
-        stdin=subprocess.DEVNULL,
-    )
-
-
 def test_the_command_line_uploads(client: Client, place: Place, tmp_path: Path) -> None:
     path = file(tmp_path, b"abc")
-    done = flowbio(place, "data", "upload", str(path), "--no-progress", "--json")
+    done = place.command("data", "upload", str(path), "--no-progress", "--json")
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)["id"]
     assert place.bytes_of(made, "counts.tsv") == b"abc"
-    refused = flowbio(place, "data", "upload", str(path), "--filename", "a b", "--no-progress", "--json")
+    refused = place.command("data", "upload", str(path), "--filename", "a b", "--no-progress", "--json")
     assert refused.returncode == 5
     assert "Spaces in filename" in refused.stderr
 
 
 def test_the_command_line_reads_and_writes_as_it_is_told(client: Client, place: Place) -> None:
-    read = flowbio(place, "api", "get", "/me", "--json")
+    read = client.command("api", "get", "/me", "--json")
     assert read.returncode == 0, read.stderr
     assert json.loads(read.stdout)["username"] == "admin"
-    missing = flowbio(place, "api", "get", "/data/999999", "--json")
+    missing = client.command("api", "get", "/data/999999", "--json")
     assert missing.returncode != 0
     assert "Traceback" not in missing.stderr
 
 
 def test_the_command_line_uploads_samples(client: Client, place: Place, tmp_path: Path) -> None:
     reads = file(tmp_path, b"@r\nA\n+\nI\n", "cli.fastq")
-    done = flowbio(
-        place, "samples", "upload", "--name", "By-command", "--sample-type", "generic", "--reads1", str(reads),
+    done = client.command(
+        "samples", "upload", "--name", "By-command", "--sample-type", "generic", "--reads1", str(reads),
         "--no-progress", "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    found = flowbio(place, "api", "get", f"/samples/{json.loads(done.stdout)['id']}", "--json")
+    found = client.command("api", "get", f"/samples/{json.loads(done.stdout)['id']}", "--json")
     assert [one["filename"] for one in json.loads(found.stdout)["data"]] == ["cli.fastq"]
     template = tmp_path / "sheet.xlsx"
-    got = flowbio(place, "samples", "annotation-template", "--sample-type", "rna_seq", "--output", str(template))
+    got = client.command("samples", "annotation-template", "--sample-type", "rna_seq", "--output", str(template))
     assert got.returncode == 0, got.stderr
     assert template.read_bytes().startswith(b"PK")
+
+
+def test_the_command_line_uploads_reads_of_many_samples(client: Client, place: Place, tmp_path: Path) -> None:
+    reads = [str(file(tmp_path, FASTQ, f"many_R{n}.fastq")) for n in (1, 2)]
+    sheet = str(file(tmp_path, b"name,colour\none,red\n", "many.csv"))
+    words = ("samples", "upload-multiplexed", "--reads1", reads[0], "--reads2", reads[1], "--no-progress", "--json")
+    done = client.command(*words, "--annotation", sheet)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert [one["column"] for one in told["warnings"]] == ["colour"]
+    assert [client.get(f"/data/{one}")["filename"] for one in told["data_ids"]] == ["many_R1.fastq", "many_R2.fastq"]
+    assert place.bytes_of(told["annotation_id"], "many.csv") == b"name,colour\none,red\n"
+    refused = client.command(*words, "--annotation", sheet, "--reject-warnings")
+    assert refused.returncode == 5
+    assert "colour" in refused.stderr
+
+
+def test_the_command_line_uploads_the_samples_of_a_sheet(client: Client, place: Place, tmp_path: Path) -> None:
+    made = client.command("samples", "batch-template", "--sample-type", "chip-seq", "--json")
+    assert made.returncode == 0, made.stderr
+    columns = {one["name"]: one for one in json.loads(made.stdout)}
+    assert {name for name, one in columns.items() if one["required"]} == {"name", "reads1", "purification_target"}
+    assert "reverse" in columns["strandedness"]["options"]
+    template = tmp_path / "batch.csv"
+    done = client.command("samples", "batch-template", "--sample-type", "rna-seq", "--output", str(template))
+    assert done.returncode == 0, done.stderr
+
+    home = client("samples.get_owned_projects")[0]["id"]
+    file(tmp_path, FASTQ, "b_1.fastq")
+    rows = (
+        {"name": "batch-one", "reads1": "b_1.fastq", "strandedness": "reverse", "organism": "9606", "project": home},
+        {"name": "batch-two", "reads1": "not-here.fastq"},
+        {"name": "batch-three", "reads1": "b_1.fastq", "organism": "unicorn"},
+    )
+    header = template.read_text().strip().split(",")
+    lines = [",".join(row.get(column, "") for column in header) for row in rows]
+    template.write_text("\n".join([",".join(header), *lines]) + "\n")
+    words = ("samples", "upload-batch", "--sheet", str(template), "--sample-type", "rna-seq", "--no-progress", "--json")
+    refused = client.command(*words)
+    assert refused.returncode == 2
+    assert "not-here.fastq" in refused.stderr
+    done = client.command(*words, "--skip-invalid")
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)
+    assert told["counts"] == {"uploaded": 1, "failed": 1, "skipped": 1}
+    assert "unicorn" in str(told["failed"][0]["message"])
+    shown = client.get(f"/samples/{told['uploaded'][0]['sample_id']}")
+    assert (shown["name"], shown["organism"]) == ("batch-one", "9606")
+    assert shown["metadata"] == {"strandedness": "reverse"}
+
+
+def test_the_command_line_posts_and_patches_what_it_is_given(client: Client, place: Place, tmp_path: Path) -> None:
+    """What the door has no call for is an error of the client's, never a broken answer."""
+    posted = client.command("api", "post", "/login", "--body", "-", given=json.dumps(ADMIN))
+    assert posted.returncode == 0, posted.stderr
+    assert json.loads(posted.stdout)["token"]
+    wrong = str(file(tmp_path, b'{"imports": "?"}', "body.json"))
+    refused = client.command("api", "post", "/v2/sample-imports", "--body", wrong)
+    assert refused.returncode == 5
+    assert "imports" in refused.stderr
+    patched = client.command("api", "patch", "/samples/1", "--body", wrong)
+    assert patched.returncode == 1
+    for ended in (refused, patched):
+        assert ended.stdout == ""
+        assert "Traceback" not in ended.stderr
+    assert "PATCH is nothing that can be done at /flow/api/samples/1" in patched.stderr
 
 
 # Crashes
