@@ -14,10 +14,11 @@ import socket
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.http_bytes import MIB, ROOT, Process
 from tests.support.servers import free_port
@@ -209,3 +210,26 @@ def machine() -> str:
 def middle(values: list[float], form: str = ".2f") -> str:
     """Median and range, as `0.42 (0.38 to 0.51)`."""
     return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def keep_parts(
+    name: str, title: str, order: Sequence[str], pages: Mapping[str, str], figures: Mapping[str, Any]
+) -> None:
+    """Write the parts that were measured to bench/results; parts that were kept before and not run now stay.
+
+    Each part says when and on which machine it was measured, since they need not be of one run.
+
+    Args:
+        pages: Of each part that was run, its tables and sentences.
+        figures: Of each part that was run, what JSON can hold of it.
+    """
+    path = RESULTS / f"{name}.json"
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    parts = dict(kept.get("parts", {}))
+    for part, page in pages.items():
+        parts[part] = {"machine": machine(), "page": page, "figures": figures.get(part)}
+    parts = {part: parts[part] for part in order if part in parts}
+    path.write_text(json.dumps({"parts": parts}, indent=1) + "\n", encoding="utf-8")
+    shown = "\n".join(f"## {part}\n\n{one['page'].strip()}\n\n{one['machine']}.\n" for part, one in parts.items())
+    again = f"Again: `python -m bench {name} --keep`, of one part with its name; the others stay as they are."
+    path.with_suffix(".md").write_text(f"# {title}\n\n{again}\n\n{shown}", encoding="utf-8")

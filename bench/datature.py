@@ -1,11 +1,16 @@
 """The Datature door: 100,000 datasets listed page by page, there and back; datasets created with their file.
 
-    python -m bench datature [--datasets 100000] [--creates 200] [--keep]
+    python -m bench datature [--datasets 100000] [--creates 200] [--limit 100] [--pages 30] [--seconds 150] [--keep]
 
-The list asks the same of every page, whatever page it is: the goal is that the last thousandth takes no more than 1.5
-times as long as the first. Creating is what the client does: a POST, and a PUT of a small file to the address that it
-answers; fsync is on. One kept connection, one answering process. The datasets of the list are rows copied behind the
-server's back from one that was made by the wire, since 100,000 real ones would take longer than they are worth.
+The list asks the same of every page, whatever page it is: the goal is that a page at the end takes no more than 1.5
+times as long as one at the head. The whole list is walked once, in the largest pages that the door gives, and counted;
+pages of `--limit` are then timed at its head, its middle and its end, there and back again, in turns of random order.
+Creating is what the client does: a POST, and a PUT of a small file to the address that it answers; fsync is on. One
+kept connection, one answering process. The datasets of the list are rows copied behind the server's back from one that
+was made by the wire, since 100,000 real ones would take longer than they are worth.
+
+Once a quarter of `--seconds` has passed no further dataset is created, and once all have, no further page is asked for,
+but every stretch has its first ones; what was cut short is said.
 """
 
 from __future__ import annotations
@@ -14,9 +19,11 @@ import argparse
 import base64
 import json
 import os
+import random
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,8 +40,15 @@ from entrepot.store.hashing import Hasher
 
 #: Rows that are written in one transaction.
 _SLICE = 5_000
-#: The last stretch of the list over the first.
+#: A page at the end of the list over one at its head.
 GOAL = 1.5
+#: The first datasets that are created only warm up; what the last one is waited for, in seconds.
+WARM = 10
+CHECKED_S = 60
+#: The largest page that the door gives.
+LARGEST = 1_000
+#: Each place of the list is timed so often.
+TURNS = 3
 
 
 class Client:
@@ -92,50 +106,85 @@ def multiply(data: Path, uid: UUID, count: int) -> None:
             depot.catalog.write(lambda conn, a=first, b=last: work(conn, a, b), bulk=True)
 
 
-def created(link: Connection, house: House, count: int) -> tuple[Client, dict[str, Any], list[float]]:
+Late = Callable[[], bool]
+
+
+def created(link: Connection, house: House, count: int, late: Late) -> tuple[Client, dict[str, Any], list[float]]:
     """Datasets made as the client makes them: the last one, checked, and the seconds of each."""
     fields = {**house.bearer, "Content-Type": "application/json"}
     wanted = json.dumps({"name": "datature"}).encode()
     project = json.loads(link.ask("POST", "/api/v1/projects", fields, wanted)[2])["id"]
     client = Client(link, house, project)
     seconds: list[float] = []
-    for i in range(count + 10):
+    for i in range(count + WARM):
         data = b'{"kind": "Image", "url": "https://example.org/%d"}\n' % i * 50
         start = time.perf_counter()
         made = client.create(f"create {i}", data)
-        if i >= 10:  # the first ones warm up
+        if i >= WARM:
             seconds.append(time.perf_counter() - start)
-    while client.get(made["id"])["status"]["overview"] != "Uploaded":
+            if late():
+                break
+    until = time.monotonic() + CHECKED_S
+    while (state := client.get(made["id"])["status"]["overview"]) != "Uploaded":
+        if time.monotonic() > until:
+            raise RuntimeError(f"{made['id']} is {state} after {CHECKED_S} s")
         time.sleep(0.1)
     return client, made, seconds
 
 
-def walk(client: Client, limit: int) -> dict[str, list[float]]:
-    """Seconds of every page, forward to the end and back to the beginning."""
+def walk(client: Client, late: Late) -> tuple[list[str | None], int, bool]:
+    """The whole list in large pages: the cursor of each page, how many datasets, and whether the end was reached."""
+    cursors: list[str | None] = [None]
+    seen: set[str] = set()
+    while True:
+        _, page = client.page(cursors[-1], LARGEST)
+        seen.update(one["id"] for one in page["data"])
+        if page["nextPage"] is None:
+            return cursors, len(seen), True
+        if late():
+            return cursors, len(seen), False
+        cursors.append(page["nextPage"])
+
+
+def there_and_back(client: Client, cursor: str | None, limit: int, pages: int) -> tuple[list[float], list[float]]:
+    """Seconds of so many pages from a cursor on, or of those that there are, and of the same pages backward.
+
+    Raises:
+        RuntimeError: The way back showed something else.
+    """
     on: list[float] = []
     back: list[float] = []
-    cursor: str | None = None
-    while True:
+    shown: list[list[str]] = []
+    for _ in range(pages):
         seconds, page = client.page(cursor, limit)
         on.append(seconds)
+        shown.append([one["id"] for one in page["data"]])
         if page["nextPage"] is None:
             break
         cursor = page["nextPage"]
-    while page["prevPage"] is not None:
+    for expected in reversed(shown[:-1]):
         seconds, page = client.page(page["prevPage"], limit)
         back.append(seconds)
-    return {"on": on, "back": back}
+        if [one["id"] for one in page["data"]] != expected:
+            raise RuntimeError("a page was another one on the way back")
+    return on, back
 
 
-def stretches(seconds: list[float]) -> dict[str, list[float]]:
-    """The first, a middle and the last tenth."""
-    tenth = max(1, len(seconds) // 10)
-    middle_of = len(seconds) // 2
-    return {
-        "first tenth": seconds[:tenth],
-        "middle": seconds[middle_of : middle_of + tenth],
-        "last tenth": seconds[-tenth:],
-    }
+def stretches(
+    client: Client, cursors: list[str | None], limit: int, pages: int, late: Late
+) -> dict[str, tuple[list[float], list[float]]]:
+    """Seconds of pages at the head, the middle and the end of the list, forward and backward."""
+    found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in ("head", "middle", "end")}
+    # The last large page may be short, so the end begins one before it.
+    at = {"head": cursors[0], "middle": cursors[len(cursors) // 2], "end": cursors[-2:][0]}
+    for turn in range(TURNS):
+        if turn and late():
+            break
+        for name in random.sample(list(at), len(at)):
+            on, back = there_and_back(client, at[name], limit, max(2, pages // TURNS))
+            found[name][0].extend(on)
+            found[name][1].extend(back)
+    return found
 
 
 def main(arguments: list[str]) -> int:
@@ -143,34 +192,49 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--datasets", type=int, default=100_000)
     parser.add_argument("--creates", type=int, default=200)
     parser.add_argument("--limit", type=int, default=100)
+    parser.add_argument("--pages", type=int, default=30, help="pages timed in each direction at each of three places")
+    parser.add_argument("--seconds", type=float, default=150, help="no further page after these (default 150)")
     parser.add_argument("--keep", action="store_true", help="write the figures to bench/results/")
     options = parser.parse_args(arguments)
+    begun = time.monotonic()
+
+    def late(part: float = 1.0) -> bool:
+        return time.monotonic() - begun > options.seconds * part
+
     with (
         tempfile.TemporaryDirectory(prefix="datature-") as scratch,
         entrepot(Path(scratch)) as house,
     ):
         with Connection(house.server.port) as link:
-            client, made, creates = created(link, house, options.creates)
+            client, made, creates = created(link, house, options.creates, lambda: late(0.25))
         multiply(house.data, UUID(made["id"].removeprefix("dataset_")), options.datasets)
         # The server ends connections on which nothing is asked for long.
         with Connection(house.server.port) as link:
             client.link = link
             client.page(None, options.limit)
-            found = walk(client, options.limit)
-    lines = ["| case | ms, median (range) |", "| --- | --- |"]
+            # The large pages are not the point: time must be left for the small ones.
+            cursors, seen, whole = walk(client, lambda: late(0.75))
+            found = stretches(client, cursors, options.limit, options.pages, late)
+    lines = ["| case | ms, median (range) | timed |", "| --- | --- | --- |"]
     figures: dict[str, list[float]] = {}
-    for way, seconds in found.items():
-        for stretch, some in stretches(seconds).items():
-            figures[f"list {way}, {stretch}"] = some
+    for place, (on, back) in found.items():
+        figures[f"page forward, {place}"] = on
+        figures[f"page backward, {place}"] = back
     figures["create and PUT of 2.6 kB"] = creates
-    lines += [f"| {name} | {middle([1000 * one for one in some], '.2f')} |" for name, some in figures.items()]
-    ratio = statistics.median(figures["list on, last tenth"]) / statistics.median(figures["list on, first tenth"])
+    lines += [
+        f"| {name} | {middle([1000 * one for one in some], '.2f')} | {len(some)} |"
+        for name, some in figures.items()
+        if some
+    ]
+    ratio = statistics.median(figures["page forward, end"]) / statistics.median(figures["page forward, head"])
     verdict = "reached" if ratio <= GOAL else "missed"
     rate = 1 / statistics.median(creates)
+    walked = "the whole list was" if whole else "time was over before the end, so the end is that of what was"
     about = (
-        f"{options.datasets} datasets, {options.limit} a page, {len(found['on'])} pages; the last tenth took "
-        f"{ratio:.2f} times as long as the first (goal {GOAL}, {verdict}). {rate:.0f} creates with their PUT a second "
-        f"over one connection, {len(creates)} of them, fsync on. {machine()}."
+        f"{options.datasets} datasets, {options.limit} a page; {walked} walked, {seen} datasets. A page at the end "
+        f"took {ratio:.2f} times as long as one at the head (goal {GOAL}, {verdict}). {rate:.0f} creates with their "
+        f"PUT a second over one connection, {len(creates)} of {options.creates}, fsync on. "
+        f"{time.monotonic() - begun:.0f} s in all. {machine()}."
     )
     text = "\n".join(lines)
     print(f"{text}\n\n{about}")

@@ -4,7 +4,8 @@
                             [--seconds 90] [--all] [--keep]
 
 Without a part named, `check`, `whole` and `access` are run; on a quiet machine they take about 80 s. Once `--seconds`
-have passed no further round is begun, but every part has one. Cases run in random order in each round, each in a
+have passed no further part and no further round is begun; what was left out is named. With `--keep`, parts that were
+kept before and not run now stay. Cases run in random order in each round, each in a
 process of its own, whose peak memory is shown; readers whose packages are missing are left out.
 
 check     NDJSON of five shapes, from the page cache: MB/s on the wall and of processor time, peak memory, × `json`
@@ -45,7 +46,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-RESULTS = Path(__file__).parent / "results" / "records"
+PARTS = ("check", "whole", "access", "parsers")
 BLOCK = 1 << 20
 REFERENCE = "json"
 TARGET = 10_000_000
@@ -423,7 +424,9 @@ def measure_parsers(folder: Path, mib: int, rounds: int) -> str:
 def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     command = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(command, cwd=RESULTS.parent, capture_output=True, text=True, check=False).stdout.strip()
+    commit = subprocess.run(
+        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    ).stdout.strip()
     fast = "with msgspec" if installed("msgspec") else "without msgspec: the reference judges alone"
     return (
         f"{os.cpu_count()} cores, {memory} GiB, Linux {platform.release()}, Python {platform.python_version()} {fast}, "
@@ -436,7 +439,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("parts", nargs="*", help="check, whole, access, parsers")
     parser.add_argument("--mib", type=int, default=32, help="size of each file that is checked (default 32)")
     parser.add_argument("--whole", type=int, default=1024, help="MiB of the file of the part whole (default 1024)")
-    parser.add_argument("--seconds", type=float, default=90, help="no further round begins after these (default 90)")
+    parser.add_argument(
+        "--seconds", type=float, default=90, help="no further part or round begins after these (default 90)"
+    )
     parser.add_argument("--items", type=int, default=12_000_000, help="items of the file for access")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--all", action="store_true", help="also the cases that take long")
@@ -457,33 +462,46 @@ def main(arguments: list[str]) -> int:
         return time.monotonic() - begun > options.seconds
 
     folder = Path(tempfile.mkdtemp(prefix="bench-records-", dir=options.folder))
-    pages: list[str] = []
+    pages: dict[str, str] = {}
     found: dict[str, Any] = {}
+    left_out: list[str] = []
+
+    def wanted(part: str) -> bool:
+        if part in parts and found and late():
+            left_out.append(part)
+            return False
+        return part in parts
+
     try:
-        if "parsers" in parts:
-            pages.append(f"## Parsers\n\n{measure_parsers(folder, min(options.mib, 16), options.rounds)}\n")
-            print(pages[-1], flush=True)
-        if "check" in parts:
-            found["check"] = measure_checks(folder, options.mib, options.rounds, options.all, late)
-            for shape, times in found["check"].items():
-                pages.append(f"## Check: {shape} lines\n\n{check_table(times, options.mib)}\n")
-                print(pages[-1], flush=True)
-        if "whole" in parts:
+        # The parts of a fixed amount come first; what is left of the time is for the rounds of the others.
+        if wanted("whole"):
             found["whole"] = measure_whole(folder, options.mib, options.whole)
-            pages.append(f"## Whole: flat lines\n\n{whole_table(found['whole'])}\n")
-            print(pages[-1], flush=True)
-        if "access" in parts:
+            pages["whole"] = f"Flat lines.\n\n{whole_table(found['whole'])}"
+            print(pages["whole"] + "\n", flush=True)
+        if wanted("access"):
             found["access"] = measure_access(folder, options.items, options.rounds, late)
-            pages.append(f"## Access: {options.items:,} items\n\n{access_table(found['access'])}\n")
-            print(pages[-1], flush=True)
+            pages["access"] = f"{options.items:,} items.\n\n{access_table(found['access'])}"
+            print(pages["access"] + "\n", flush=True)
+        if wanted("check"):
+            found["check"] = measure_checks(folder, options.mib, options.rounds, options.all, late)
+            tables = [f"{shape} lines\n\n{check_table(times, options.mib)}" for shape, times in found["check"].items()]
+            about = f"Files of {options.mib} MiB, at most {options.rounds} rounds."
+            pages["check"] = "\n\n".join([about, *tables])
+            print(pages["check"] + "\n", flush=True)
+        if wanted("parsers"):
+            found["parsers"] = measure_parsers(folder, min(options.mib, 16), options.rounds)
+            pages["parsers"] = found["parsers"]
+            print(pages["parsers"] + "\n", flush=True)
     finally:
         shutil.rmtree(folder)
+    for part in left_out:
+        print(f"{part} was left out: {options.seconds:.0f} s had passed.")
     print(f"{time.monotonic() - begun:.0f} s. {machine()}")
     if options.keep:
-        about = f"# records\n\n{options.mib} MiB a file, at most {options.rounds} rounds. {machine()}.\n\n"
-        RESULTS.with_suffix(".md").write_text(about + "\n".join(pages), encoding="utf-8")
-        kept = {"machine": machine(), "mib": options.mib, "items": options.items, **found}
-        RESULTS.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        # Not above: it brings the server in, whose memory would be counted as that of every case.
+        from bench._house import keep_parts
+
+        keep_parts("records", (__doc__ or "").splitlines()[0], PARTS, pages, found)
     return 0
 
 

@@ -1,9 +1,11 @@
 """Tables: a CSV becomes one beside DuckDB alone and pandas, and pages, SQL and differences of large ones.
 
-    python -m bench tables [convert] [read] [beside] [--mib 2048] [--rows 10000000] [--rounds 3] [--folder DIR] [--keep]
+    python -m bench tables [convert] [read] [beside] [--mib 2048] [--rows 10000000] [--rounds 3] [--seconds 300]
+                           [--folder DIR] [--keep]
 
-Without a part named, all are run. Cases of `convert` run in random order in each round, each in a process of its own,
-whose peak memory is shown.
+Without a part named, all are run. Once `--seconds` have passed no further part and no further round is begun; what was
+left out is named. With `--keep`, parts that were kept before and not run now stay. Cases of `convert` run in random
+order in each round, each in a process of its own, whose peak memory is shown.
 
 convert   a CSV of seven typed columns, from the page cache, to Parquet: seconds, processor seconds, peak memory
     entrepot            entrepot.tabular.convert, as a worker's child runs it: every value checked, pages cut by content
@@ -31,11 +33,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench._house import RESULTS, machine
+from bench._house import keep_parts, machine
 
 MIB = 1 << 20
 CASES = ("entrepot", "duckdb", "pandas")
 PAGE = 10
+PARTS = ("convert", "read", "beside")
+#: Small requests of which a hundredth can be told.
+LEAST = 500
 #: Rows that are written at a time.
 BLOCK = 100_000
 
@@ -151,10 +156,13 @@ def in_child(case: str, path: Path) -> None:
     print(json.dumps([time.perf_counter() - began, time.process_time() - used, peak]))
 
 
-def measure_convert(folder: Path, mib: int, rounds: int) -> dict[str, list[list[float]]]:
+def measure_convert(folder: Path, mib: int, rounds: int, late: Callable[[], bool]) -> dict[str, list[list[float]]]:
     path = write(folder / "table.csv", size=mib * MIB)
     found: dict[str, list[list[float]]] = {case: [] for case in CASES}
-    for _ in range(rounds):
+    for turn in range(rounds):
+        # A round is one of every case: where time is over, all have as many.
+        if turn and late():
+            break
         for case in random.sample(CASES, len(CASES)):
             command = [sys.executable, "-m", "bench", "tables", "--case", case, "--file", str(path)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -180,7 +188,7 @@ def convert_table(found: dict[str, list[list[float]]], mib: int) -> str:
     return "\n".join(lines)
 
 
-def measure_read(folder: Path, rows: int, rounds: int) -> dict[str, list[float]]:
+def measure_read(folder: Path, rows: int, rounds: int, late: Callable[[], bool]) -> dict[str, list[float]]:
     from entrepot.depot.context import Limits
     from entrepot.depot.tabling import Effort
     from entrepot.server.tabling import Processes
@@ -212,7 +220,10 @@ def measure_read(folder: Path, rows: int, rounds: int) -> dict[str, list[float]]
         ),
     }
     found: dict[str, list[float]] = {name: [] for name in asked}
-    for _ in range(rounds + 1):
+    for turn in range(rounds + 1):
+        # The first starts the children, so it takes two for a figure.
+        if turn > 1 and late():
+            break
         for name in random.sample(list(asked), len(asked)):
             request, effort = asked[name]
             began = time.perf_counter()
@@ -225,8 +236,8 @@ def measure_read(folder: Path, rows: int, rounds: int) -> dict[str, list[float]]
     return {name: times[1:] for name, times in found.items()}
 
 
-def measure_beside(folder: Path, mib: int) -> dict[str, float]:
-    """Small requests, one after the other, while the server's worker takes a table in."""
+def measure_beside(folder: Path, mib: int, late: Callable[[], bool]) -> dict[str, float]:
+    """Small requests, one after the other, while the server's worker takes a table in, or until time is over."""
     from entrepot.client.client import Client
     from tests.support.server import ADMIN_PASSWORD, running_server
 
@@ -241,6 +252,8 @@ def measure_beside(folder: Path, mib: int) -> dict[str, float]:
             began = time.perf_counter()
             client.versions.get(made.id)
             times.append((time.perf_counter() - began) * 1000)
+            if late() and len(times) >= LEAST:
+                break
             time.sleep(0.01)
     path.unlink()
     times.sort()
@@ -254,6 +267,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
+        "--seconds", type=float, default=300, help="no further part or round begins after these (default 300)"
+    )
+    parser.add_argument(
         "--folder", type=Path, default=None, help="where files are written; a temporary folder otherwise"
     )
     parser.add_argument("--keep", action="store_true", help="write the figures to bench/results/")
@@ -264,26 +280,33 @@ def main(arguments: list[str]) -> int:
         in_child(options.case, options.file)
         return 0
     found: dict[str, Any] = {}
-    pages: list[str] = []
+    pages: dict[str, str] = {}
+    begun = time.monotonic()
+
+    def late() -> bool:
+        return time.monotonic() - begun > options.seconds
 
     def part(name: str, work: Callable[[Path], Any], page: Callable[[Any], str]) -> None:
         if options.parts and name not in options.parts:
             return
+        if found and late():
+            print(f"{name} was left out: {options.seconds:.0f} s had passed.")
+            return
         with tempfile.TemporaryDirectory(dir=options.folder, prefix="tables-") as scratch:
             found[name] = work(Path(scratch))
-        pages.append(page(found[name]))
-        print(pages[-1] + "\n", flush=True)
+        pages[name] = page(found[name])
+        print(pages[name] + "\n", flush=True)
 
     part(
-        "convert", lambda at: measure_convert(at, options.mib, options.rounds), lambda f: convert_table(f, options.mib)
+        "convert",
+        lambda at: measure_convert(at, options.mib, options.rounds, late),
+        lambda f: convert_table(f, options.mib),
     )
-    part("read", lambda at: measure_read(at, options.rows, options.rounds), read_table)
-    part("beside", lambda at: measure_beside(at, options.mib), beside_line)
+    part("read", lambda at: measure_read(at, options.rows, options.rounds, late), read_table)
+    part("beside", lambda at: measure_beside(at, options.mib, late), lambda f: beside_line(f, options.mib))
+    print(f"{time.monotonic() - begun:.0f} s. {machine()}")
     if options.keep:
-        about = f"{options.mib} MiB, {options.rows:,} rows, {options.rounds} rounds. {machine()}."
-        head = f"# {(__doc__ or '').splitlines()[0]}\n\n{about} Again: `python -m bench tables --keep`.\n\n"
-        (RESULTS / "tables.md").write_text(head + "\n\n".join(pages) + "\n", encoding="utf-8")
-        (RESULTS / "tables.json").write_text(json.dumps({"about": about, **found}, indent=1) + "\n", encoding="utf-8")
+        keep_parts("tables", (__doc__ or "").splitlines()[0], PARTS, pages, found)
     return 0
 
 
@@ -294,8 +317,8 @@ def read_table(found: dict[str, list[float]]) -> str:
     return "\n".join(lines)
 
 
-def beside_line(found: dict[str, float]) -> str:
+def beside_line(found: dict[str, float], mib: int) -> str:
     return (
-        f"{found['requests']} small requests during the ingest ({os.cpu_count()} processors): "
+        f"{found['requests']} small requests during the ingest of {mib} MiB ({os.cpu_count()} processors): "
         f"p50 {found['p50']:.1f} ms, p99 {found['p99']:.1f} ms."
     )

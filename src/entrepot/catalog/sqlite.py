@@ -122,6 +122,11 @@ def failing_in_words() -> Iterator[None]:
         raise (failures.translate(error) or error) from error
 
 
+def _lower(value: str | float | bytes | None) -> str | float | bytes | None:
+    """A text in small letters, of whatever alphabet."""
+    return value.lower() if isinstance(value, str) else value
+
+
 def _engine(url: URL, begin: str, pragmas: tuple[str, ...], options: dict[str, Any]) -> Engine:
     engine = create_engine(
         url,
@@ -132,6 +137,8 @@ def _engine(url: URL, begin: str, pragmas: tuple[str, ...], options: dict[str, A
     )
 
     def on_connect(connection: sqlite3.Connection, _record: object) -> None:
+        # Its own knows the letters of ASCII only: `É` would be another letter than `é` for whoever asks in any case.
+        connection.create_function("lower", 1, _lower, deterministic=True)
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").close()
 

@@ -47,9 +47,13 @@ def test_frames_and_lists_on_postgresql(lab: Lab) -> None:
         "names.anyOf=BIRDS,A": ["Birds", "a"],
         "names.anyOf.caseSensitive=BIRDS,a": ["a"],
         "nameIncludes=IRD": ["Birds"],
+        "names.anyOf=ÉCLAIRS ΩΜΕΓΑ,B": ["b", "éclairs Ωμεγα"],
+        "names.anyOf.caseSensitive=Éclairs Ωμεγα": [],
+        "nameIncludes=Éclairs ω": ["éclairs Ωμεγα"],
         f"creatorIds={me}&name=b": ["b"],
         "createdAt=> 2020-01-01&modifiedAt=< 2020-01-01": [],
     }
+    native.version("éclairs Ωμεγα", project=lab.project)
     assert {query: found(f"{here}&sort=name&{query}") for query in filters} == filters
     archived = [ids.benchling_dataset(ids.decode(Noun.VERSION, one)) for one in others[:2]]
     lab.writer.ok("POST", "/api/v2/datasets:archive", {"datasetIds": archived[:1], "reason": "Archived"})
@@ -57,4 +61,4 @@ def test_frames_and_lists_on_postgresql(lab: Lab) -> None:
     assert found(f"{here}&archiveReason=Archived") == ["a"]
     assert found(f"{here}&archiveReason=OTHER") == ["b"]
     lab.writer.ok("POST", "/api/v2/datasets:unarchive", {"datasetIds": archived})
-    assert len(found(here)) == 4
+    assert len(found(here)) == 5

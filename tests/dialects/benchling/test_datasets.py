@@ -216,6 +216,14 @@ def test_a_folder_is_itself_and_not_what_is_below(lab: Lab) -> None:
     assert lab.writer.ok("GET", f"{V2}/datasets?folderId=lib_1&ids={here}") == {"datasets": [], "nextToken": ""}
 
 
+def test_letters_of_every_alphabet_are_small_or_capital(lab: Lab) -> None:
+    in_lab(lab, "éclairs Ωμεγα")
+    in_lab(lab, "b")
+    assert names(lab, "names.anyOf=ÉCLAIRS ΩΜΕΓΑ,B&sort=name") == ["b", "éclairs Ωμεγα"]
+    assert names(lab, "names.anyOf.caseSensitive=Éclairs Ωμεγα") == []
+    assert names(lab, "nameIncludes=Éclairs ω") == ["éclairs Ωμεγα"]
+
+
 def test_times_are_bounds_and_days(lab: Lab) -> None:
     in_lab(lab, "old")
     lab.site.clock.move(days=2)
