@@ -21,7 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from entrepot.catalog import bulk
 from entrepot.catalog.failures import Contended
 from entrepot.catalog.prepared import Prepared
-from entrepot.catalog.reach import readable, readable_refs
+from entrepot.catalog.reach import readable, readable_many, readable_refs
 from entrepot.catalog.schema import content, extent, object_
 from entrepot.catalog.schema.types import from_micros, to_micros
 from entrepot.catalog.statements import Sql
@@ -45,6 +45,7 @@ __all__ = [
     "object_known",
     "object_placed",
     "readable",
+    "readable_many",
     "readable_refs",
     "reserve_object",
     "size_of",

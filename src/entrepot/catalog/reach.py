@@ -6,16 +6,17 @@ A content that a million entries share lies in few histories. So nothing here lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, select, text
 
+from entrepot.catalog import bulk
 from entrepot.catalog.schema import membership, project, revision, version
 from entrepot.catalog.statements import Sql
 from entrepot.catalog.versions import Sight, sight_condition
 
-__all__ = ["Frees", "frees", "is_referenced", "readable", "readable_refs", "strands_of"]
+__all__ = ["Frees", "frees", "is_referenced", "readable", "readable_many", "readable_refs", "strands_of"]
 
 #: Histories looked at before a claim by digest is refused; the sender then simply sends the bytes.
 STRANDS = 200
@@ -66,26 +67,90 @@ def readable_refs(conn: Connection, content: int, limit: int) -> list[tuple[int,
     return list(found)[:limit]
 
 
+_NEXT_STRANDS = Sql(
+    "SELECT listed.value AS content, "
+    "(SELECT min(strand) FROM live WHERE content = listed.value AND strand > :after) AS now, "
+    "(SELECT min(strand) FROM past WHERE content = listed.value AND strand > :after) AS before FROM {ids}"
+)
+_SHOWN_AT = Sql(
+    "SELECT listed.value AS content FROM {ids} WHERE EXISTS (SELECT 1 FROM live AS l "
+    "WHERE l.content = listed.value AND l.strand = :strand AND l.vfrom <= :seq) "
+    "OR EXISTS (SELECT 1 FROM past AS p "
+    "WHERE p.content = listed.value AND p.strand = :strand AND p.vfrom <= :seq AND p.vto > :seq)"
+)
+
+
 def readable(conn: Connection, n: int, sight: Sight) -> bool:
-    """Whether a revision of a version that `sight` may show has an entry with this content.
+    """`readable_many` of one content."""
+    return bool(readable_many(conn, [n], sight))
+
+
+def readable_many(conn: Connection, numbers: Sequence[int], sight: Sight) -> set[int]:
+    """Those of the contents that an entry has in some revision of a version that `sight` may show.
 
     A version that merely shares a history with one that has it (an older copy of it, say) does not count: its readers
     must not learn what was added later by somebody else.
+
+    What came together lies in one strand and is asked about together: a few questions for each strand, not for each
+    content.
     """
-    query = (
-        select(version.c.id)
-        .join_from(revision, version, revision.c.version == version.c.id)
-        .join(project, version.c.project == project.c.id)
-        .outerjoin(membership, (membership.c.team == project.c.team) & (membership.c.user == (sight.user or 0)))
-        .where(revision.c.strand == bindparam("strand"), text(_SHOWS), sight_condition(sight))
-        .limit(1)
-    )
-    for i, strand in enumerate(strands_of(conn, n)):
-        if i == STRANDS:
-            return False
-        if conn.execute(query, {"strand": strand, "content": n}).first() is not None:
-            return True
-    return False
+    found: set[int] = set()
+    for part in bulk.chunks(list(dict.fromkeys(numbers))):
+        found |= _readable(conn, part, sight)
+    return found
+
+
+def _readable(conn: Connection, numbers: Sequence[int], sight: Sight) -> set[int]:
+    found: set[int] = set()
+    shown = _Shown(conn, sight)
+    # By the last strand that was looked at.
+    waiting: dict[int, list[int]] = {0: list(numbers)}
+    for _ in range(STRANDS):
+        together: dict[int, list[int]] = {}
+        for after, some in waiting.items():
+            for content, now, before in _NEXT_STRANDS(conn, ids=some, after=after).tuples:
+                ahead = [int(strand) for strand in (now, before) if strand is not None]
+                if ahead:
+                    together.setdefault(min(ahead), []).append(int(content))
+        waiting = {}
+        for strand, some in together.items():
+            here = shown.of(strand, some)
+            found |= here
+            rest = [n for n in some if n not in here]
+            if rest:
+                waiting[strand] = rest
+        if not waiting:
+            break
+    return found
+
+
+class _Shown:
+    """Which contents the revisions of a strand show, of those revisions that somebody may see."""
+
+    def __init__(self, conn: Connection, sight: Sight) -> None:
+        self._conn = conn
+        seen = (
+            select(revision.c.seq)
+            .join_from(revision, version, revision.c.version == version.c.id)
+            .join(project, version.c.project == project.c.id)
+            .outerjoin(membership, (membership.c.team == project.c.team) & (membership.c.user == (sight.user or 0)))
+            .where(revision.c.strand == bindparam("strand"), sight_condition(sight))
+            .limit(1)
+        )
+        self._newest = seen.order_by(revision.c.seq.desc())
+        self._any = seen.where(text(_SHOWS))
+        self._seqs: dict[int, int | None] = {}
+
+    def of(self, strand: int, contents: Sequence[int]) -> set[int]:
+        if strand not in self._seqs:
+            self._seqs[strand] = self._conn.execute(self._newest, {"strand": strand}).scalar()
+        seq = self._seqs[strand]
+        if seq is None:
+            return set()
+        # Nearly all are in the newest revision that may be seen; only the rest is looked for in the older ones.
+        found = {int(row[0]) for row in _SHOWN_AT(self._conn, ids=contents, strand=strand, seq=seq).tuples}
+        rest = (n for n in contents if n not in found)
+        return found.union(n for n in rest if self._conn.execute(self._any, {"strand": strand, "content": n}).first())
 
 
 _REFERENCED = Sql(

@@ -297,11 +297,8 @@ def claim(conn: Connection, depot: Depot, actor: Actor, digests: Sequence[bytes]
     A stranger cannot learn here that content exists: what they may not read is as unknown as what is not there.
     """
     found = content_rows.find_many(conn, digests)
-    allowed: dict[bytes, int] = {}
-    sight = lookup.sight(actor, content=True)
-    for digest, content in found.items():
-        if content_rows.readable(conn, content, sight):
-            allowed[digest] = content
+    mine = content_rows.readable_many(conn, list(found.values()), lookup.sight(actor, content=True))
+    allowed = {digest for digest, content in found.items() if content in mine}
     if allowed:
         hits = content_rows.dedupe_hit(conn, list(allowed), at=depot.now())
         return {digest: content for digest, content in hits.items() if digest in allowed}

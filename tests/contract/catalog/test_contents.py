@@ -282,6 +282,35 @@ def test_sharing_a_history_with_a_secret_does_not_tell_it(histories: Histories) 
         assert contents.readable(conn, h.contents["secret"], Sight(user=None, everything=True))
 
 
+def test_many_contents_are_judged_together_as_they_are_one_by_one(histories: Histories) -> None:
+    """In the newest revision that may be seen, in older ones only, in a second history, too new, and nowhere."""
+    h, v, w, x = histories, histories.version(), histories.version(), histories.version()
+    h.put(v, a="kept", b="replaced", c="taken away")
+    h.put(v, b="replacement")
+    h.commit(v, Remove("c"))
+    h.copy(v, 3, w)
+    h.put(v, d="too new", e="elsewhere too")
+    h.put(x, f="elsewhere too", g="hidden")
+    h.write(lambda conn: conn.execute(update(version).where(version.c.id == w).values(visibility="public")))
+    stranger = Sight(user=None, open_to_all=(Visibility.PUBLIC,))
+
+    def seen(sight: Sight) -> set[str]:
+        with h.catalog.read() as conn:
+            many = contents.readable_many(conn, [*h.contents.values(), 999], sight)
+            assert many == {n for n in [*h.contents.values(), 999] if contents.readable(conn, n, sight)}
+        return {name for name, n in h.contents.items() if n in many}
+
+    alone = seen(stranger)
+    assert "kept" in alone
+    assert not alone & {"too new", "elsewhere too", "hidden"}
+    assert seen(Sight(user=None, everything=True)) == set(h.contents)
+    h.copy(v, 1, h.version())
+    h.write(lambda conn: conn.execute(update(version).where(version.c.id == x).values(visibility="public")))
+    assert seen(stranger) == alone | {"elsewhere too", "hidden"}
+    h.write(lambda conn: conn.execute(update(version).where(version.c.id == v).values(visibility="public")))
+    assert seen(stranger) == set(h.contents), "old revisions count too"
+
+
 def test_a_member_may_point_at_what_their_project_has(histories: Histories) -> None:
     h, v = histories, histories.version()
     h.put(v, a="1")
