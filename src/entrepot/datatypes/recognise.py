@@ -51,6 +51,9 @@ _SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
     (4, b"ni2\x00\r\n\x1a\n", "nifti"),
     (257, b"ustar", "tar"),
 )
+_AT: Final[Mapping[int, tuple[bytes, ...]]] = {
+    at: tuple(data for offset, data, _ in _SIGNATURES if offset == at) for at, _, _ in _SIGNATURES
+}
 
 
 def recognise(
@@ -122,9 +125,10 @@ def _without_packing(name: str) -> str:
 
 
 def _signature(head: bytes) -> str | None:
-    for offset, data, identifier in _SIGNATURES:
-        if head[offset : offset + len(data)] == data:
-            return identifier
+    for at, several in _AT.items():
+        # One look for all that begin there: nearly every file has none of them.
+        if head.startswith(several, at):
+            return next(found for offset, data, found in _SIGNATURES if offset == at and head.startswith(data, at))
     if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
         return "ome-tiff" if b"<OME " in head or b"<OME>" in head else "tiff"
     if head[:8] == b"\x89HDF\r\n\x1a\n" or head[512:520] == b"\x89HDF\r\n\x1a\n":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from entrepot.datatypes.registry import Registry
+from entrepot.depot.remembered import Remembered
 from entrepot.model.ids import new_uid
 from entrepot.store.base import ObjectStore, Staging, boot_id
 
@@ -124,6 +125,8 @@ class Depot:
     public_url: str | None = None
     #: Rows that wait for bytes; see `depot.spares`. Lists take and give one at a time from any thread.
     spares: list[UploadRow] = field(default_factory=list)
+    #: What files of batches were taken for, until they are committed.
+    remembered: Remembered = field(default_factory=Remembered)
 
     def now(self) -> datetime:
         return self.clock()

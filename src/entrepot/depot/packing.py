@@ -30,6 +30,8 @@ from entrepot.depot.contents import Located, locate_many, open_content, refuse_d
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import pin
 from entrepot.depot.lookup import Key
+from entrepot.depot.recognising import HEAD, guess
+from entrepot.depot.remembered import last_part
 from entrepot.depot.uploads import NewUpload
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
@@ -91,6 +93,7 @@ class PackPut:
         self._heads: list[bytes] = []
         self._files: list[PackedFile] = []
         self._members: dict[int, Digests] = {}
+        self._types: dict[tuple[bytes, str], str | None] = {}
         self._faults: list[dict[str, Any]] = []
         self._wrong = 0
         self._received = 0
@@ -115,6 +118,8 @@ class PackPut:
             if digests.sha256 != frame.sha256:
                 self._fault(len(self._files), frame.name, frame.sha256, digests.sha256)
             self._members[frame.offset] = digests
+            name = last_part(frame.name)
+            self._types[digests.sha256, name] = guess(self._depot, name, bytes(frame.body[:HEAD]), size)
             self._heads.append(frame.head)
             self._files.append(PackedFile(frame.name, size, digests.sha256))
         if len(self._files) > frames.BATCH_FILES:
@@ -150,6 +155,7 @@ class PackPut:
             raise Invalid("A batch has at least one file.")
         packed = self._known() or self._placed()
         self._done = True
+        self._depot.remembered.keep(packed.upload.uid, packed.upload.owner, self._types)
         return packed
 
     def _known(self) -> Packed | None:

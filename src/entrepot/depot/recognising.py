@@ -1,7 +1,8 @@
 """What entries are taken for when they are committed and nobody says what they are.
 
 Only the beginning of a content is looked at, before the transaction that names it. Whoever receives bytes keeps it as
-they come (`Head`); of content that is here already it is read once more. A guess is never a reason to refuse anything.
+they come (`Head`), and of the files of a batch what they were taken for is remembered until their commit; of any other
+content that is here already it is read once more. A guess is never a reason to refuse anything.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from entrepot.catalog.connection import Connection
 from entrepot.depot import lookup
 from entrepot.depot.changes import Add, Change
 from entrepot.depot.context import Depot
+from entrepot.depot.remembered import Types, last_part
 from entrepot.depot.uploads import BATCH
 from entrepot.model.access import Actor
 from entrepot.model.errors import EntrepotError
@@ -63,21 +65,49 @@ def guess_named(conn: Connection, depot: Depot, path: str, content: int) -> str 
 
 def with_types(depot: Depot, actor: Actor, changes: Sequence[Change]) -> list[Change]:
     """The changes, with a type for every addition that has none. What cannot be read is left as it is."""
-    wanted = [one for one in changes if _is_unnamed(one)]
-    if not wanted:
-        return list(changes)
+    told = _told(depot, actor, changes)
+    wanted = [one for i, one in enumerate(changes) if _is_unnamed(one) and i not in told]
+    found = _looked_at(depot, actor, wanted) if wanted else {}
+    out: list[Change] = []
+    for i, one in enumerate(changes):
+        if _is_unnamed(one):
+            data_type = told[i] if i in told else found.get((one.upload, one.sha256, one.path))
+            out.append(one if data_type is None else replace(one, data_type=data_type))
+        else:
+            out.append(one)
+    return out
+
+
+def _told(depot: Depot, actor: Actor, changes: Sequence[Change]) -> dict[int, str | None]:
+    """By the number of the change, the types of what came in batches and is remembered."""
+    batches: dict[UUID, Types] = {}
+    told: dict[int, str | None] = {}
+    for i, one in enumerate(changes):
+        if _is_unnamed(one) and one.upload is not None and one.sha256 is not None:
+            types = batches.get(one.upload)
+            if types is None:
+                types = batches[one.upload] = depot.remembered.of(one.upload, actor.user)
+            key = one.sha256, last_part(one.path)
+            if key in types:
+                told[i] = types[key]
+    return told
+
+
+def _looked_at(
+    depot: Depot, actor: Actor, wanted: Sequence[Add]
+) -> dict[tuple[UUID | None, bytes | None, str], str | None]:
+    """By upload, digest and path, the types of what is read for it."""
     with depot.catalog.read() as conn:
         contents = contents_of(conn, actor, wanted)
         places = content_rows.first_places(conn, sorted(set(contents.values())))
     heads = _heads(depot, places)
-    out: list[Change] = []
-    for one in changes:
-        content = contents.get((one.upload, one.sha256)) if _is_unnamed(one) else None
-        if _is_unnamed(one) and content is not None and content in heads:
-            out.append(replace(one, data_type=guess(depot, one.path, heads[content], places[content].size)))
-        else:
-            out.append(one)
-    return out
+    found: dict[tuple[UUID | None, bytes | None, str], str | None] = {}
+    for one in wanted:
+        content = contents.get((one.upload, one.sha256))
+        if content is not None and content in heads:
+            data_type = guess(depot, one.path, heads[content], places[content].size)
+            found[one.upload, one.sha256, one.path] = data_type
+    return found
 
 
 def contents_of(conn: Connection, actor: Actor, wanted: Sequence[Add]) -> dict[tuple[UUID | None, bytes | None], int]:
@@ -86,11 +116,9 @@ def contents_of(conn: Connection, actor: Actor, wanted: Sequence[Add]) -> dict[t
     mine = {uid: row for uid, row in uploads.items() if row.owner == actor.user}
     members = {uid: upload_rows.members(conn, row.n) for uid, row in mine.items() if row.purpose == BATCH}
     bare = list({one.sha256 for one in wanted if one.upload is None and one.sha256 is not None})
-    sight = lookup.sight(actor, content=True)
+    known = content_rows.find_many(conn, bare) if bare else {}
     # What the caller may not read is not looked at: even how long that takes would tell them that it is here.
-    known = {
-        digest: n for digest, n in content_rows.find_many(conn, bare).items() if content_rows.readable(conn, n, sight)
-    }
+    allowed = content_rows.readable_many(conn, list(known.values()), lookup.sight(actor, content=True))
     found: dict[tuple[UUID | None, bytes | None], int] = {}
     for one in wanted:
         content = None
@@ -100,6 +128,7 @@ def contents_of(conn: Connection, actor: Actor, wanted: Sequence[Add]) -> dict[t
             content = mine[one.upload].content
         elif one.upload is None and one.sha256 is not None:
             content = known.get(one.sha256)
+            content = content if content in allowed else None
         if content is not None:
             found[one.upload, one.sha256] = content
     return found

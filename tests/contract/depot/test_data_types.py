@@ -6,6 +6,7 @@ import gzip
 import io
 import zipfile
 from collections.abc import Callable, Iterator
+from uuid import UUID
 
 import pytest
 
@@ -16,6 +17,7 @@ from entrepot.depot import (
     copies,
     crates,
     entries,
+    packing,
     projects,
     putting,
     reports,
@@ -31,12 +33,14 @@ from entrepot.depot.entries import Add, Remove
 from entrepot.depot.examining import QUEUE, Readable
 from entrepot.depot.projects import ProjectChanges
 from entrepot.depot.putting import NewFile
+from entrepot.depot.remembered import Remembered
 from entrepot.depot.uploads import NewUpload
 from entrepot.depot.versions import NewVersion, VersionChanges
 from entrepot.model.access import Actor
 from entrepot.model.data_types import Report, Standing
 from entrepot.model.errors import Invalid, KindMismatch, StaleRevision, Unavailable
 from entrepot.model.values import Kind, State, TaskState, Version, Visibility
+from entrepot.wire import frames
 from tests.support.house import House
 from tests.support.receivers import work_off
 
@@ -99,6 +103,63 @@ def test_members_of_an_archive_are_taken_for_what_their_bytes_are(house: House) 
     sink.finish()
     kinds = [type_of(house, alice, version, path) for path in ("reads.txt", "t.csv", "large.bin")]
     assert kinds == ["fastq", "csv", "fastq"]
+
+
+def test_what_came_in_a_batch_is_the_same_remembered_and_read(house: House) -> None:
+    alice, ben = house.user("alice"), house.user("ben")
+    files = {
+        "reads.txt": FASTQ,
+        "packed/reads.txt.gz": gzip.compress(FASTQ),
+        "t.gz/table": CSV,
+        "same.bed": CSV,
+        "image.dat": b"\x89PNG\r\n\x1a\n" + bytes(50_000),
+        "zeros.fastq": bytes(20_000),
+        "unknown": bytes(range(256)) * 80,
+        "empty.csv": b"",
+        "long.csv": CSV * 10_000,
+    }
+    told = house.version(alice)
+    house.put_batch(alice, told, files)
+    by_memory = {path: type_of(house, alice, told, path) for path in files}
+
+    house.depot.remembered = Remembered(0)
+    read = house.version(ben)
+    house.put_batch(ben, read, files)
+    assert {path: type_of(house, ben, read, path) for path in files} == by_memory
+    assert by_memory["packed/reads.txt.gz"] == "fastq"
+    assert by_memory["same.bed"] == by_memory["t.gz/table"] == "csv"
+    assert by_memory["unknown"] is None
+
+
+def test_what_is_remembered_of_a_batch_saves_the_look_and_is_for_its_sender(house: House) -> None:
+    alice, ben = house.user("alice"), house.user("ben")
+    version = house.version(alice)
+    sink = packing.put_batch(house.depot, alice)
+    sha256 = house.sha256(CSV)
+    sink.write(frames.header("from/a.bed", len(CSV), sha256) + CSV)
+    batch = sink.finish().upload
+    assert house.depot.remembered.of(batch.uid, alice.user) == {(sha256, "a.bed"): "csv"}
+    assert house.depot.remembered.of(batch.uid, ben.user) == {}
+    # Of another type in memory than in truth, so that it shows which of the two counted.
+    house.depot.remembered.keep(batch.uid, alice.user, {(sha256, "a.bed"): "text", (sha256, "none"): None})
+    adds = [Add(path, upload=batch.uid, sha256=sha256) for path in ("to/a.bed", "none", "other.name")]
+    entries.commit(house.depot, alice, version.n, adds)
+    assert [type_of(house, alice, version, one.path) for one in adds] == ["text", None, "csv"]
+    mine = house.version(ben)
+    with pytest.raises(Invalid, match="not yours"):
+        entries.commit(house.depot, ben, mine.n, adds)
+
+
+def test_memory_of_batches_is_bounded_and_keeps_the_latest() -> None:
+    memory = Remembered(most=2_000)
+    batches = [UUID(int=n) for n in range(10)]
+    for batch in batches:
+        memory.keep(batch, 1, {(bytes(32), "a.csv"): "csv", (bytes(32), "b.csv"): "csv"})
+        memory.keep(batch, 1, {(bytes(32), "a.csv"): "csv", (bytes(32), "b.csv"): "csv"})
+    assert [bool(memory.of(batch, 1)) for batch in batches] == [False] * 8 + [True] * 2
+    memory.keep(batches[0], 1, {(bytes(32), "a" * 1_000): None})
+    assert not memory.of(batches[0], 1), "more than all memory is not kept, and costs nobody else's"
+    assert memory.of(batches[9], 1)
 
 
 def test_a_version_has_the_type_that_all_its_entries_share(house: House) -> None:
