@@ -244,7 +244,7 @@ def measure_beside(folder: Path, mib: int, late: Callable[[], bool]) -> dict[str
     path = write(folder / "beside.csv", size=mib * MIB)
     times: list[float] = []
     with running_server(folder / "data") as server, Client(server.url) as client:
-        client.login("admin", ADMIN_PASSWORD, store=False)
+        client.login("admin", ADMIN_PASSWORD)
         made = client.tables.create("Beside", [path.name])
         client.tables.upload_file(made, path)
         client.tables.update(made)

@@ -40,7 +40,7 @@ function draw(root) {
   for (const name of graph.edges()) {
     const arrow = graph.edge(name);
     const [first, ...rest] = arrow.points;
-    const line = svg("path", { class: "arrow", "marker-end": "url(#tip)", d: `M${first.x} ${first.y}${rest.map(({ x, y }) => `L${x} ${y}`).join("")}` });
+    const line = svg("path", { class: "arrow", "marker-start": "url(#tip)", d: `M${first.x} ${first.y}${rest.map(({ x, y }) => `L${x} ${y}`).join("")}` });
     const said = svg("text", { class: "arrow-text", x: arrow.x, y: arrow.y + 4, "text-anchor": "middle" }, arrow.text);
     if (arrow.more) said.append(svg("title", {}, arrow.more));
     picture.append(svg("g", {}, line, said));
