@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
+import hashlib
 import json
 import os
 import signal
@@ -43,6 +44,19 @@ class Place:
         answer = httpx2.get(url, headers={"Authorization": f"Bearer {self.token}"}, timeout=60)
         assert answer.status_code == 200
         return answer.content
+
+    def native(self, method: str, path: str, token: str | None = None, **more: Any) -> Any:
+        """What the native API answers, by default to the administrator."""
+        headers = {"Authorization": f"Bearer {token or self.token}"}
+        answer = httpx2.request(method, f"{self.server.url}/api/v1{path}", headers=headers, timeout=60, **more)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    def person(self, name: str) -> dict[str, str]:
+        """A login of somebody new, who has a project of their own."""
+        login = {"username": name, "password": f"the password of {name}"}
+        self.native("POST", "/users", json={"name": name, "password": login["password"]})
+        return login
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return flowbio(self.server.url, self.token, *arguments)
@@ -143,6 +157,37 @@ def test_a_large_chunk_that_is_refused_is_still_answered(client: Client, place: 
     assert refused.value.message == {"filename": ["Spaces in filename"]}
 
 
+def test_who_may_only_read_is_refused_as_the_clients_exception(client: Client, place: Place, tmp_path: Path) -> None:
+    reader = client.but(login={"token": place.server.token(scope="read")})
+    with pytest.raises(Raised) as refused:
+        reader("data.upload_data", file(tmp_path, b"abc", "not-allowed.txt"))
+    assert (refused.value.kind, refused.value.status) == ("FlowApiError", 403)
+    assert "read" in refused.value.message
+    assert client.get("/data/search", filename="not-allowed")["data"] == []
+
+
+def test_a_full_project_is_said_as_the_clients_exception(client: Client, place: Place, tmp_path: Path) -> None:
+    login = place.person("hoarder")
+    hoarder = client.but(login=login)
+    place.native("PATCH", "/projects/hoarder", json={"allocation": 10})
+    kept = hoarder("data.upload_data", file(tmp_path, b"0123456", "fits.txt"))
+    with pytest.raises(Raised) as refused:
+        hoarder("data.upload_data", file(tmp_path, b"0123456789", "too-much.txt"))
+    assert (refused.value.kind, refused.value.status) == ("FlowApiError", 413)
+    assert "hoarder" in refused.value.message
+    assert [one["id"] for one in hoarder.get("/data/search", filename="t")["data"]] == [kept["id"]]
+
+
+def test_too_many_wrong_passwords_are_said_as_the_clients_exception(client: Client, place: Place) -> None:
+    wrong = {"username": "guessed-at", "password": "wrong"}
+    with place.server.client() as guesser:
+        assert [guesser.post("/flow/api/login", json=wrong).status_code for _ in range(10)] == [400] * 10
+    with pytest.raises(Raised) as refused:
+        client.but(login=wrong)("get_raw", "/me")
+    assert (refused.value.kind, refused.value.status) == ("FlowApiError", 429)
+    assert "Try again in" in refused.value.message
+
+
 # Logging in
 
 
@@ -163,6 +208,31 @@ def test_chunks_whose_answers_are_lost_are_sent_again(client: Client, place: Pla
     made = client.but(chunk_size=10)("data.upload_data", file(tmp_path, content, "again.txt"))
     assert place.bytes_of(made["id"], "again.txt") == content
     assert len(place.proxy.lost) == 1
+
+
+def test_chunks_that_were_done_though_their_answers_are_lost(client: Client, place: Place, tmp_path: Path) -> None:
+    """Each of three chunks is sent twice: the server did it, and a gateway said that it had not waited for that."""
+    content = bytes(range(30))
+    place.proxy.lost.clear()
+    place.proxy.lose(b"POST /flow/api/upload", 3, apart=2, instead=504)
+    made = client.but(chunk_size=10)("data.upload_data", file(tmp_path, content, "done-twice.bin"))
+    assert len(place.proxy.lost) == 3
+    assert place.bytes_of(made["id"], "done-twice.bin") == content
+    found = client.get("/data/search", filename="done-twice")["data"]
+    assert [one["id"] for one in found] == [made["id"]]
+    assert client.get(f"/data/{made['id']}")["absolute_path"].endswith("@1/done-twice.bin")
+
+
+def test_a_last_answer_that_is_cut_off_is_not_the_end_of_the_file(client: Client, place: Place, tmp_path: Path) -> None:
+    """The client does not try again then, and raises; what the server did stands, once."""
+    place.proxy.lost.clear()
+    place.proxy.lose(b"POST /flow/api/upload")
+    with pytest.raises(Raised) as cut:
+        client("data.upload_data", file(tmp_path, b"abc", "cut-off.txt"))
+    assert cut.value.kind == "RemoteProtocolError"
+    assert len(place.proxy.lost) == 1
+    (found,) = client.get("/data/search", filename="cut-off")["data"]
+    assert place.bytes_of(found["id"], "cut-off.txt") == b"abc"
 
 
 def test_an_answer_that_comes_too_late_leads_to_the_same_object(place: Place, tmp_path: Path) -> None:
@@ -189,12 +259,20 @@ def test_an_archive_is_unpacked(client: Client, place: Place, tmp_path: Path) ->
         made = client.but(chunk_size=100)("data.upload_data", file(tmp_path, body, name), is_directory=True)
         found = client.get(f"/data/{made['id']}")
         assert (found["is_directory"], found["filename"], found["size"]) == (True, name, 5001)
-        native = httpx2.get(
-            f"{place.server.url}/api/v1/resolve",
-            params={"id": f"flow:{made['id']}"},
-            headers={"Authorization": f"Bearer {place.token}"},
-        )
-        assert native.status_code == 200
+
+
+def test_members_of_an_archive_are_listed_to_whoever_sent_it(client: Client, place: Place, tmp_path: Path) -> None:
+    members = {"README": b"one", "reads/r\u00e9sum\u00e9.fastq": FASTQ, "reads/deep/empty.txt": b"", "readme": b"other"}
+    place.person("packer")
+    token = place.server.token("packer", "write")
+    packer = client.but(login={"token": token}, chunk_size=100)
+    for name, body in (("listed.zip", zipped(members)), ("listed.tar.gz", gzip.compress(tarred(members)))):
+        made = packer("data.upload_data", file(tmp_path, body, name), is_directory=True)
+        version = place.native("GET", "/resolve", token, params={"id": f"flow:{made['id']}"})["version"]["id"]
+        listed = place.native("GET", f"/versions/{version}/entries", token)["rows"]
+        digests = {path: f"sha256:{hashlib.sha256(content).hexdigest()}" for path, content in members.items()}
+        assert {one["path"]: one["sha256"] for one in listed} == digests
+        assert {one["path"]: one["size"] for one in listed} == {path: len(one) for path, one in members.items()}
 
 
 def test_a_hostile_archive_is_refused_as_the_clients_exception(client: Client, tmp_path: Path) -> None:

@@ -52,6 +52,22 @@ def test_an_archive_becomes_one_revision_or_a_version(site: Site, alice: Client)
         assert found["unpacked_from"]["members"] == 2
 
 
+def test_names_that_differ_in_capitals_alone_are_kept_and_reported(site: Site, alice: Client) -> None:
+    members = {"README": b"one", "readme": b"two", "b/Caf\u00e9": b"x", "b/cafe\u0301".upper(): b"y", "lonely": b"z"}
+    clashes = [["README", "readme"], ["b/Caf\u00e9", "B/CAF\u00c9"]]
+    version = alice.version()
+    added = alice.made(f"/versions/{version}/unpack", upload=archive(alice, zipped(members)))
+    body = {"upload": archive(alice, tarred(members), "all.tar"), "version": {"name": "made of it"}}
+    made = alice.made("/unpack", **body)
+    work(site)
+    assert task_of(alice, added)["state"] == task_of(alice, made["task"])["state"] == "done"
+    for one in (version, made["version"]["id"]):
+        report = alice.read(f"/versions/{one}")["report"]
+        assert report["case_clashes"] == clashes
+        assert "'README' and 'readme'" in report["message"]
+        assert [alice.get(f"/versions/{one}/files/{name}").content for name in ("README", "readme")] == [b"one", b"two"]
+
+
 @pytest.mark.parametrize(
     "name", ["zip leads out", "tar symbolic link b'2'", "zip wrong CRC", ".tar.gz bomb", "zip twice"]
 )

@@ -104,12 +104,38 @@ def test_seventy_thousand_members() -> None:
     assert len(found) == 70_000
 
 
-@pytest.mark.parametrize(("raw", "name"), [("é.txt".encode(), "é.txt"), ("é.txt".encode("cp437"), "é.txt")])
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        ("é.txt".encode(), "é.txt"),
+        ("é.txt".encode("cp437"), "é.txt"),
+        # What is not UTF-8 is read as the format says, CP437, whatever it was: no byte of it is lost.
+        ("é.txt".encode("latin-1"), "Θ.txt"),
+        ("größe.txt".encode("latin-1"), "gr÷▀e.txt"),
+        (b"\xc3\x28\xb1\xdb.txt", "├(▒█.txt"),
+    ],
+)
 def test_names_in_the_encoding_of_some_machine(raw: bytes, name: str) -> None:
     body = zipped({"X" * len(raw): b"x"}).replace(b"X" * len(raw), raw)
     assert list(read("x.zip", body)[0]) == [name]
     out = io.BytesIO(tarred({"a": b"x"}))
     assert list(read("x.tar", out.getvalue())[0]) == ["a"]
+
+
+def test_names_in_latin_1_stay_apart() -> None:
+    raw = {name.encode("latin-1"): content for name, content in (("é.txt", b"0"), ("è.txt", b"1"), ("ü.txt", b"2"))}
+    body = zipped({content.decode() + ".txt": content for content in raw.values()})
+    for name, content in raw.items():
+        body = body.replace(content + b".txt", name)
+    found, judge = read("x.zip", body)
+    assert {name.encode("cp437"): content for name, content in found.items()} == raw
+    assert judge.clashes == []
+
+
+def test_a_name_that_is_no_text_in_any_encoding_is_refused_by_its_place() -> None:
+    body = zipped({"a.txt": b"x", "XXXX": b"x"}).replace(b"XXXX", b"\xff\x07\xfe\x1b")
+    with pytest.raises(EntrepotError, match="control"):
+        read("x.zip", body)
 
 
 def test_a_total_of_the_operators() -> None:
