@@ -29,6 +29,7 @@ def run_pytest(folder: Path, root: Path, *arguments: str, require: str) -> subpr
     (folder / "test_three.py").write_text(THREE_TESTS)
     (folder / "test_module.py").write_text(MODULE_THAT_SKIPS)
     environment = {**os.environ, "PYTHONPATH": str(root), "ENTREPOT_TEST_REQUIRE": require}
+    environment.pop("PYTEST_ADDOPTS", None)
     # A folder of its own, or it would clear away what earlier runs of this machine left, which can take minutes.
     command = [sys.executable, "-m", "pytest", "-p", "tests.support.require", "--rootdir", "."]
     command += ["--basetemp", str(folder.parent / f"{folder.name}-nested")]
