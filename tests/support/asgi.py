@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,6 +108,5 @@ def pieces(body: bytes, cuts: Iterable[int]) -> Sequence[bytes]:
 
 
 def run(awaitable: Any) -> Any:
-    """Run a coroutine to its end, on a thread of its own: a browser that is driven from this one has a loop there."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, awaitable).result()
+    """Run a coroutine to its end."""
+    return asyncio.run(awaitable)
