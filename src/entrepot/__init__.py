@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from entrepot.model.errors import Trashed as Trashed
     from entrepot.model.errors import Unauthenticated as Unauthenticated
     from entrepot.model.errors import Unavailable as Unavailable
+    from entrepot.model.errors import UnknownDataType as UnknownDataType
     from entrepot.model.errors import Unsupported as Unsupported
     from entrepot.model.errors import WrongState as WrongState
 
@@ -114,6 +115,7 @@ __all__ = [
     "Trashed",
     "Unauthenticated",
     "Unavailable",
+    "UnknownDataType",
     "Unsupported",
     "UploadResult",
     "WrongState",

@@ -62,15 +62,19 @@ def put(conn: Connection, content: int, wanted: str | None, report: Report, *, e
 
 
 def find_many(
-    conn: Connection, wanted: Iterable[tuple[int, str | None]]
+    conn: Connection, wanted: Iterable[tuple[int, str | None]], *, edition: int | None = None
 ) -> dict[tuple[int, str | None], tuple[Report, datetime]]:
-    """The reports of (content, type that the entry carries), of those that have one, and when they were made."""
+    """The reports of (content, type that the entry carries), of those that have one, and when they were made.
+
+    Args:
+        edition: Only what this edition of the checks said.
+    """
     pairs = {(content, kind or _NONE): (content, kind) for content, kind in wanted}
     found: dict[tuple[int, str | None], tuple[Report, datetime]] = {}
     for part in bulk.chunks(sorted({content for content, _ in pairs}), 500):
         for row in conn.execute(select(examination).where(examination.c.content.in_(part))):
             pair = pairs.get((row.content, row.wanted))
-            if pair is not None:
+            if pair is not None and edition in (None, row.edition):
                 found[pair] = _report(row), row.at
     return found
 

@@ -15,7 +15,7 @@ from entrepot.datatypes.builtin import BUILTIN
 from entrepot.datatypes.peek import HEAD
 from entrepot.datatypes.recognise import recognise
 from entrepot.model.data_types import DataType, Magic, Recognition
-from entrepot.model.errors import Invalid, NotFound
+from entrepot.model.errors import NotFound, UnknownDataType
 
 __all__ = ["MAX_ADDED", "Registry", "read_types"]
 
@@ -59,11 +59,11 @@ class Registry:
         """The identifier of a type that somebody says a file is.
 
         Raises:
-            Invalid: There is no such type; the message names the closest, `details["known"]` all of them.
+            UnknownDataType: There is no such type; the message names the closest, `details["known"]` all of them.
         """
         found = self.get(identifier)
         if found is None:
-            raise Invalid(self._unknown(identifier), details={"known": list(self._types)})
+            raise UnknownDataType(self._unknown(identifier), details={"known": list(self._types)})
         return found.identifier
 
     def recognise(self, name: str, head: bytes, *, whole: bool | None = None) -> Recognition:

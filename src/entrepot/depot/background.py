@@ -5,18 +5,17 @@ The worker's composition binds it to a depot and hands it to the runners, which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from entrepot.catalog import deliveries as delivery_rows
 from entrepot.catalog import queue
 from entrepot.catalog import webhooks as webhook_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.entries import sweep_strands
-from entrepot.catalog.tasks import Stopped
 from entrepot.catalog.work import UPKEEP, JobKind, Periodic, Work
 from entrepot.depot import (
     checking,
@@ -101,9 +100,6 @@ PERIODIC = (
     Periodic("scrub.bytes", timedelta(minutes=10), SCRUB),
 )
 
-_Abandoned = Callable[[Depot, Connection, Mapping[str, Any], Mapping[str, Any]], None]
-_ABANDONED: Mapping[str, _Abandoned] = {ingests.JOB: ingests.abandoned, crates.JOB: crates.abandoned}
-
 
 def kinds(depot: Depot) -> dict[str, JobKind]:
     """All kinds of jobs, bound to this depot."""
@@ -148,13 +144,6 @@ def backlog(depot: Depot) -> Backlog:
         jobs, since = queue.depths(conn), queue.oldest_due(conn)
         deliveries, disabled = delivery_rows.waiting(conn), webhook_rows.disabled(conn)
     return Backlog(jobs, timedelta(0) if since is None else max(now - since, timedelta(0)), deliveries, disabled)
-
-
-def abandon(conn: Connection, depot: Depot, ended: Stopped) -> None:
-    """Clear up what a job leaves that was stopped before it ran."""
-    clear = _ABANDONED.get(ended.kind)
-    if clear is not None:
-        clear(depot, conn, ended.payload, {"code": "cancelled", "detail": "Somebody asked it to stop."})
 
 
 def _ended(depot: Depot, conn: Connection, n: int, _state: TaskState) -> None:

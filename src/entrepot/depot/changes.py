@@ -11,7 +11,7 @@ from entrepot.depot import lookup
 from entrepot.depot.context import Depot
 from entrepot.depot.lookup import Key
 from entrepot.model import names
-from entrepot.model.errors import EntrepotError, Invalid
+from entrepot.model.errors import EntrepotError, Invalid, UnknownDataType
 
 Condition = Literal["any", "absent", "present"]
 
@@ -80,7 +80,8 @@ def clean_changes(depot: Depot, changes: Sequence[Change]) -> list[Change]:
     if faults:
         first = faults[0]["detail"]
         more = f" ({len(faults) - 1} more, see errors)" if len(faults) > 1 else ""
-        raise Invalid(f"Nothing was committed: {first}{more}", errors=faults)
+        kind = UnknownDataType if all(fault["code"] == UnknownDataType.code for fault in faults) else Invalid
+        raise kind(f"Nothing was committed: {first}{more}", errors=faults)
     return clean
 
 

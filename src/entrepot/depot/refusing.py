@@ -132,7 +132,7 @@ def require_good_changes(
             return
         contents = contents_of(conn, actor, adds)
         wanted = {one.path: (contents.get((one.upload, one.sha256)), one.data_type) for one in adds}
-        known = rows.find_many(conn, [(n, kind) for n, kind in wanted.values() if n is not None])
+        known = rows.find_many(conn, [(n, kind) for n, kind in wanted.values() if n is not None], edition=EDITION)
     judged: list[tuple[str, Report]] = []
     for path, (content, kind) in wanted.items():
         if content is None:

@@ -8,7 +8,8 @@ from entrepot.catalog import projects as project_rows
 from entrepot.catalog import tasks as rows
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
-from entrepot.depot import background, lookup, paging
+from entrepot.depot import lookup, paging
+from entrepot.depot.abandoning import abandon
 from entrepot.depot.context import Depot
 from entrepot.depot.events import task_ended
 from entrepot.model import ids
@@ -104,7 +105,7 @@ def cancel(depot: Depot, actor: Actor, key: UUID | int) -> Task:
         ended = rows.ask_to_stop(conn, task.n, now)
         if ended is not None:
             # Nobody runs it any more, so nobody else will say that it came to nothing.
-            background.abandon(conn, depot, ended)
+            abandon(conn, depot, ended)
             task_ended(conn, ended.n, now)
         after = rows.find(conn, n=task.n)
         assert after is not None

@@ -9,6 +9,7 @@ dialect needs it, leaves) to statuses; the SDK turns a problem document back int
     │   ├── InvalidName      a name, path, slug, alias or tag breaks a rule
     │   ├── DigestMismatch   the bytes are not the announced ones
     │   ├── LengthMismatch   there are more or fewer bytes than announced
+    │   ├── UnknownDataType  a data type that this server does not know
     │   └── BadCursor        a page cursor that this server did not make
     ├── Unauthenticated    who is asking is not known
     │   ├── BadCredentials   the password, token or signature is wrong
@@ -85,6 +86,7 @@ __all__ = [
     "Trashed",
     "Unauthenticated",
     "Unavailable",
+    "UnknownDataType",
     "Unsupported",
     "WrongState",
     "all_leaves",
@@ -140,6 +142,10 @@ class DigestMismatch(Invalid):
 class LengthMismatch(Invalid):
     code = "length_mismatch"
     retryable = True
+
+
+class UnknownDataType(Invalid):
+    code = "unknown_data_type"
 
 
 class BadCursor(Invalid):

@@ -34,6 +34,7 @@ STATUS: Final[Mapping[type[EntrepotError], int]] = MappingProxyType(
     {
         errors.Invalid: 422,
         errors.Malformed: 400,
+        errors.UnknownDataType: 400,
         errors.Unauthenticated: 401,
         errors.Forbidden: 403,
         errors.Hidden: 404,

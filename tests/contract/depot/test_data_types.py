@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import zipfile
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from entrepot.depot import (
     packing,
     projects,
     putting,
+    refusing,
     reports,
     search,
     tasks,
@@ -409,6 +411,21 @@ def test_a_good_file_goes_in_and_is_examined_once(
     assert asked == [(len(FASTQ), "fastq")]
     put(house, alice, version, "b.fastq", FASTQ)
     assert versions.get(house.depot, alice, version.n).version.n_entries == 2
+
+
+def test_what_an_older_edition_of_the_checks_said_lets_nothing_in(
+    house: House, strict: tuple[Actor, Version], asked: list[tuple[int, str | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, version = strict
+    put(house, alice, version, "a.fastq", FASTQ)
+    work_off(house.depot, QUEUE)
+    digest = hashlib.sha256(FASTQ).digest()
+    asked.clear()
+    entries.commit(house.depot, alice, version.n, [Add("b.fastq", sha256=digest)])
+    assert asked == []
+    monkeypatch.setattr(refusing, "EDITION", refusing.EDITION + 1)
+    entries.commit(house.depot, alice, version.n, [Add("c.fastq", sha256=digest)])
+    assert asked == [(len(FASTQ), "fastq")]
 
 
 def arrive_by_unpacking(house: House, alice: Actor, version: Version, body: bytes) -> None:

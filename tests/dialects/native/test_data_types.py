@@ -34,8 +34,18 @@ def test_a_declared_type_is_kept_whatever_the_bytes_are(alice: Client) -> None:
 def test_a_declared_type_that_nobody_knows_is_refused(alice: Client) -> None:
     version = alice.version()
     put = alice.put(f"/versions/{version}/files/a.txt", content=b"x", params={"data_type": "bamm"})
-    assert (put.status_code, put.json()["code"]) == (422, "invalid")
+    assert (put.status_code, put.json()["code"]) == (400, "unknown_data_type")
     assert "Did you mean bam" in put.json()["detail"]
+    upload = alice.put("/uploads", content=b"x").json()["id"]
+    change = {"op": "add", "path": "a.txt", "upload": upload, "data_type": "bamm"}
+    told = alice.post(f"/versions/{version}/commits", json={"changes": [change]})
+    assert (told.status_code, told.json()["code"]) == (400, "unknown_data_type")
+    bad_too = {"op": "add", "path": "../b", "upload": upload}
+    told = alice.post(f"/versions/{version}/commits", json={"changes": [change, bad_too]})
+    assert (told.status_code, [one["code"] for one in told.json()["errors"]]) == (
+        422,
+        ["unknown_data_type", "invalid_name"],
+    )
 
 
 def test_a_report_says_what_was_found(site: Site, alice: Client) -> None:

@@ -20,7 +20,7 @@ from entrepot.wire.messages.packs import Packed
 PATH = f"{PREFIX}/openapi.json"
 
 _MEANINGS = {
-    400: "The request cannot be read",
+    400: "The request cannot be read, or names a data type that is not known",
     401: "Who is asking is not known",
     403: "Known, but not allowed",
     404: "There is no such thing, or the caller may not know of it",
