@@ -39,6 +39,7 @@ _FULL32: Final = 0xFFFFFFFF
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED: Final = 1 | 1 << 6
 _UNIX: Final = 3
+_DARWIN: Final = 19
 _ZIP64_EXTRA: Final = 1
 
 
@@ -170,7 +171,7 @@ class ZipIn:
     def _member(self, fields: tuple[int, ...], rest: bytes, number: int) -> ZipMember:
         made_by, flags, method, crc = fields[1], fields[3], fields[4], fields[7]
         packed, size, name_length, extra_length, disk = fields[8], fields[9], fields[10], fields[11], fields[13]
-        name = _name(rest[:name_length], number)
+        name = _name(rest[:name_length], number, made_by >> 8)
         size, packed, offset = _wide(
             rest[name_length : name_length + extra_length], size, packed, fields[16], lambda: self._damaged(number)
         )
@@ -242,7 +243,7 @@ class ZipIn:
         )
 
 
-def _name(raw: bytes, number: int) -> str:
+def _name(raw: bytes, number: int, system: int) -> str:
     if not raw or b"\0" in raw:
         raise Invalid(f"Member {number + 1} of the archive has no name that can be read.")
     try:
@@ -250,7 +251,9 @@ def _name(raw: bytes, number: int) -> str:
         # UTF-8 by accident, so what can be read as that is meant as that, flag or not.
         return raw.decode()
     except UnicodeDecodeError:
-        return raw.decode("cp437")
+        # DOS and its heirs wrote CP437, which the format names; on Unix it was Latin-1, in which 80 to 9F are no text.
+        latin = system in (_UNIX, _DARWIN) and not any(0x80 <= byte < 0xA0 for byte in raw)
+        return raw.decode("latin-1" if latin else "cp437")
 
 
 def _wide(extra: bytes, size: int, packed: int, offset: int, damaged: Callable[[], Malformed]) -> tuple[int, int, int]:
