@@ -13,7 +13,7 @@ group of lines, or of one line, exist at a time; of bad lines the first `listed`
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -47,7 +47,14 @@ _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Rule(Protocol):
-    """What lines have to be beside JSON objects."""
+    """What lines have to be beside JSON objects.
+
+    Attributes:
+        certain: Keys of the outside, and expressions (of RE2) of their values as they are written: an object that has
+            these is good, whatever else it has. None where only the object itself can tell.
+    """
+
+    certain: Mapping[str, bytes] | None
 
     def fault(self, item: dict[str, Any]) -> str | None:
         """A clause about what is wrong with this item ("has no url."), or None."""
@@ -100,7 +107,7 @@ class Check:
         from entrepot.records.group import Lines
 
         self._lines = Lines.of
-        self._fast = Fast()
+        self._fast = Fast(rule)
         self._tail = bytearray()
         #: Where the tail begins.
         self._offset = 0
@@ -220,11 +227,7 @@ class Check:
         lines = self._lines(text)
         if lines.longest > self._max_line:
             return False
-        if self._rule is None:
-            sure = self._fast.good(lines)
-        else:
-            items = self._fast.objects(lines)
-            sure = items is not None and self._rule.all_good(items)
+        sure = self._fast.good(lines)
         if sure:
             self._no_blanks()
             self._good(offset, lines.lengths)

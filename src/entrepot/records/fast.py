@@ -29,9 +29,11 @@ from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from entrepot.records import reference
+from entrepot.records.alike import Alike
 from entrepot.records.shapes import Shape, learn
 
 if TYPE_CHECKING:
+    from entrepot.records.check import Rule
     from entrepot.records.group import Lines
 
 Objects = list[dict[str, Any]]
@@ -80,8 +82,15 @@ def tools() -> Tools | None:
 class Fast:
     """Judges groups of lines; remembers what the last groups were like, to begin with the cheaper question."""
 
-    def __init__(self) -> None:
+    def __init__(self, rule: Rule | None = None) -> None:
         self._tools = tools()
+        self._rule = rule
+        self._groups = 0
+        self._alike: Alike | None = None
+        if rule is None:
+            self._alike = Alike()
+        elif rule.certain is not None:
+            self._alike = Alike(rule.certain)
         #: Groups to come for which counting is not tried.
         self._passed_over = 0
         self._colons_in_texts = False
@@ -96,8 +105,20 @@ class Fast:
         """Whether all of these lines are certainly good."""
         if self._tools is None:
             return False
+        self._groups += 1
+        alike = self._alike
+        if alike is not None:
+            if alike.fits(lines.text):
+                return True
+            # Most files are smaller than a group: these are not worth an automaton.
+            if alike.learns and self._groups > 1:
+                found = self.objects(lines)
+                if found is None or not self._fit(found):
+                    return False
+                alike.learn(found)
+                return True
         shape = self._shape
-        if shape is not None and lines.stand_alone():
+        if self._rule is None and shape is not None and lines.stand_alone():
             try:
                 found = shape.decode(lines.text)
                 self._useful = True
@@ -107,7 +128,11 @@ class Fast:
                 self._forget()
             except (ValueError, RecursionError, OverflowError):
                 return False
-        return self.objects(lines) is not None
+        anything = self.objects(lines)
+        return anything is not None and self._fit(anything)
+
+    def _fit(self, found: Objects) -> bool:
+        return self._rule is None or self._rule.all_good(found)
 
     def _forget(self) -> None:
         if not self._useful:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from entrepot.model.errors import Invalid, Unsupported
+from entrepot.records.alike import ADDRESS
 from entrepot.records.check import Rule
 
 #: Kinds of lines by name. `image` is what batches of images for prediction are made of.
@@ -29,6 +30,10 @@ LINE_KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
 }
 
+#: How lines of a kind are written most often, by which they are known without being decoded; of all others the schema
+#: decides.
+_CERTAIN: Final[Mapping[str, Mapping[str, bytes]]] = {"image": {"kind": b'"Image"', "url": ADDRESS}}
+
 #: Characters of what the validator says; it quotes the value, which may be long.
 _SAID = 200
 
@@ -36,8 +41,11 @@ _SAID = 200
 class SchemaRule:
     """Lines of one schema."""
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
+    def __init__(self, schema: Mapping[str, Any], certain: Mapping[str, bytes] | None = None) -> None:
         """Compile it.
+
+        Args:
+            certain: See `Rule`.
 
         Raises:
             Invalid: It is no JSON Schema, or one that refers to other documents.
@@ -55,6 +63,7 @@ class SchemaRule:
         except Exception as error:
             first = str(error).strip().splitlines()[0][:_SAID]
             raise Invalid(f"The declared schema cannot be used: {first}") from error
+        self.certain = certain
         self._is_valid = self._validator.is_valid
 
     def all_good(self, items: Sequence[dict[str, Any]]) -> bool:
@@ -80,10 +89,11 @@ def rule_of(declared: object) -> Rule | None:
     if isinstance(declared, Mapping) and set(declared) == {"schema"} and isinstance(declared["schema"], Mapping):
         return SchemaRule(declared["schema"])
     if isinstance(declared, Mapping) and set(declared) == {"lines"}:
-        known = LINE_KINDS.get(str(declared["lines"]))
+        kind = str(declared["lines"])
+        known = LINE_KINDS.get(kind)
         if known is None:
-            raise Invalid(f"There is no kind of line {str(declared['lines'])[:60]!r}. Known: {', '.join(LINE_KINDS)}.")
-        return SchemaRule(known)
+            raise Invalid(f"There is no kind of line {kind[:60]!r}. Known: {', '.join(LINE_KINDS)}.")
+        return SchemaRule(known, _CERTAIN.get(kind))
     raise Invalid('Records declare {"schema": {…}} with a JSON Schema, or {"lines": "image"}; nothing else.')
 
 
