@@ -1,8 +1,9 @@
 """`entrepot demo`: a server with real data in it, and a walk through what one does with it.
 
-It runs a server of its own in a folder of its own and talks to it as anybody would: through the SDK, over HTTP. The
-data are the Palmer penguins (CC0), which come with Entrepot. With ENTREPOT_DEMO_EXIT=1 everything is stopped at the
-end; otherwise the server goes on until Ctrl-C, so that one can look around.
+It runs a server of its own in a folder of its own and talks to it as anybody would: through the SDK, over HTTP, and
+through the doors of other services. The data are the Palmer penguins (CC0), which come with Entrepot. With
+ENTREPOT_DEMO_EXIT=1 everything is stopped at the end; otherwise the server goes on until Ctrl-C, so that one can look
+around.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ def demo(
         output.line(f"  export ENTREPOT_URL={url}")
         output.line(f"  entrepot login --url {url} --user admin")
         output.line(f"  entrepot ls {_PROJECT}/penguins")
+        output.line(f"  entrepot table head {_PROJECT}/complete-measurements")
         output.line("Ctrl-C ends it.")
         sys.stdout.flush()
         with contextlib.suppress(KeyboardInterrupt):
@@ -169,6 +171,7 @@ class _Walk:
         self._step = 0
 
     def run(self) -> None:
+        from entrepot.cli import demo_doors
         from entrepot.client.client import Client
 
         output.line(f"Entrepot serves {self._home / 'server'} at {self._url}")
@@ -176,8 +179,11 @@ class _Walk:
         try:
             with Client(self._url, "anonymous") as client:
                 client.transport.forget_token()
-                client.login("admin", self._password, token_name="demo")  # noqa: S106
+                token = client.login("admin", self._password, token_name="demo").token  # noqa: S106
                 self._tour(client, work)
+                demo_doors.walk(
+                    client, self._source, client.projects.get(_PROJECT), token, self._password, self._say, self._tell
+                )
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
