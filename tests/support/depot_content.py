@@ -5,21 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from hypothesis import strategies as st
 
-from entrepot.depot import (
-    copies,
-    entries,
-    putting,
-    uploads,
-)
+from entrepot.depot import copies, entries, packing, putting, uploads
 from entrepot.depot.context import Depot
 from entrepot.depot.putting import NewFile
 from entrepot.depot.uploads import NewUpload
 from entrepot.model.access import Actor
 from entrepot.model.errors import EntrepotError
 from entrepot.model.values import Numbering
+from entrepot.wire import frames
 from tests.support import entry_model
 from tests.support.depot_facts import UPLOAD_LIFETIME, Sending
 from tests.support.depot_life import (
@@ -114,6 +111,50 @@ class Content(Life):
         ]
         self.put_into(n, who, fits, None, doom)
 
+    @kind(
+        "content",
+        4,
+        who=people,
+        data=DATA,
+        files=st.dictionaries(paths, contents | fresh, min_size=1, max_size=5),
+        commits=st.sampled_from([True, True, True, False]),
+        doom=often_doomed,
+    )
+    def put_together(
+        self, who: str | None, data: st.DataObject, files: dict[str, bytes], commits: bool, doom: Doom | None
+    ) -> None:
+        self.send_together(self.some_record(data), who, files, commits=commits, doom=doom)
+
+    def send_together(
+        self, n: int, who: str | None, files: dict[str, bytes], *, commits: bool, doom: Doom | None
+    ) -> None:
+        """Small files in one body, which share an object from then on, and mostly a commit that names them."""
+        body = b"".join(
+            frames.header(path, len(content), self.premises.house.sha256(content)) + content
+            for path, content in files.items()
+        )
+
+        def act(depot: Depot, actor: Actor) -> Any:
+            put = packing.put_batch(depot, actor)
+            try:
+                put.write(body)
+                return put.finish().upload
+            except EntrepotError:
+                put.close()
+                raise
+
+        made = self.attempt(
+            f"{who} sends {files} together", who, lambda m, w: m.pack(w, body, list(files.values())), act, doom
+        )
+        if made is not None and commits:
+            here = self.model.records[n].head if n in self.model.records else {}
+            fits = [
+                entry_model.Add(path, content)
+                for path, content in files.items()
+                if not any(entry_model.below(path, o) or entry_model.below(o, path) for o in here.keys() | files.keys())
+            ]
+            self.put_into(n, who, fits, batch=made.uid)
+
     def put_into(
         self,
         n: int,
@@ -123,8 +164,13 @@ class Content(Life):
         doom: Doom | None = None,
         *,
         by_digest: bool = False,
+        batch: UUID | None = None,
     ) -> None:
-        """Commit. Bytes that nobody has sent yet are sent first, or named by their digest alone."""
+        """Commit. Bytes that nobody has sent yet are sent first, or named by their digest alone.
+
+        Args:
+            batch: What brought all of them already.
+        """
         wishes: list[entries.Change] = []
         missing = False
         try:
@@ -142,6 +188,8 @@ class Content(Life):
             if by_digest or who is None:
                 how = {"sha256": self.premises.house.sha256(shape.content)}
                 missing = missing or not self.model.readable(self.asking(who), shape.content)
+            elif batch is not None:
+                how = {"upload": batch, "sha256": self.premises.house.sha256(shape.content)}
             else:
                 how = {"upload": self.sent(who, shape.content)}
             wishes.append(entries.Add(shape.path, metadata=shape.meta, condition=shape.condition, **how))

@@ -130,6 +130,7 @@ class Sending:
 
     Args:
         is_true: The digest that was announced, if one was, is that of the plan.
+        batch: What arrived together, if it is a batch.
     """
 
     uid: UUID | None
@@ -142,6 +143,7 @@ class Sending:
     finished: bool = False
     #: The process died while it was finished: it may be placed, and then takes no more bytes.
     is_ending: bool = False
+    batch: tuple[bytes, ...] = ()
 
     @property
     def tells_digest(self) -> bool:

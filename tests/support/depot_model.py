@@ -469,6 +469,12 @@ class Model(Facts):
                 raise Refused(QuotaExceeded)
         self.sendings.append(Sending(None, who.name, plan, length, is_true, self.now + UPLOAD_LIFETIME))
 
+    def pack(self, who: Who, body: bytes, contents: Sequence[bytes]) -> None:
+        """Several files in one body, which are here together or not at all."""
+        self.begin(who, body, None, None, True)
+        one = self.sendings[-1]
+        one.arrived, one.finished, one.batch = body, True, tuple(contents)
+
     def _sending(self, who: Who, uid: UUID) -> Sending:
         """One of somebody's own, while it lives."""
         one = next(one for one in self.sendings if one.uid == uid)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import note
 from hypothesis import strategies as st
 
 from entrepot.depot import members as team_members
@@ -208,10 +207,10 @@ class Names(Life):
             made = tokens.create(depot, self.premises.actor(who), scope=scope, projects=limit, expires_at=ends)
             self.model.tokens[made.token.n] = ends
             self.shown[who] = Who(who, scope, limit, made.token.n), made.text
-            note(f"{who} shows a token of scope {scope.value} for {limit}")
+            self.tell(f"{who} shows a token of scope {scope.value} for {limit}")
         else:
             asking, text = self.shown.pop(who)
-            note(f"{who}: {what} of the token")
+            self.tell(f"{who}: {what} of the token")
             if what == "revoke":
                 assert asking.token is not None
                 tokens.revoke(depot, self.premises.actor(who), asking.token)

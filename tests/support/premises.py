@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache, partial
@@ -103,6 +104,9 @@ class Premises:
         self._disk = FaultyDisk(folder / "spare")
         self._memory = MemoryStore(boot=self._boot)
         self.faults = Faults()
+        #: Entries of a page; and whether a revision that is not the newest is looked at.
+        self.page = 3
+        self.wants: Callable[[], bool] = lambda: True
         self._open()
 
     def _boot(self) -> str:
@@ -187,6 +191,11 @@ class Premises:
         found = versions.list_versions(depot, admin, Filter(trashed=None), limit=1000).rows
         return {"projects": homes, "versions": {one.version.n: _record(one.version) for one in found}}
 
+    def uids(self) -> dict[int, UUID]:
+        """Of all versions that are there."""
+        found = versions.list_versions(self.depot, self.house.admin, Filter(trashed=None), limit=1000).rows
+        return {one.version.n: one.version.uid for one in found}
+
     def everything(self, uids: dict[int, Any]) -> dict[str, Any]:
         """All that can be seen of the depot through its use cases.
 
@@ -209,7 +218,8 @@ class Premises:
         for one in found:
             n = one.version.n
             for revision in range(one.version.revision + 1):
-                shown["revisions"][n, revision] = self.state(n, revision, read)
+                if revision == one.version.revision or self.wants():
+                    shown["revisions"][n, revision] = self.state(n, revision, read)
             verbs = [event.verb for event in history.version_events(depot, admin, n, limit=1000).rows]
             shown["verbs"][n] = [verb for verb in reversed(verbs) if verb != "version.expiring"]
             edges |= {edge.uid: edge for edge in relationships.list_relationships(depot, admin, n, limit=1000).rows}
@@ -231,7 +241,9 @@ class Premises:
         depot, admin = self.depot, self.house.admin
         read = {} if read is None else read
         state = {}
-        for entry in paged(lambda at: entries.list_entries(depot, admin, n, revision=revision, cursor=at, limit=3)[2]):
+        for entry in paged(
+            lambda at: entries.list_entries(depot, admin, n, revision=revision, cursor=at, limit=self.page)[2]
+        ):
             if entry.sha256 not in read:
                 with entries.open_entry(depot, admin, n, entry.path, revision=revision).reader as reader:
                     read[entry.sha256] = reader.read_at(0, reader.size)
@@ -255,22 +267,45 @@ class Premises:
         with self.depot.catalog.read() as conn:
             contents = {row.id: row.size for row in conn.execute(select(content.c.id, content.c.size))}
             places = conn.execute(
-                select(extent.c.content, extent.c.len, object_.c.key, object_.c.state, object_.c.size).join_from(
-                    extent, object_, extent.c.object == object_.c.id
-                )
+                select(
+                    extent.c.content,
+                    extent.c.off,
+                    extent.c.len,
+                    extent.c.object,
+                    object_.c.key,
+                    object_.c.state,
+                    object_.c.size,
+                    object_.c.kind,
+                    object_.c.live_bytes,
+                ).join_from(extent, object_, extent.c.object == object_.c.id)
             ).all()
             objects = {row.key: row.state for row in conn.execute(select(object_.c.key, object_.c.state))}
             sent = {row.key for row in conn.execute(select(upload.c.key))}
         assert {place.content for place in places} == contents.keys(), "a content without extents"
+        needed: Counter[str] = Counter()
         for place in places:
             assert place.state == "placed", f"content {place.content} lies in an object that is {place.state}"
-            assert store.stat(place.key) == place.size == contents[place.content], f"object {place.key} is not whole"
+            assert store.stat(place.key) == place.size, f"object {place.key} is not whole"
+            assert place.len == contents[place.content], f"content {place.content} is not whole"
+            if place.kind == "pack":
+                assert place.off + place.len <= place.size, f"content {place.content} ends behind its pack"
+                needed[place.key] += place.len
+            else:
+                assert (place.off, place.size) == (0, place.len), f"object {place.key} is not its content"
+        for place in places:
+            if place.kind == "pack":
+                assert needed[place.key] == place.live_bytes, f"pack {place.key} counts other bytes than are needed"
         there = set(store.keys())
         assert there <= objects.keys() | sent, "an object that no row knows"
         assert set(staging.keys()) <= sent, "staged bytes that no row knows"
         if settled:
             assert there == objects.keys(), "an object that nothing refers to was left"
             assert not set(staging.keys()), "staged bytes of no upload were left"
+
+    def contents(self) -> set[bytes]:
+        """Digests of everything that is kept."""
+        with self.depot.catalog.read() as conn:
+            return {row.sha256 for row in conn.execute(select(content.c.sha256))}
 
     def actor(self, name: str | None) -> Actor:
         """Somebody, as after a password."""
@@ -354,8 +389,9 @@ def expected_records(model: Model) -> dict[str, Any]:
     }
 
 
-def expected(model: Model) -> dict[str, Any]:
-    """`Premises.everything`, as the model has it."""
+def expected(model: Model, shown: dict[str, Any]) -> dict[str, Any]:
+    """`Premises.everything`, as the model has it; of revisions that are not the newest, those that are shown."""
+    looked = shown["revisions"]
     return expected_records(model) | {
         "used": {r.project: model.used(r.project) for r in model.records.values()},
         "collections": {r.project: model.homes[r.project].collections for r in model.records.values()},
@@ -363,6 +399,7 @@ def expected(model: Model) -> dict[str, Any]:
             (r.n, i): {path: (file.content, file.meta, file.pos) for path, file in state.items()}
             for r in model.records.values()
             for i, state in enumerate(r.revisions)
+            if i == r.newest or (r.n, i) in looked
         },
         "verbs": {r.n: r.verbs for r in model.records.values()},
         "uploads": {one.uid: ("finished" if one.finished else "open", len(one.arrived)) for one in model.sendings},

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, func, insert, or_, select, update
 
 from entrepot.catalog import bulk
 from entrepot.catalog.prepared import Prepared
@@ -202,11 +202,15 @@ def waiting_twin(
 def of_owner(conn: Connection, owner: int, *, before: int | None, limit: int) -> list[UploadRow]:
     """What somebody may still use, newest first.
 
-    Bodies of single requests under way are nobody's business; slots are shown with their version, and what belongs to
-    a consignment with that.
+    Bodies of single requests under way, batches among them, are nobody's business; slots are shown with their version,
+    and what belongs to a consignment with that.
     """
     mine = upload.c.owner == owner
-    query = _select().where(mine, upload.c.state != "aborted", upload.c.purpose.in_(("content", "part", "batch")))
+    usable = or_(
+        and_(upload.c.state != "aborted", upload.c.purpose.in_(("content", "part"))),
+        and_(upload.c.state == "finished", upload.c.purpose == "batch"),
+    )
+    query = _select().where(mine, usable)
     if before is not None:
         query = query.where(upload.c.id < before)
     return [_value(row) for row in conn.execute(query.order_by(upload.c.id.desc()).limit(limit))]

@@ -12,6 +12,7 @@ from entrepot.cli.options import AsJson, Message, connected
 from entrepot.model.errors import Invalid
 
 if TYPE_CHECKING:
+    from entrepot.client.client import Client
     from entrepot.client.pull import Pulled
     from entrepot.client.push import Pushed
 
@@ -67,6 +68,7 @@ def push(
             dry_run=dry_run,
             on_progress=on_progress,
         )
+        _say_way(direct, client)
     for problem in done.skipped:
         output.note(f"skipped {problem.path}: {problem.reason}")
     for group in done.clashes:
@@ -75,6 +77,11 @@ def push(
         output.emit(_pushed(done))
     else:
         _say_pushed(done, target)
+
+
+def _say_way(direct: bool, client: Client) -> None:
+    if direct and not client.transport.direct:
+        output.note("the bucket could not be used from here, so bytes went by way of the server")
 
 
 def _unpack(source: Path, target: str, name: str | None, description: str, as_json: bool) -> None:
@@ -191,6 +198,7 @@ def pull(
                     on_progress=on_progress,
                 )
             ]
+        _say_way(direct, client)
     for done in found:
         for path, local in done.renamed.items():
             output.note(f"{path} is called {local} here, because this system cannot hold its own name")

@@ -15,7 +15,17 @@ from entrepot.client.progress import Tally
 from entrepot.client.sources import Source
 from entrepot.client.transport import Transport, segment
 from entrepot.model.digests import sha256_text
-from entrepot.model.errors import DigestMismatch, LengthMismatch, Unavailable, Unsupported
+from entrepot.model.errors import (
+    Conflict,
+    Corrupt,
+    DigestMismatch,
+    Gone,
+    LengthMismatch,
+    NotFound,
+    Unavailable,
+    Unsupported,
+    WrongState,
+)
 from entrepot.wire.messages.uploads import DirectUpload, NewDirectUpload, Upload
 
 __all__ = ["Sent", "send_direct"]
@@ -24,6 +34,8 @@ __all__ = ["Sent", "send_direct"]
 _TRIES = 2
 #: Copying and reading what arrived takes the server a while: some 100 MB a second.
 _FINISH_S = 900.0
+#: How long the server may be away then.
+_PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,36 +66,73 @@ def send_direct(
         project=project,
     )
     try:
-        arrival = transport.post("/uploads/direct", DirectUpload, new, keyed=False)
+        # Asked again where the answer was lost: an upload that nobody fills expires by itself.
+        arrival = transport.post("/uploads/direct", DirectUpload, new, keyed=False, repeatable=True)
     except Unsupported:
         return Sent(None, False)
     upload = arrival.upload.id
     journal.note(transport.url, source.sha256, upload, finished=False)
+    try:
+        whole = _brought(transport, arrival, source, tally, stop)
+    except (Gone, NotFound):
+        # It ended meanwhile: by its age, by an operator, by too many tries.
+        return Sent(None, False)
+    if whole:
+        journal.note(transport.url, source.sha256, upload, finished=True)
+    return Sent(upload, whole)
+
+
+def _brought(transport: Transport, arrival: DirectUpload, source: Source, tally: Tally, stop: Stop) -> bool:
+    """Whether the upload is finished with these very bytes.
+
+    Raises:
+        Gone, NotFound: There is no such upload any more.
+    """
+    upload = arrival.upload.id
     for attempt in range(_TRIES):
         if attempt:
-            arrival = transport.post(f"/uploads/{segment(upload)}/direct", DirectUpload, keyed=False)
+            if not transport.direct:
+                break
+            try:
+                address = f"/uploads/{segment(upload)}/direct"
+                arrival = transport.post(address, DirectUpload, keyed=False, repeatable=True)
+            except (Unavailable, Unsupported, WrongState):
+                # No addresses any more; or it is finished, which whoever goes on with it at the server finds out.
+                break
         if not _put(transport, arrival.url, source, tally, stop):
             continue
         try:
             made = _finished(transport, upload)
         except (LengthMismatch, DigestMismatch):
             # The local bytes were hashed, and reading them again would have noticed a change: the way is at fault.
+            transport.store_failed(for_good=attempt > 0)
             tally.add(-source.size)
             continue
+        except (Unavailable, Unsupported, Conflict, Corrupt):
+            # The server cannot take it from its store just now, but by itself perhaps.
+            tally.add(-source.size)
+            break
         if made.sha256 == sha256_text(source.sha256):
-            journal.note(transport.url, source.sha256, upload, finished=True)
-            return Sent(upload, True)
+            return True
         tally.add(-source.size)
         break
-    return Sent(upload, False)
+    return False
 
 
 def _finished(transport: Transport, upload: str) -> Upload:
-    answer = transport.send("POST", f"/uploads/{segment(upload)}/finish", repeatable=True, patience_s=_FINISH_S)
+    answer = transport.send(
+        "POST",
+        f"/uploads/{segment(upload)}/finish",
+        repeatable=True,
+        # Not asked again while the server is at it: each time it would begin anew.
+        timeout_s=_FINISH_S,
+        patience_s=_PATIENCE_S,
+    )
     return Upload.model_validate_json(answer.content)
 
 
 def _put(transport: Transport, url: str, source: Source, tally: Tally, stop: Stop) -> bool:
+    """Whether all of it may be there: where only the answer was lost, the server knows better."""
     counted = 0
 
     def content() -> Iterator[bytes]:
@@ -97,6 +146,8 @@ def _put(transport: Transport, url: str, source: Source, tally: Tally, stop: Sto
     try:
         transport.put_elsewhere(url, content(), source.size)
     except Unavailable:
+        if counted == source.size:
+            return True
         tally.add(-counted)
         return False
     except BaseException:

@@ -79,6 +79,8 @@ def fetch(
                 _fill(transport, wanted, part, tally, stop, elsewhere=attempt == 0)
                 break
             except DigestMismatch:
+                if attempt == 0 and _goes_elsewhere(transport, wanted, 0):
+                    transport.store_failed(for_good=True)
                 tally.add(-wanted.size)
                 part.unlink(missing_ok=True)
                 if attempt:
@@ -149,7 +151,7 @@ def _blocks(transport: Transport, wanted: Wanted, start: int, *, elsewhere: bool
     Args:
         elsewhere: From the store itself, if the caller of all this asked for it and it is worth a second request.
     """
-    elsewhere = elsewhere and transport.direct and wanted.size - start >= _WORTH_IT
+    elsewhere = elsewhere and _goes_elsewhere(transport, wanted, start)
     headers = {"Range": f"bytes={start}-"} if start else {}
     params = {"revision": wanted.revision}
     with transport.stream("GET", wanted.address, params=params, headers=headers, elsewhere=elsewhere) as answer:
@@ -162,6 +164,11 @@ def _blocks(transport: Transport, wanted: Wanted, start: int, *, elsewhere: bool
                 if not block:
                     continue
             yield block
+
+
+def _goes_elsewhere(transport: Transport, wanted: Wanted, start: int) -> bool:
+    """Whether the rest of the entry is worth a second request, and the store is thought to answer."""
+    return transport.direct and wanted.size - start >= _WORTH_IT
 
 
 def _require_announced(answer: httpx2.Response, wanted: Wanted) -> None:

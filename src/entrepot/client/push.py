@@ -324,7 +324,7 @@ class _Push:
         asked = list(wanted)
         for start in range(0, len(asked), _ASK):
             question = KnownRequest(sha256=asked[start : start + _ASK])
-            for known in self._transport.post("/contents/known", Known, question, keyed=False).known:
+            for known in self._transport.post("/contents/known", Known, question, keyed=False, repeatable=True).known:
                 wanted.pop(known, None)
         return [FileSource(file, parse_sha256(digest)) for digest, file in wanted.items()]
 

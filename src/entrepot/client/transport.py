@@ -38,6 +38,10 @@ PATIENCE_S = 15.0
 FIRST_PATIENCE_S = 1.5
 #: An error page of somebody else is read up to here.
 _MAX_ERROR = 1 << 20
+#: The store is a shortcut: who cannot reach it soon is better served by the server.
+_STORE_CONNECT_S = 5.0
+#: Failures of the store in a row, after which nobody goes there any more.
+_STORE_FAILURES = 4
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 
 T = TypeVar("T", bound=BaseModel)
@@ -52,7 +56,8 @@ class Transport:
         timeout: Seconds to wait for a connection and between two blocks of an answer.
         transport: Another way than the network, such as an application in memory.
         node: The worker node that the caller acts for.
-        direct: Whether large bytes may go between this machine and the server's store, past the server.
+        direct: Whether large bytes may go between this machine and the server's store, past the server. The attribute
+            becomes False when the store turns out to be of no use from here: each file would wait for it anew.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class Transport:
         self.direct = direct
         self.timeout = timeout
         self._reached = False
+        self._store_failures = 0
         headers = {"User-Agent": f"entrepot/{__version__}", "Accept": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {_visible(token)}"
@@ -100,6 +106,7 @@ class Transport:
         *,
         params: Params | None = None,
         keyed: bool = True,
+        repeatable: bool | None = None,
         key: str | None = None,
         patience_s: float = PATIENCE_S,
     ) -> T:
@@ -107,11 +114,18 @@ class Transport:
 
         Args:
             keyed: False for calls that show a password, of which the server keeps no record, and for mere questions.
+            repeatable: Whether it may be made twice although it has no key: a question, or what expires if unused.
             key: One that a journal holds, so that another process repeats this very call; by default a new one.
         """
         headers = {"Idempotency-Key": key or uuid.uuid4().hex} if keyed else {}
         response = self.send(
-            "POST", path, params=params, body=body, headers=headers, repeatable=keyed, patience_s=patience_s
+            "POST",
+            path,
+            params=params,
+            body=body,
+            headers=headers,
+            repeatable=keyed if repeatable is None else repeatable,
+            patience_s=patience_s,
         )
         return self._read(response, answer)
 
@@ -169,6 +183,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
         patience_s: float = PATIENCE_S,
+        timeout_s: float | None = None,
     ) -> httpx2.Response:
         """One call with a whole answer in memory: JSON, or the few bytes of an upload's answer.
 
@@ -176,6 +191,7 @@ class Transport:
             path: Below the API, with a `/` in front; a full path of this host if it starts with the API's own prefix.
             content: Bytes, or a function that gives the blocks of the body anew for every attempt.
             repeatable: Whether the call may be made twice; by default as its method promises.
+            timeout_s: How long the server may work on it without a word; by default as for every call.
 
         Raises:
             EntrepotError: What the server says, as the class it raised there.
@@ -189,7 +205,14 @@ class Transport:
 
         def once() -> httpx2.Response:
             payload = content() if callable(content) else content
-            response = self._http.request(method, _full(path), params=_given(params), content=payload, headers=sent)
+            response = self._http.request(
+                method,
+                _full(path),
+                params=_given(params),
+                content=payload,
+                headers=sent,
+                timeout=self.timeout if timeout_s is None else httpx2.Timeout(self.timeout, read=timeout_s),
+            )
             self._reached = True
             if response.is_success or response.status_code == 304:
                 return response
@@ -252,7 +275,7 @@ class Transport:
         """What the store answers at an address of its own; None if nothing good. No credentials of ours go there."""
         shown = {name: value for name, value in headers.items() if name.lower() in ("range", "accept-encoding")}
         try:
-            response = self._http.send(httpx2.Request("GET", url, headers=shown), stream=True)
+            response = self._sent_to_store(httpx2.Request("GET", url, headers=shown), stream=True)
         except (httpx2.HTTPError, httpx2.InvalidURL):
             return None
         if response.is_success:
@@ -268,12 +291,31 @@ class Transport:
         """
         try:
             described = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
-            request = httpx2.Request("PUT", url, content=content, headers=described)
-            response = self._http.send(request)
+            response = self._sent_to_store(httpx2.Request("PUT", url, content=content, headers=described))
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise Unavailable(f"The store of {self.url} broke off: {_reason(error)}.") from error
         if not response.is_success:
             raise Unavailable(f"The store of {self.url} answered {response.status_code}.")
+
+    def _sent_to_store(self, request: httpx2.Request, *, stream: bool = False) -> httpx2.Response:
+        limits = httpx2.Timeout(self.timeout, connect=min(_STORE_CONNECT_S, self.timeout))
+        request.extensions = {**request.extensions, "timeout": limits.as_dict()}
+        try:
+            response = self._http.send(request, stream=stream)
+        except httpx2.HTTPError as error:
+            self.store_failed(for_good=isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout))
+            raise
+        if response.is_success:
+            self._store_failures = 0
+        else:
+            self.store_failed()
+        return response
+
+    def store_failed(self, *, for_good: bool = False) -> None:
+        """Note that the store was of no use; `for_good` or after some times in a row it is left alone from now on."""
+        self._store_failures += 1
+        if for_good or self._store_failures >= _STORE_FAILURES:
+            self.direct = False
 
     def put_url(self, url: str, content: Callable[[], Iterable[bytes]], headers: Mapping[str, str]) -> httpx2.Response:
         """PUT to a signed address. It needs no credentials, so none are sent; it may even be on another host."""

@@ -27,7 +27,7 @@ from entrepot.client.transfer import BytesSource, FileSource, Sender, Source
 from entrepot.client.transport import segment
 from entrepot.client.tree import LocalFile, digest_file
 from entrepot.model import names
-from entrepot.model.errors import Invalid, NotFound, TooLarge
+from entrepot.model.errors import Invalid, NotFound, TooLarge, Unsupported
 from entrepot.model.values import Kind, TaskState
 from entrepot.wire.messages.entries import Add, Committed, Entry, EntryDetail, EntryPage, NewCommit
 from entrepot.wire.messages.slots import NewSlot
@@ -38,6 +38,7 @@ __all__ = ["Data"]
 
 #: What `read_bytes` takes into memory unless told otherwise.
 _MAX_BYTES = 1 << 30
+_ARCHIVES = {"zip": "application/zip", "tar": "application/x-tar", "tar.gz": "application/gzip"}
 
 
 class Data(Resource):
@@ -403,6 +404,7 @@ class Data(Resource):
                 self._transport.stream("GET", f"/versions/{segment(pin.version)}/archive", params=asked) as answer,
                 beside.open("wb") as file,
             ):
+                _require_archive(answer.headers.get("Content-Type", ""), chosen, self._transport.url)
                 length = answer.headers.get("Content-Length")
                 tally.begin("download", bytes_total=None if length is None else int(length), files_total=1)
                 for block in answer.iter_raw():
@@ -437,6 +439,15 @@ def _file(path: Path, filename: str | None, stats: StatCache) -> FileSource:
 
 def _bytes(content: bytes, filename: str) -> BytesSource:
     return BytesSource(filename, content, hashlib.sha256(content).digest())
+
+
+def _require_archive(media_type: str, format: str, url: str) -> None:
+    """An archive has no digest that was known before, so a page of somebody on the way would be kept as one."""
+    if media_type.partition(";")[0].strip().lower() != _ARCHIVES[format]:
+        raise Unsupported(
+            f"{url} answered with {media_type or 'no type'!r} and not with a {format} archive. Check that the address "
+            "is that of an Entrepot server, and that nothing in between answers for it."
+        )
 
 
 def _format_of(target: Path) -> str:

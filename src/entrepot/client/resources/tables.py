@@ -467,7 +467,8 @@ class Tables(Resource):
             Unsupported: It is more than one SELECT, or wants something else than tables.
             TooLarge: It takes more time or memory than queries have.
         """
-        return self._transport.post("/tables/query", TableQueried, self._asked(sql, tables, limit), keyed=False)
+        asked = self._asked(sql, tables, limit)
+        return self._transport.post("/tables/query", TableQueried, asked, keyed=False, repeatable=True)
 
     def query_arrow(self, sql: str, tables: Mapping[str, Thing] | None = None, *, limit: int | None = None) -> Any:
         """The same as a `pyarrow.Table`; `.to_pandas()` and `polars.from_arrow` go on from there."""

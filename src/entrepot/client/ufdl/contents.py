@@ -79,7 +79,8 @@ class Contents:
         found: set[str] = set()
         for start in range(0, len(asked), _ASK):
             question = KnownRequest(sha256=asked[start : start + _ASK])
-            found.update(self._client.transport.post("/contents/known", Known, question, keyed=False).known)
+            answer = self._client.transport.post("/contents/known", Known, question, keyed=False, repeatable=True)
+            found.update(answer.known)
         return {parse_sha256(one).hex() for one in found}
 
     def bring(self, pk: int, label: str, project: str, handles: Mapping[str, str]) -> dict[str, Found]:
