@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -196,12 +195,15 @@ class Facts:
         """Independent of this one; states are never changed and are shared."""
         other = copy.copy(self)
         other.teams = {name: dict(roles) for name, roles in self.teams.items()}
-        other.homes = {n: dataclasses.replace(h, collections=set(h.collections)) for n, h in self.homes.items()}
-        other.records = {
-            n: dataclasses.replace(r, revisions=[*r.revisions], verbs=[*r.verbs]) for n, r in self.records.items()
-        }
+        # Not `dataclasses.replace`: a long run makes millions of these.
+        other.homes = {n: copy.copy(home) for n, home in self.homes.items()}
+        for home in other.homes.values():
+            home.collections = set(home.collections)
+        other.records = {n: copy.copy(record) for n, record in self.records.items()}
+        for record in other.records.values():
+            record.revisions, record.verbs = [*record.revisions], [*record.verbs]
         other.lines, other.old_slugs, other.edges = dict(self.lines), dict(self.old_slugs), set(self.edges)
-        other.sendings = [dataclasses.replace(one) for one in self.sendings]
+        other.sendings = [copy.copy(one) for one in self.sendings]
         other.links, other.tokens = list(self.links), dict(self.tokens)
         return other
 

@@ -45,7 +45,7 @@ from tests.support.premises import Premises
 __all__ = ["Lived", "run_lives"]
 
 #: Steps of a life, of how many the records are compared after one, and of how many doomed steps one may die.
-_STEPS: Final = 1000
+_STEPS: Final = 2500
 _LOOK: Final = 40
 _DOOM: Final = 12
 #: Of so many steps one is any step of the machine; the others are drawn without Hypothesis, which takes its time.
