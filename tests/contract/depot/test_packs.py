@@ -294,6 +294,8 @@ def test_an_unfinished_batch_cannot_be_written_to_by_another_way(house: House, a
     ):
         with pytest.raises(NotFound):
             call()
+    # What can be neither looked at nor ended is not listed: its client may be dead.
+    assert uploads.list_uploads(house.depot, ann).rows == ()
     sink.close()
 
 

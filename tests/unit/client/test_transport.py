@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
 
 import httpx2
 import pytest
 import stamina
 
+from entrepot.client.client import Client
+from entrepot.client.pins import Pin
 from entrepot.client.transport import Transport, entry_segments, segment
 from entrepot.model import errors
 from entrepot.model.errors import (
@@ -230,6 +234,36 @@ def test_a_signed_address_gets_no_token() -> None:
     server = Server_(httpx2.Response(200))
     transport(server).put_url("http://store.example/objects/xyz", lambda: [b"abc"], {"Content-Length": "3"})
     assert "Authorization" not in server.asked[0].headers
+
+
+def test_a_mere_question_is_asked_again_and_what_shows_a_secret_is_not() -> None:
+    server = Server_(httpx2.ReadError("reset"), good())
+    transport(server).post("/contents/known", Project, NewProject(name="Lab"), keyed=False, repeatable=True)
+    assert len(server.asked) == 2
+    with pytest.raises(Unavailable):
+        transport(Server_(httpx2.ReadError("reset"), good())).post("/login", Project, keyed=False)
+
+
+def test_long_work_of_the_server_is_waited_for() -> None:
+    server = Server_(good())
+    transport(server).send("POST", "/uploads/up_1/finish", timeout_s=900)
+    transport(server).get("/projects/lab", Project)
+    assert [request.extensions["timeout"]["read"] for request in server.asked] == [900, 30]
+
+
+def test_what_is_no_archive_is_not_kept_as_one(tmp_path: Path) -> None:
+    """A network that wants its sign-in page seen answers everything with success."""
+
+    def answer(media_type: str) -> httpx2.Response:
+        return httpx2.Response(200, stream=httpx2.ByteStream(b"bytes"), headers={"Content-Type": media_type})
+
+    server, pinned = Server_(answer("text/html"), answer("application/zip")), Pin("ver_0", 3, cast(Any, None))
+    with Client(URL, "token", transport=httpx2.MockTransport(server)) as client:
+        with pytest.raises(Unsupported, match="zip"):
+            client.data.archive(pinned, tmp_path / "all.zip")
+        assert list(tmp_path.iterdir()) == []
+        client.data.archive(pinned, tmp_path / "all.zip")
+        assert [path.name for path in tmp_path.iterdir()] == ["all.zip"]
 
 
 @pytest.mark.parametrize("token", ["", "with space", "line\nbreak", "naïve"])
