@@ -27,6 +27,11 @@ RESULTS = ROOT / "bench" / "results"
 PASSWORD = "bench-only-password"
 
 
+def _head(method: str, target: str, fields: Mapping[str, str]) -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n{lines}\r\n".encode()
+
+
 class Connection:
     """One kept connection to a server. Bodies of answers are read as they come, and only small ones are kept."""
 
@@ -36,8 +41,7 @@ class Connection:
         self._buffer = bytearray(MIB)
 
     def head(self, method: str, target: str, fields: Mapping[str, str]) -> None:
-        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        self._sock.sendall(f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n{lines}\r\n".encode())
+        self._sock.sendall(_head(method, target, fields))
 
     def body(self, block: bytes) -> None:
         self._sock.sendall(block)
@@ -72,9 +76,13 @@ class Connection:
         given = dict(fields or {})
         if body or method in ("POST", "PATCH", "PUT"):
             given["Content-Length"] = str(len(body))
-        self.head(method, target, given)
-        if body:
-            self.body(body)
+        head = _head(method, target, given)
+        if len(body) <= 64 << 10:
+            # One call and one packet for what is small: two would cost the servers more than the client.
+            self._sock.sendall(head + body)
+        else:
+            self._sock.sendall(head)
+            self._sock.sendall(body)
         answer = self.answer(keep=keep)
         if answer[0] // 100 != 2:
             raise RuntimeError(f"{method} {target}: {answer[0]} {answer[2][:500]!r}")

@@ -2,19 +2,25 @@
 
     python -m bench small_files [--folder /dev/shm] [--files 10000] [--size 10240] [--rounds 5] [--keep]
 
-One server as it is installed (SHA-256, CRC-32C and CRC-32 of every file, fsyncs, rights, catalogue, log), one nginx
-(DAV PUT, sendfile GET: no digest, no fsync, no revision), a client with raw sockets and one kept connection to each.
-Every round runs all cases once in random order, uploads with bytes that were never seen before. Per case: files a
-second as median and range, and the median of the ratios of the times to nginx in the same round; above 1 is faster.
+One server as it is installed (SHA-256, CRC-32C and CRC-32 of every file, fsyncs, rights, catalogue, log) and one nginx
+(DAV PUT, sendfile GET: no digest, no fsync, no revision). The client has raw sockets and keeps its connections; every
+request of nginx goes out in one packet. Every round runs all cases once in random order, uploads with bytes that were
+never seen before. Nothing begins before the processes of the case before are idle: what the worker examines behind a
+commit is told in a column of its own instead of slowing whatever comes next.
 
-    PUT nginx       a request for each file
-    up entrepot     batches of up to 8 MiB and 1000 files, then the commit that makes them a revision
+    PUT nginx       a request for each file, one connection
+    up entrepot     batches of up to 8 MiB and 1000 files over two connections, then the commit that makes them a
+                    revision
     push entrepot   the same by `push`: reading and hashing a folder, asking what is known, sending, committing
-    GET nginx       a request for each file
-    down entrepot   batches of up to 1000 files; the client compares each with its SHA-256
+    GET nginx       a request for each file, one connection
+    down entrepot   batches of up to 1000 files over two connections; the client compares each with its SHA-256
     pull entrepot   the same by `pull`, into a folder
+    ... 2           nginx over two connections
 
-The client hashes what `up` sends before the clock starts, and compares what `down` brings while it runs.
+Per case: files a second as median and range; the median of the ratios of the times to nginx over one connection in the
+same round, above 1 is faster; microseconds of processor time for each file, of the client, of the server until the
+answer, and of the server afterwards. The client hashes what `up` sends before the clock starts, and compares what
+`down` brings while it runs.
 """
 
 from __future__ import annotations
@@ -29,8 +35,11 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from bench._house import RESULTS, Connection, House, entrepot, machine, middle
 from bench.http_bytes import Process, nginx
@@ -42,12 +51,49 @@ from entrepot.wire.frames import Frames
 #: Case, reference, and what it should at least reach.
 CASES = (
     ("PUT nginx", "PUT nginx", None),
+    ("PUT nginx 2", "PUT nginx", None),
     ("up entrepot", "PUT nginx", 2.5),
     ("push entrepot", "PUT nginx", None),
     ("GET nginx", "GET nginx", None),
+    ("GET nginx 2", "GET nginx", None),
     ("down entrepot", "GET nginx", 2.0),
     ("pull entrepot", "GET nginx", None),
 )
+
+
+#: Seconds without work after which a server is taken to be idle, and how long it is waited for.
+_IDLE_S, _PATIENCE_S = 0.4, 120.0
+
+
+def side_by_side(work: Callable[[Any], None], parts: list[Any]) -> float:
+    """Seconds until all parts are done, a thread for each."""
+    with ThreadPoolExecutor(len(parts)) as pool:
+        start = time.perf_counter()
+        for done in [pool.submit(work, part) for part in parts]:
+            done.result()
+        return time.perf_counter() - start
+
+
+def idle(server: Process) -> float:
+    """Processor time of the server once it has nothing to do any more."""
+    last, until = server.cpu_s(), time.monotonic() + _PATIENCE_S
+    while time.monotonic() < until:
+        time.sleep(_IDLE_S)
+        now = server.cpu_s()
+        if now - last <= 0.02:
+            return now
+        last = now
+    raise RuntimeError("the server goes on working")
+
+
+@dataclass
+class Took:
+    """Seconds of one case in one round: on the clock, and of the processor."""
+
+    clock: float
+    client: float
+    server: float
+    behind: float
 
 
 class _Round:
@@ -67,12 +113,22 @@ class _Round:
             # Other bytes than those of `up`, or the server would know them.
             (self._tree / path).write_bytes(data[::-1])
 
-    def run(self, name: str) -> float:
+    def run(self, name: str) -> Took:
+        server = self._other if "nginx" in name else self._house.server
+        assert server is not None
+        before, mine = idle(server), time.process_time()
+        seconds = self._run(name)
+        mine, during = time.process_time() - mine, server.cpu_s()
+        return Took(seconds, mine, during - before, idle(server) - during)
+
+    def _run(self, name: str) -> float:
         work: dict[str, Callable[[], float]] = {
-            "PUT nginx": self._nginx_put,
+            "PUT nginx": lambda: self._nginx("PUT", 1),
+            "PUT nginx 2": lambda: self._nginx("PUT", 2),
             "up entrepot": self._batches_up,
             "push entrepot": self._push,
-            "GET nginx": self._nginx_get,
+            "GET nginx": lambda: self._nginx("GET", 1),
+            "GET nginx 2": lambda: self._nginx("GET", 2),
             "down entrepot": self._batches_down,
             "pull entrepot": self._pull,
         }
@@ -84,23 +140,19 @@ class _Round:
         for one in self._folder.glob("n-*"):
             one.unlink()
 
-    def _nginx_put(self) -> float:
+    def _nginx(self, method: str, connections: int) -> float:
         assert self._other is not None
-        with Connection(self._other.port) as link:
-            start = time.perf_counter()
-            for i, data in enumerate(self._up.values()):
-                link.ask("PUT", f"/n-{i}", {}, data, keep=False)
-            return time.perf_counter() - start
+        port, wanted = self._other.port, list(enumerate(self._up.values()))
+        if method == "GET":
+            for i, data in wanted:
+                (self._folder / f"n-{i}").write_bytes(data)
 
-    def _nginx_get(self) -> float:
-        assert self._other is not None
-        for i, data in enumerate(self._up.values()):
-            (self._folder / f"n-{i}").write_bytes(data)
-        with Connection(self._other.port) as link:
-            start = time.perf_counter()
-            for i in range(len(self._up)):
-                link.ask("GET", f"/n-{i}", {}, keep=False)
-            return time.perf_counter() - start
+        def work(part: list[tuple[int, bytes]]) -> None:
+            with Connection(port) as link:
+                for i, data in part:
+                    link.ask(method, f"/n-{i}", {}, data if method == "PUT" else b"", keep=False)
+
+        return side_by_side(work, [wanted[one::connections] for one in range(connections)])
 
     def _groups(self) -> list[list[str]]:
         found: list[list[str]] = [[]]
@@ -114,45 +166,53 @@ class _Round:
         return found
 
     def _batches_up(self) -> float:
-        house, groups = self._house, self._groups()
+        house, changes = self._house, []
+
+        def send(groups: list[list[str]]) -> None:
+            with Connection(house.server.port) as link:
+                for group in groups:
+                    parts = []
+                    for path in group:
+                        parts += [frames.header(path, len(self._up[path]), self._digests[path]), self._up[path]]
+                    answer = json.loads(link.ask("PUT", "/api/v1/packs", house.bearer, b"".join(parts))[2])
+                    upload = answer["upload"]["id"]
+                    changes.extend(
+                        {"op": "add", "path": path, "upload": upload, "sha256": f"sha256:{self._digests[path].hex()}"}
+                        for path in group
+                    )
+
+        groups = self._groups()
+        seconds = side_by_side(send, [groups[0::2], groups[1::2]])
+        start = time.perf_counter()
         with Connection(house.server.port) as link:
-            start = time.perf_counter()
-            changes = []
-            for group in groups:
-                parts = []
-                for path in group:
-                    parts += [frames.header(path, len(self._up[path]), self._digests[path]), self._up[path]]
-                answer = json.loads(link.ask("PUT", "/api/v1/packs", house.bearer, b"".join(parts))[2])
-                upload = answer["upload"]["id"]
-                changes += [
-                    {"op": "add", "path": path, "upload": upload, "sha256": f"sha256:{self._digests[path].hex()}"}
-                    for path in group
-                ]
             link.ask(
                 "POST",
                 f"/api/v1/versions/{house.version}/commits",
                 {**house.bearer, "Content-Type": "application/json"},
                 json.dumps({"changes": changes}).encode(),
             )
-            return time.perf_counter() - start
+        return seconds + time.perf_counter() - start
 
     def _batches_down(self) -> float:
-        house, whole = self._house, 0
-        with Connection(house.server.port) as link:
-            start = time.perf_counter()
-            for group in self._groups():
-                asked = json.dumps({"paths": group}).encode()
-                fields = {**house.bearer, "Content-Type": "application/json"}
-                body = link.ask("POST", f"/api/v1/versions/{house.version}/batch", fields, asked)[2]
-                reader = Frames()
-                for frame in reader.feed(body)[0]:
-                    if hashlib.sha256(frame.body).digest() != frame.sha256:
-                        raise RuntimeError(f"{frame.name} came as other bytes")
-                    whole += 1
-                reader.finish()
-            seconds = time.perf_counter() - start
-        if whole != len(self._up):
-            raise RuntimeError(f"{whole} of {len(self._up)} files came")
+        house, whole = self._house, []
+
+        def bring(groups: list[list[str]]) -> None:
+            with Connection(house.server.port) as link:
+                for group in groups:
+                    asked = json.dumps({"paths": group}).encode()
+                    fields = {**house.bearer, "Content-Type": "application/json"}
+                    body = link.ask("POST", f"/api/v1/versions/{house.version}/batch", fields, asked)[2]
+                    reader = Frames()
+                    for frame in reader.feed(body)[0]:
+                        if hashlib.sha256(frame.body).digest() != frame.sha256:
+                            raise RuntimeError(f"{frame.name} came as other bytes")
+                        whole.append(frame.name)
+                    reader.finish()
+
+        groups = self._groups()
+        seconds = side_by_side(bring, [groups[0::2], groups[1::2]])
+        if len(whole) != len(self._up):
+            raise RuntimeError(f"{len(whole)} of {len(self._up)} files came")
         return seconds
 
     def _client(self) -> Client:
@@ -171,13 +231,13 @@ class _Round:
             return time.perf_counter() - start
 
 
-def measured(folder: Path, files: int, size: int, rounds: int) -> dict[str, list[float]]:
-    """Seconds of every round, by case."""
+def measured(folder: Path, files: int, size: int, rounds: int) -> dict[str, list[Took]]:
+    """What every round took, by case."""
     os.environ["XDG_STATE_HOME"] = os.environ["XDG_CACHE_HOME"] = str(folder / "state")
     with ExitStack() as stack:
         house, other = stack.enter_context(entrepot(folder)), stack.enter_context(nginx(folder))
         todo = [name for name, _, _ in CASES if other is not None or "nginx" not in name]
-        found: dict[str, list[float]] = {name: [] for name in todo}
+        found: dict[str, list[Took]] = {name: [] for name in todo}
         for number in range(rounds + 1):
             one = _Round(folder, house, other, files, size, number)
             order = list(todo)
@@ -185,24 +245,32 @@ def measured(folder: Path, files: int, size: int, rounds: int) -> dict[str, list
             # There is nothing to bring down before something went up.
             order.sort(key=lambda name: name in ("down entrepot", "pull entrepot"))
             for name in order:
-                seconds = one.run(name)
+                took = one.run(name)
                 if number:  # the first round warms up
-                    found[name].append(seconds)
+                    found[name].append(took)
             one.close()
     return found
 
 
-def table(found: dict[str, list[float]], files: int) -> str:
-    rows = ["| case | files/s | x nginx | goal |", "|---|---|---|---|"]
+def table(found: dict[str, list[Took]], files: int) -> str:
+    rows = [
+        "| case | files/s | x nginx | goal | client, µs a file | server | afterwards |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name, reference, goal in CASES:
         if name not in found:
             continue
-        rates = [files / seconds for seconds in found[name]]
+        rates = [files / took.clock for took in found[name]]
         ratio = "-"
         if reference in found:
             pairs = zip(found[reference], found[name], strict=True)
-            ratio = f"{statistics.median(base / own for base, own in pairs):.2f}"
-        rows.append(f"| {name} | {middle(rates, '.0f')} | {ratio} | {'' if goal is None else f'{goal:.1f}'} |")
+            ratio = f"{statistics.median(base.clock / own.clock for base, own in pairs):.2f}"
+        spent = [
+            f"{statistics.median(getattr(took, part) for took in found[name]) / files * 1e6:.0f}"
+            for part in ("client", "server", "behind")
+        ]
+        cells = [name, middle(rates, ".0f"), ratio, "" if goal is None else f"{goal:.1f}", *spent]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
@@ -224,6 +292,7 @@ def main(arguments: list[str]) -> int:
     print(text)
     if options.keep:
         kept = RESULTS / "small_files"
-        kept.with_suffix(".json").write_text(json.dumps({"about": about, "seconds": found}, indent=1) + "\n")
+        seconds = {name: [asdict(took) for took in several] for name, several in found.items()}
+        kept.with_suffix(".json").write_text(json.dumps({"about": about, "seconds": seconds}, indent=1) + "\n")
         kept.with_suffix(".md").write_text(f"# {(__doc__ or '').splitlines()[0]}\n\n{text}\n")
     return 0

@@ -93,6 +93,14 @@ def check_tree(conn: Connection, strand: int, arrived: Sequence[str], faults: Fa
             faults.taken(row.path, f"{row.path!r} is a folder, so it cannot be a file.")
 
 
+def check_alone(arrived: Sequence[str], faults: Faults) -> None:
+    """`check_tree` of paths beside which there are no others."""
+    files = set(arrived)
+    for folder in sorted({folder for path in arrived for folder in ancestors(path)} & files):
+        faults.taken(folder, f"{folder!r} is a file, so nothing can be below it.")
+        faults.taken(folder, f"{folder!r} is a folder, so it cannot be a file.")
+
+
 @dataclass(slots=True)
 class _Move:
     """A folder being renamed, but for what leaves it by a change of its own."""
@@ -150,6 +158,8 @@ class Application:
         self._event = event
         self._faults = Faults()
         self._head = Point(0, 0, strand, seq, seq, 0, 0, {})
+        # A strand begins with what its first commit puts there; a fork begins one later.
+        self._is_new = seq == 1
         self._before: dict[str, EntryRow] = {}
         self._puts: dict[str, Put] = {}
         self._texts: dict[str, str] = {}
@@ -182,7 +192,10 @@ class Application:
         self._refuse_second_arrivals(arrived)
         self._faults.check()
         put_rows(self._conn, list(put.values()) + self._renamed_rows())
-        check_tree(self._conn, self._strand, arrived, self._faults)
+        if self._is_new:
+            check_alone(arrived, self._faults)
+        else:
+            check_tree(self._conn, self._strand, arrived, self._faults)
         self._check_moved(crowded)
         self._describe()
         self._faults.check()
@@ -214,6 +227,8 @@ class Application:
             self._faults.wrong(path, f"Two changes of this commit claim {path!r}.")
 
     def _look(self, removals: Sequence[Remove], renames: Sequence[Rename]) -> None:
+        if self._is_new:
+            return
         named = set(self._puts)
         named.update(change.path for change in removals)
         for change in renames:

@@ -20,7 +20,7 @@ from entrepot.catalog.schema import examination
 from entrepot.model import ids
 from entrepot.model.data_types import Finding, Report, Standing
 
-__all__ = ["JOB", "QUEUE", "ask", "find_many", "known", "put"]
+__all__ = ["JOB", "QUEUE", "ask", "find_many", "known", "put", "put_many"]
 
 JOB = "examine"
 QUEUE = "examine"
@@ -43,22 +43,46 @@ def put(conn: Connection, content: int, wanted: str | None, report: Report, *, e
         wanted: The type that the entry carries; None if it carries none.
         edition: Of the checks.
     """
-    values = {
-        "standing": report.standing.value,
-        "recognised": report.recognised,
-        "examined_as": report.examined_as,
-        "compression": report.compression,
-        "found": report.found,
-        "findings": [{k: v for k, v in asdict(one).items() if v is not None} for one in report.findings],
-        "facts": dict(report.facts),
-        "checked_with": list(report.checked_with),
-        "edition": edition,
-        "at": at,
-    }
-    build = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
-    row = build(examination).values(content=content, wanted=wanted or _NONE, **values)
-    conn.execute(row.on_conflict_do_update(index_elements=["content", "wanted"], set_=values))
-    facts.put(conn, content, wanted or _NONE, report.facts)
+    put_many(conn, {(content, wanted): report}, edition=edition, at=at)
+
+
+_KEY = ("content", "wanted")
+_PUT = {
+    dialect: row.on_conflict_do_update(
+        index_elements=list(_KEY),
+        set_={one.name: row.excluded[one.name] for one in examination.c if one.name not in _KEY},
+    )
+    for dialect, row in (("sqlite", sqlite.insert(examination)), ("postgresql", postgresql.insert(examination)))
+}
+
+
+def put_many(conn: Connection, reports: Mapping[tuple[int, str | None], Report], *, edition: int, at: datetime) -> None:
+    """`put` of many: statement by statement they would take longer to write down than most take to be found out.
+
+    Args:
+        reports: By content and the type that the entry carries.
+    """
+    if not reports:
+        return
+    rows = [
+        {
+            "content": content,
+            "wanted": wanted or _NONE,
+            "standing": report.standing.value,
+            "recognised": report.recognised,
+            "examined_as": report.examined_as,
+            "compression": report.compression,
+            "found": report.found,
+            "findings": [{k: v for k, v in asdict(one).items() if v is not None} for one in report.findings],
+            "facts": dict(report.facts),
+            "checked_with": list(report.checked_with),
+            "edition": edition,
+            "at": at,
+        }
+        for (content, wanted), report in reports.items()
+    ]
+    conn.execute(_PUT[conn.dialect.name], rows)
+    facts.put_many(conn, {(content, kind or _NONE): report.facts for (content, kind), report in reports.items()})
 
 
 def find_many(

@@ -13,22 +13,28 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from entrepot.catalog.schema import fact, word
 from entrepot.model.search_terms import Between, FactIs, Terms, flat_facts
 
-__all__ = ["conditions", "put"]
+__all__ = ["conditions", "put_many"]
 
 #: Behind every character that a text can have.
 _LAST = "\U0010ffff"
 
 
-def put(conn: Connection, content: int, wanted: str, facts: Mapping[str, Any]) -> None:
-    """Replace the values of a content that was examined as `wanted`."""
-    conn.execute(delete(fact).where(fact.c.content == content, fact.c.wanted == wanted))
+_FORGET = delete(fact).where(fact.c.content == bindparam("of"), fact.c.wanted == bindparam("taken_as"))
+
+
+def put_many(conn: Connection, reports: Mapping[tuple[int, str], Mapping[str, Any]]) -> None:
+    """Replace the values of contents, each with what it was examined as."""
+    if not reports:
+        return
+    conn.execute(_FORGET, [{"of": content, "taken_as": wanted} for content, wanted in reports])
     rows = [
         {"content": content, "wanted": wanted, "place": place, "name": name, "number": number, "word": text}
+        for (content, wanted), facts in reports.items()
         for place, (name, number, text) in enumerate(flat_facts(facts))
     ]
     if rows:

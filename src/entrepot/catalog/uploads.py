@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, func, i
 from entrepot.catalog import bulk
 from entrepot.catalog.prepared import Prepared
 from entrepot.catalog.schema import content, dataset, packed, upload, version
+from entrepot.catalog.statements import Sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,10 +248,14 @@ def hold_members(conn: Connection, n: int, contents: Sequence[int]) -> None:
     bulk.insert_rows(conn, packed, ("upload", "content"), [(n, one) for one in sorted(set(contents))])
 
 
+_MEMBERS = Sql(
+    "SELECT c.sha256, c.id FROM packed AS p {join} content AS c ON c.id = p.content WHERE p.upload = :upload"
+)
+
+
 def members(conn: Connection, n: int) -> dict[bytes, int]:
     """The contents that an upload holds, by digest."""
-    held = select(content.c.sha256, content.c.id).join_from(packed, content, packed.c.content == content.c.id)
-    return {bytes(row.sha256): int(row.id) for row in conn.execute(held.where(packed.c.upload == n))}
+    return {bytes(sha256): number for sha256, number in _MEMBERS(conn, upload=n).tuples}
 
 
 def let_members_go(conn: Connection, n: int) -> None:

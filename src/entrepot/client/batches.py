@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from entrepot.client.download import Wanted, mismatch, part_of
+from entrepot.client.download import Wanted, mismatch, part_name
 from entrepot.client.parallel import Stop
 from entrepot.client.progress import Tally
 from entrepot.client.sources import Source
@@ -33,6 +33,7 @@ SMALL = 256 << 10
 BYTES, FILES = 8 << 20, 1000
 #: Handed to the network at once: many small pieces would cost a system call each.
 _PIECE = 256 << 10
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 #: Breaks in a row without a file of progress.
 _BREAKS = 6
 
@@ -203,14 +204,20 @@ def _received(transport: Transport, batch: Sequence[tuple[Wanted, Path]]) -> Ite
 
 
 def _keep(wanted: Wanted, target: Path, body: memoryview, *, durable: bool) -> None:
-    part = part_of(target, wanted.sha256)
+    # Texts and descriptors: the objects that paths and files are cost more here than the calls of the system.
+    place = os.fspath(target)
+    name = place.rpartition(os.sep)[2]
+    part = place[: len(place) - len(name)] + part_name(name, wanted.sha256)
     try:
-        with part.open("wb", buffering=0) as file:
-            written = 0
+        fd = os.open(part, _NEW, 0o666)
+        try:
+            written = os.write(fd, body)
             while written < len(body):
-                written += file.write(body[written:]) or 0
+                written += os.write(fd, body[written:])
             if durable:
-                os.fsync(file.fileno())
-        part.replace(target)
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(part, place)  # noqa: PTH105
     except OSError as error:
         raise Invalid(f"{str(target)!r} cannot be written: {error.strerror or error}.") from error

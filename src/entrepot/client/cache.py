@@ -64,12 +64,17 @@ class ContentCache:
 
     def get(self, sha256: str) -> bytes | None:
         """The content, hashed anew; None when it is not here (any more). For contents that fit into memory."""
+        digest = parse_sha256(sha256)
+        name = digest.hex()
+        # Of ten thousand files that are to come none is here: asked without the objects that a path is.
+        if not os.access(f"{self.root}{os.sep}{name[:2]}{os.sep}{name}", os.F_OK):
+            return None
         place = self._place(sha256)
         try:
             content = place.read_bytes()
         except OSError:
             return None
-        if hashlib.sha256(content).digest() != parse_sha256(sha256):
+        if hashlib.sha256(content).digest() != digest:
             self._drop(place)
             return None
         # A clash with somebody who evicts it meanwhile: the content in hand is good all the same.

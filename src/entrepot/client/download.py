@@ -23,7 +23,7 @@ from entrepot.client.tree import BLOCK, is_partial
 from entrepot.model.digests import parse_sha256, sha256_base64
 from entrepot.model.errors import Corrupt, DigestMismatch, Invalid, Unavailable
 
-__all__ = ["Wanted", "fetch", "fetch_bytes", "forget_leftovers", "mismatch", "part_of"]
+__all__ = ["Wanted", "fetch", "fetch_bytes", "forget_leftovers", "mismatch", "part_name", "part_of"]
 
 _BREAKS = 6
 _MAX_NAME = 255
@@ -52,11 +52,15 @@ class Wanted:
 
 def part_of(target: Path, sha256: str) -> Path:
     """The unfinished file of a destination."""
+    return target.with_name(part_name(target.name, sha256))
+
+
+def part_name(name: str, sha256: str) -> str:
+    """`part_of` for a bare name."""
     mark = f".{parse_sha256(sha256).hex()[:12]}.part"
-    name = target.name
     while len((name + mark).encode()) > _MAX_NAME:
         name = name[:-1]
-    return target.with_name(name + mark)
+    return name + mark
 
 
 def fetch(
@@ -191,11 +195,12 @@ def mismatch(wanted: Wanted) -> DigestMismatch:
 
 def forget_leftovers(targets: Iterable[Path]) -> None:
     """Remove unfinished files of earlier content beside these destinations; one look at each folder."""
-    folders: dict[Path, set[str]] = {}
+    folders: dict[str, set[str]] = {}
     for target in targets:
-        folders.setdefault(target.parent, set()).add(target.name)
+        folder, name = os.path.split(target)
+        folders.setdefault(folder, set()).add(name)
     for folder, names in folders.items():
         with contextlib.suppress(OSError):
-            for beside in folder.iterdir():
-                if is_partial(beside.name) and beside.name.removesuffix(".part").rpartition(".")[0] in names:
-                    beside.unlink(missing_ok=True)
+            for beside in os.listdir(folder or os.curdir):  # noqa: PTH208 - names are all that is asked
+                if is_partial(beside) and beside.removesuffix(".part").rpartition(".")[0] in names:
+                    Path(folder, beside).unlink(missing_ok=True)

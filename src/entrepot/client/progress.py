@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 __all__ = ["OnProgress", "Progress", "Tally"]
@@ -59,6 +59,8 @@ OnProgress: TypeAlias = Callable[[Progress], None]
 #: How far back the rate looks, and how often a callback is called at most.
 _WINDOW_S = 5.0
 _EVERY_S = 0.1
+#: Moments closer together than this are one to the rate: ten thousand small files are no ten thousand samples.
+_SAMPLE_S = 0.05
 
 
 class Tally:
@@ -72,18 +74,34 @@ class Tally:
         self._on_progress = on_progress
         self._clock = clock
         self._lock = threading.RLock()
-        self._now = Progress("scan")
+        self._phase = "scan"
+        self._bytes_total: int | None = None
+        self._files_total: int | None = None
+        # Plain numbers: `add` is called for every small file, and a new value each time took longer than hashing some.
+        self._done = self._moved = self._files = 0
+        self._file_name: str | None = None
         self._samples: deque[tuple[float, int]] = deque()
         self._told_at = float("-inf")
 
     @property
     def snapshot(self) -> Progress:
         with self._lock:
-            return replace(self._now, rate_bps=self._rate())
+            return Progress(
+                self._phase,
+                bytes_done=self._done,
+                bytes_total=self._bytes_total,
+                bytes_moved=self._moved,
+                files_done=self._files,
+                files_total=self._files_total,
+                rate_bps=self._rate(),
+                file_name=self._file_name,
+            )
 
     def begin(self, phase: str, *, bytes_total: int | None = None, files_total: int | None = None) -> None:
         with self._lock:
-            self._now = Progress(phase, bytes_total=bytes_total, files_total=files_total)
+            self._phase, self._bytes_total, self._files_total = phase, bytes_total, files_total
+            self._done = self._moved = self._files = 0
+            self._file_name = None
             self._samples.clear()
             self._samples.append((self._clock(), 0))
             self._tell(always=True)
@@ -91,23 +109,27 @@ class Tally:
     def add(self, moved: int = 0, *, skipped: int = 0, files: int = 0, file_name: str | None = None) -> None:
         """Count bytes that moved, bytes that need not move, and finished files. A retry gives bytes back: negative."""
         with self._lock:
-            now = self._now
-            self._now = replace(
-                now,
-                bytes_done=now.bytes_done + moved + skipped,
-                bytes_moved=now.bytes_moved + moved,
-                files_done=now.files_done + files,
-                file_name=file_name or now.file_name,
-            )
-            self._samples.append((self._clock(), self._now.bytes_moved))
-            while len(self._samples) > 2 and self._samples[-1][0] - self._samples[0][0] > _WINDOW_S:
-                self._samples.popleft()
-            self._tell()
+            self._done += moved + skipped
+            self._moved += moved
+            self._files += files
+            if file_name:
+                self._file_name = file_name
+            now = self._clock()
+            samples = self._samples
+            # The first of a phase stays as it is, and so does the one before the last.
+            if len(samples) > 1 and now - samples[-2][0] < _SAMPLE_S:
+                samples[-1] = (now, self._moved)
+            else:
+                samples.append((now, self._moved))
+                while len(samples) > 2 and now - samples[0][0] > _WINDOW_S:
+                    samples.popleft()
+            if self._on_progress is not None and now - self._told_at >= _EVERY_S:
+                self._tell()
 
     def end(self) -> None:
         """Show the last state, whatever was shown before."""
         with self._lock:
-            self._now = replace(self._now, file_name=None)
+            self._file_name = None
             self._tell(always=True)
 
     def _rate(self) -> float:

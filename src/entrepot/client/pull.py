@@ -24,6 +24,7 @@ from entrepot.client.batches import SMALL, fetch_batch, grouped
 from entrepot.client.cache import ContentCache
 from entrepot.client.download import Wanted, fetch, forget_leftovers
 from entrepot.client.folder import Folder, folds_case, local_names
+from entrepot.client.listing import listed_pages
 from entrepot.client.lockfile import LockedEntry, LockedPull, LockFile
 from entrepot.client.parallel import Stop, each
 from entrepot.client.pins import Pin, Thing
@@ -37,7 +38,7 @@ from entrepot.client.tree import LocalFile, digest_file, scan
 from entrepot.model import names
 from entrepot.model.digests import sha256_text
 from entrepot.model.errors import Conflict, DigestMismatch, EntryNotFound, NotFound
-from entrepot.wire.messages.entries import EntryDetail, EntryPage
+from entrepot.wire.messages.entries import EntryDetail
 
 __all__ = ["PullOptions", "Pulled", "pull", "pull_locked"]
 
@@ -187,11 +188,11 @@ def _listed(transport: Transport, pin: Pin, tally: Tally) -> tuple[list[LockedEn
             return [LockedEntry(entry.path, entry.size, entry.sha256)], folder or None
         except EntryNotFound:
             pass
-    asked = {"revision": pin.revision, "prefix": None if pin.path is None else f"{pin.path}/"}
+    prefix = None if pin.path is None else f"{pin.path}/"
     found: list[LockedEntry] = []
-    for page in transport.pages(f"{address}/entries", EntryPage, asked, limit=1000):
-        found += [LockedEntry(entry.path, entry.size, entry.sha256) for entry in page.rows]
-        tally.add(files=len(page.rows))
+    for page in listed_pages(transport, pin.version, pin.revision, prefix=prefix):
+        found += [LockedEntry(entry.path, entry.size, entry.sha256) for entry in page]
+        tally.add(files=len(page))
     if pin.path is not None and not found:
         raise EntryNotFound(f"{pin.at(None).reference} has neither a file nor a folder {pin.path!r}.")
     return sorted(found), pin.path

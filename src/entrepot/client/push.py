@@ -14,12 +14,13 @@ run again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from entrepot.client import pins
 from entrepot.client.journal import Journal
+from entrepot.client.listing import listed_pages
 from entrepot.client.parallel import Stop, each
 from entrepot.client.pins import Thing
 from entrepot.client.plan import Plan, make_plan
@@ -27,7 +28,7 @@ from entrepot.client.progress import OnProgress, Tally
 from entrepot.client.statcache import StatCache, stat_of
 from entrepot.client.transfer import PARALLEL, FileSource, Sender, Source
 from entrepot.client.transport import Transport, segment
-from entrepot.client.tree import ATTEMPTS, LocalFile, LocalTree, Problem, again, digest_file, scan
+from entrepot.client.tree import ATTEMPTS, SMALL, LocalFile, LocalTree, Problem, again, digest_file, scan
 from entrepot.model import names
 from entrepot.model.digests import parse_sha256, sha256_text
 from entrepot.model.errors import (
@@ -46,7 +47,6 @@ from entrepot.wire.messages.entries import (
     Change,
     Committed,
     DiffPage,
-    EntryPage,
     Known,
     KnownRequest,
     NewCommit,
@@ -60,7 +60,9 @@ from entrepot.wire.messages.versions import CopyVersion, NewVersion, Version, Ve
 __all__ = ["PushOptions", "Pushed", "push"]
 
 _REBASES = 5
-_ASK = 1000
+_ASK = 5000
+#: Small files that a thread takes at a time: taking one costs as much as opening it.
+_AT_A_TIME = 50
 #: A commit may take as long as the server needs for a hundred thousand entries.
 _COMMIT_PATIENCE_S = 120.0
 
@@ -273,7 +275,7 @@ class _Push:
         digests: dict[str, str] = {}
         present: dict[str, LocalFile] = {}
 
-        def work(file: LocalFile) -> None:
+        def one(file: LocalFile) -> None:
             for attempt in range(ATTEMPTS):
                 read = 0
 
@@ -295,7 +297,12 @@ class _Push:
             digests[file.path] = sha256_text(digest)
             present[file.path] = file
 
-        each(work, list(tree.files.values()), workers=2, stop=self._stop)
+        def work(some: list[LocalFile]) -> None:
+            for file in some:
+                self._stop.check()
+                one(file)
+
+        each(work, _handfuls(tree.files.values()), workers=2, stop=self._stop)
         tree.files = {path: present[path] for path in tree.files}
         self._tally.end()
         return digests
@@ -306,12 +313,10 @@ class _Push:
             return {}
         self._tally.begin("list")
         found: dict[str, str] = {}
-        address = f"/versions/{segment(target.record.id)}/entries"
         prefix = None if target.prefix is None else f"{target.prefix}/"
-        asked = {"revision": target.record.revision, "prefix": prefix}
-        for page in self._transport.pages(address, EntryPage, asked, limit=1000):
-            found.update((entry.path, entry.sha256) for entry in page.rows)
-            self._tally.add(files=len(page.rows))
+        for page in listed_pages(self._transport, target.record.id, target.record.revision, prefix=prefix):
+            found.update((entry.path, entry.sha256) for entry in page)
+            self._tally.add(files=len(page))
         return found
 
     def _unknown(self, tree: LocalTree, plan: Plan, listing: Mapping[str, str]) -> list[Source]:
@@ -436,6 +441,21 @@ class _Push:
                 details={"revision": head.revision},
                 errors=[{"path": path} for path in both],
             )
+
+
+def _handfuls(files: Iterable[LocalFile]) -> Iterator[list[LocalFile]]:
+    """The files in their order, large ones by themselves."""
+    some: list[LocalFile] = []
+    for file in files:
+        if file.size > SMALL:
+            yield [file]
+            continue
+        some.append(file)
+        if len(some) == _AT_A_TIME:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def _single(source: Path, target: _Target) -> LocalTree:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from entrepot.client.tree import BLOCK, LocalFile, read_blocks
+from entrepot.client.tree import BLOCK, SMALL, LocalFile, read_blocks, read_small
 
 __all__ = ["BytesSource", "FileSource", "Source"]
 
@@ -42,6 +42,8 @@ class FileSource:
         return self.file.size
 
     def blocks(self, start: int, end: int) -> Iterator[bytes]:
+        if start == 0 and end == self.file.size <= SMALL:
+            return iter((read_small(self.file),))
         return read_blocks(self.file, start, end)
 
 

@@ -149,8 +149,7 @@ class Sender:
             patience_s=self._patience,
         )
         self._journal.note_batch(self._transport.url, [source.sha256 for source in batch], upload)
-        for source in batch:
-            self._tally.add(files=1, file_name=source.name)
+        self._tally.add(files=len(batch), file_name=batch[-1].name)
         return upload
 
     def send(self, source: Source) -> str:

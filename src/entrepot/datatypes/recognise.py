@@ -15,7 +15,7 @@ from typing import Final
 from entrepot.datatypes import peek, texts
 from entrepot.model.data_types import DataType, Means, Recognition
 
-__all__ = ["recognise", "suffix_type"]
+__all__ = ["by_suffix", "recognise"]
 
 _COMPRESSED: Final = ("gz", "bgz", "bgzf")
 _PACKED_ALWAYS: Final = frozenset({"bam", "bcf"})
@@ -57,20 +57,27 @@ _AT: Final[Mapping[int, tuple[bytes, ...]]] = {
 
 
 def recognise(
-    name: str, head: bytes, types: Mapping[str, DataType], added: Sequence[DataType] = (), *, whole: bool = True
+    name: str,
+    head: bytes,
+    types: Mapping[str, DataType],
+    suffixes: Mapping[str, str],
+    added: Sequence[DataType] = (),
+    *,
+    whole: bool = True,
 ) -> Recognition:
     """What a file is.
 
     Args:
         types: By identifier.
+        suffixes: The same as `by_suffix` tells them.
         added: Types whose magic is asked before ours.
         whole: Whether `head` is all of the file.
     """
     packed = peek.compression(head)
     if packed is None:
-        return _plain(name, head, types, added, None, whole)
+        return _plain(name, head, types, suffixes, added, None, whole)
     inside = peek.inflate(head)
-    found = _plain(_without_packing(name), inside, types, added, packed, whole and len(inside) < peek.HEAD)
+    found = _plain(_without_packing(name), inside, types, suffixes, added, packed, whole and len(inside) < peek.HEAD)
     # `.bam` and `.bcf` are compressed without saying so in their names; anything else that is unknown inside is gzip.
     says_packed = _without_packing(name) != name or found.data_type in _PACKED_ALWAYS
     if found.data_type is None or (found.means is Means.SUFFIX and not says_packed):
@@ -82,6 +89,7 @@ def _plain(
     name: str,
     head: bytes,
     types: Mapping[str, DataType],
+    suffixes: Mapping[str, str],
     added: Sequence[DataType],
     packed: str | None,
     whole: bool,
@@ -89,7 +97,7 @@ def _plain(
     for one in added:
         if any(head[magic.offset : magic.offset + len(magic.data)] == magic.data for magic in one.magic):
             return Recognition(one.identifier, Means.CONTENT, packed)
-    named = suffix_type(name, types, added)
+    named = _named(name, suffixes)
     by_name = Recognition(named, Means.SUFFIX, packed) if named is not None else Recognition(None, compression=packed)
     foreign = named is not None and not types[named].is_own
     signed = _signature(head)
@@ -108,14 +116,24 @@ def _plain(
     return by_content
 
 
-def suffix_type(name: str, types: Mapping[str, DataType], added: Sequence[DataType] = ()) -> str | None:
+def by_suffix(types: Sequence[DataType]) -> Mapping[str, str]:
+    """The type that each suffix means: the first of those that have it."""
+    found: dict[str, str] = {}
+    for one in types:
+        for ending in one.suffixes:
+            found.setdefault(ending, one.identifier)
+    return found
+
+
+def _named(name: str, suffixes: Mapping[str, str]) -> str | None:
     """The type whose suffix ends the name, the longest first: `cells.ome.tiff` is OME-TIFF before it is TIFF."""
-    parts = name.rpartition("/")[2].lower().split(".")[1:]
-    for i in range(len(parts)):
-        ending = ".".join(parts[i:])
-        for one in (*added, *types.values()):
-            if ending in one.suffixes:
-                return one.identifier
+    last = name.rpartition("/")[2].lower()
+    at = last.find(".")
+    while at >= 0:
+        found = suffixes.get(last[at + 1 :])
+        if found is not None:
+            return found
+        at = last.find(".", at + 1)
     return None
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from entrepot.datatypes.builtin import BUILTIN
 from entrepot.datatypes.peek import HEAD
-from entrepot.datatypes.recognise import recognise
+from entrepot.datatypes.recognise import by_suffix, recognise
 from entrepot.model.data_types import DataType, Magic, Recognition
 from entrepot.model.errors import NotFound, UnknownDataType
 
@@ -36,6 +36,7 @@ class Registry:
     def __init__(self, added: Iterable[DataType] = ()) -> None:
         self._added = tuple(added)
         self._types = {one.identifier: one for one in (*BUILTIN, *self._added)}
+        self._suffixes = by_suffix((*self._added, *BUILTIN))
 
     def all(self) -> tuple[DataType, ...]:
         """Those of the program first, then those of the settings, each in the order of its list."""
@@ -74,7 +75,8 @@ class Registry:
             head: The first bytes, `peek.HEAD` of them if there are so many; fewer tell less.
             whole: Whether that is all of it; None is if it is shorter than that.
         """
-        return recognise(name, head, self._types, self._added, whole=len(head) < HEAD if whole is None else whole)
+        known = len(head) < HEAD if whole is None else whole
+        return recognise(name, head, self._types, self._suffixes, self._added, whole=known)
 
     def _unknown(self, identifier: str) -> str:
         close = difflib.get_close_matches(identifier.strip().lower()[:100], self._types, n=3, cutoff=0.5)

@@ -37,6 +37,10 @@ _KIN: Final = (
 _NOT_BY_NAME: Final = frozenset({("text", "tsv"), ("text", "csv"), ("csv", "tsv"), ("tsv", "csv"), ("json", "csv")})
 
 _SAM_HEADER: Final = re.compile(r"@(HD|SQ|RG|PG)\t[A-Za-z][A-Za-z0-9]:|@CO\t")
+#: Control characters that are in no text, and in none of an old encoding; characters that are looked at for them.
+_STRANGE: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+_STRANGER: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
+_LOOKED_AT: Final = 4096
 _SEQUENCE: Final = re.compile(r"[A-Za-z*.\-~]+")
 _WHOLE: Final = re.compile(r"[0-9]+")
 _CHROMOSOME: Final = re.compile(r"(chr|scaffold|contig|NC_|NT_|chromosome)[A-Za-z0-9_.]*|[0-9]{1,2}|X|Y|MT?", re.I)
@@ -91,10 +95,8 @@ def _decode(head: bytes) -> str | None:
 
 def _without_controls(text: str, *, strict: bool = False) -> str | None:
     """The text, or None when control characters show that it is none."""
-    strange = sum(
-        1 for char in text[:4096] if (char < " " and char not in "\t\n\r\f\x1b") or (strict and "\x7f" <= char < "\xa0")
-    )
-    return text if strange == 0 else None
+    strange = (_STRANGER if strict else _STRANGE).search(text, 0, _LOOKED_AT)
+    return text if strange is None else None
 
 
 def _signed(lines: Sequence[str], text: str) -> Shape | None:

@@ -87,13 +87,19 @@ def clean_changes(depot: Depot, changes: Sequence[Change]) -> list[Change]:
 
 def clean_change(depot: Depot, change: Change) -> Change:
     if isinstance(change, Add):
-        given = [change.upload is not None, change.sha256 is not None, change.source is not None]
-        if sum(given) != 1 and given != [True, True, False]:
+        if change.source is not None:
+            clear = change.upload is None and change.sha256 is None
+        else:
+            clear = change.upload is not None or change.sha256 is not None
+        if not clear:
             raise Invalid(
                 f"{change.path!r} needs exactly one of upload, sha256 and source, or a digest beside an upload."
             )
+        path = names.entry_path(change.path)
+        if path == change.path and change.media_type is None and change.data_type is None and change.metadata is None:
+            return change
         return Add(
-            path=names.entry_path(change.path),
+            path=path,
             upload=change.upload,
             sha256=change.sha256,
             source=change.source,

@@ -173,12 +173,18 @@ def locate(conn: Connection, content: int) -> Located:
 
 def locate_many(conn: Connection, contents: Sequence[int]) -> dict[int, Located]:
     """`locate` for many at once."""
+    found = locate_those(conn, contents)
+    for content in contents:
+        if content not in found:
+            raise Corrupt(f"Content {content} is named but unknown. Run `entrepot verify`.")
+    return found
+
+
+def locate_those(conn: Connection, contents: Sequence[int]) -> dict[int, Located]:
+    """`locate_many` of those that there are, for a caller who looked at what names them a while ago."""
     numbers = list(set(contents))
     measures, extents = rows.measures_many(conn, numbers), rows.extents_many(conn, numbers)
-    unknown = [n for n in numbers if n not in measures]
-    if unknown:
-        raise Corrupt(f"Content {unknown[0]} is named but unknown. Run `entrepot verify`.")
-    return {n: Located(n, measures[n], extents[n]) for n in numbers}
+    return {n: Located(n, measures[n], extents[n]) for n in numbers if n in measures}
 
 
 def refuse_damaged(found: Located) -> None:

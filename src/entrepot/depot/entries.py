@@ -198,25 +198,16 @@ def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Cha
     faults: list[dict[str, Any]] = []
     out: list[rows.RowChange] = []
     for i, change in enumerate(changes):
-        if isinstance(change, Remove):
-            out.append(rows.Remove(change.path, change.recursive))
-        elif isinstance(change, Rename):
-            out.append(rows.Rename(change.source, change.target, change.recursive))
-        elif isinstance(change, Describe):
-            out.append(rows.Describe(change.path, change.metadata))
-        else:
+        if isinstance(change, Add):
             content, media, fault, dtype = None, change.media_type, "", change.data_type
             if change.upload is not None:
                 row = uploads.get(change.upload)
-                name = ids.encode(Noun.UPLOAD, change.upload)
                 if row is None or row.owner != actor.user or row.state == "aborted":
-                    fault = f"There is no upload {name}, or it is not yours."
-                elif row.state != FINISHED:
-                    fault = f"Upload {name} is not complete. Send the rest first."
+                    fault = f"There is no upload {ids.encode(Noun.UPLOAD, change.upload)}, or it is not yours."
                 else:
                     if row.purpose == BATCH and row.n not in batches:
                         batches[row.n] = upload_rows.members(conn, row.n)
-                    content, fault = _of_upload(row, name, change.sha256, batches.get(row.n, {}))
+                    content, fault = _of_upload(row, change.sha256, batches.get(row.n, {}))
                     media = media or row.media
             elif change.sha256 is not None:
                 content = known.get(change.sha256)
@@ -238,6 +229,12 @@ def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Cha
                     condition=change.condition,
                 )
             )
+        elif isinstance(change, Remove):
+            out.append(rows.Remove(change.path, change.recursive))
+        elif isinstance(change, Rename):
+            out.append(rows.Rename(change.source, change.target, change.recursive))
+        else:
+            out.append(rows.Describe(change.path, change.metadata))
     if faults:
         raise Invalid(
             f"Nothing was committed: {faults[0]['detail']}"
@@ -248,19 +245,20 @@ def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Cha
     return out
 
 
-def _of_upload(row: UploadRow, name: str, sha256: bytes | None, members: Mapping[bytes, int]) -> tuple[int | None, str]:
-    """Which content of a finished upload is meant; or None and why there is none."""
-    if row.purpose == BATCH:
-        if sha256 is None:
-            return None, f"Upload {name} holds many files. Say with `sha256` which of them is meant."
+def _of_upload(row: UploadRow, sha256: bytes | None, members: Mapping[bytes, int]) -> tuple[int | None, str]:
+    """Which content of an upload is meant; or None and why there is none."""
+    if row.purpose == BATCH and sha256 is not None:
         content = members.get(sha256)
-    elif row.content is None:
-        return None, f"Upload {name} is not complete. Send the rest first."
     else:
         content = row.content if sha256 in (None, row.content_sha256) else None
-    if content is None:
-        return None, f"Upload {name} did not bring {sha256_text(sha256 or b'')}. Send it."
-    return content, ""
+    if content is not None and row.state == FINISHED:
+        return content, ""
+    name = ids.encode(Noun.UPLOAD, row.uid)
+    if row.state != FINISHED or (row.purpose != BATCH and row.content is None):
+        return None, f"Upload {name} is not complete. Send the rest first."
+    if row.purpose == BATCH and sha256 is None:
+        return None, f"Upload {name} holds many files. Say with `sha256` which of them is meant."
+    return None, f"Upload {name} did not bring {sha256_text(sha256 or b'')}. Send it."
 
 
 def _from_elsewhere(

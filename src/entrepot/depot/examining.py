@@ -3,6 +3,9 @@
     commit ──► a job, in its transaction ──► for each content and type that nobody examined yet
                                                  └──► a process that can be killed reads the bytes ──► its report
 
+What is of no type and shows none is not handed on: there is no check for it, and a process for each of ten thousand
+small files costs many times what storing them did.
+
 Nothing is refused by it. The report stands beside the content, once for equal bytes, and what it tells of names and
 columns is searched with the version. A job that is ended in the middle goes on behind what it wrote down.
 """
@@ -18,8 +21,9 @@ from entrepot.catalog import examinations as rows
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.work import Work
+from entrepot.datatypes.peek import HEAD
 from entrepot.depot import search
-from entrepot.depot.contents import open_content
+from entrepot.depot.contents import Located, locate_those, open_located
 from entrepot.depot.context import Depot
 from entrepot.model.data_types import Report, Standing
 from entrepot.model.errors import EntrepotError
@@ -69,11 +73,12 @@ def run(depot: Depot, work: Work) -> None:
     for pairs in _batches(_pairs(depot, payload)):
         with depot.catalog.read() as conn:
             known = set() if payload.get("again") else rows.known(conn, list(pairs), EDITION)
-        for content, data_type in pairs:
+            here = locate_those(conn, [pair[0] for pair in pairs if pair not in known])
+        for pair in pairs:
             work.progress(seen, None, "examining")
             seen += 1
-            if (content, data_type) not in known:
-                _examine(depot, depot.examiner, content, data_type, told)
+            if pair not in known and pair[0] in here:
+                _examine(depot, depot.examiner, here[pair[0]], pair[1], told)
                 if told.is_much:
                     depot.catalog.write(lambda conn: told.write(conn, depot))
                     told.forget()
@@ -85,7 +90,7 @@ class _Told:
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(Standing, 0)
-        self._waiting: list[tuple[int, str | None, Report]] = []
+        self._waiting: dict[tuple[int, str | None], Report] = {}
         self._n_bytes = 0
 
     @property
@@ -95,12 +100,11 @@ class _Told:
 
     def add(self, content: int, data_type: str | None, report: Report, size: int) -> None:
         self.counts[report.standing] += 1
-        self._waiting.append((content, data_type, report))
+        self._waiting[content, data_type] = report
         self._n_bytes += size
 
     def write(self, conn: Connection, depot: Depot) -> None:
-        for content, data_type, report in self._waiting:
-            rows.put(conn, content, data_type, report, edition=EDITION, at=depot.now())
+        rows.put_many(conn, self._waiting, edition=EDITION, at=depot.now())
 
     def forget(self) -> None:
         self._waiting.clear()
@@ -117,13 +121,23 @@ def _finish(conn: Connection, depot: Depot, payload: Mapping[str, Any], told: _T
     return {standing.value: count for standing, count in told.counts.items()}
 
 
-def _examine(depot: Depot, examiner: Examiner, content: int, data_type: str | None, told: _Told) -> None:
+def _examine(depot: Depot, examiner: Examiner, located: Located, data_type: str | None, told: _Told) -> None:
     try:
-        with open_content(depot, content) as reader:
-            told.add(content, data_type, examiner(reader, data_type), reader.size)
+        with open_located(depot, located) as reader:
+            report = _unchecked(depot, reader) if data_type is None else None
+            told.add(located.content, data_type, report or examiner(reader, data_type), reader.size)
     except EntrepotError:
         # Gone meanwhile, or damaged where it is stored: that is for the scrub to tell, not for a report on the file.
         return
+
+
+def _unchecked(depot: Depot, reader: Readable) -> Report | None:
+    """The report on a content that shows no type; None if it shows one, and may have to be read by its rules.
+
+    The look at its beginning is the one that is taken at every commit.
+    """
+    seen = depot.types.recognise("", reader.read_at(0, min(HEAD, reader.size)))
+    return None if seen.data_type is not None else Report(Standing.UNCHECKED, None, None, seen.compression)
 
 
 def _pairs(depot: Depot, payload: Mapping[str, Any]) -> Iterator[tuple[int, str | None]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from typing import Final, TypeGuard
 from uuid import UUID
 
@@ -65,32 +64,35 @@ def guess_named(conn: Connection, depot: Depot, path: str, content: int) -> str 
 
 def with_types(depot: Depot, actor: Actor, changes: Sequence[Change]) -> list[Change]:
     """The changes, with a type for every addition that has none. What cannot be read is left as it is."""
-    told = _told(depot, actor, changes)
-    wanted = [one for i, one in enumerate(changes) if _is_unnamed(one) and i not in told]
-    found = _looked_at(depot, actor, wanted) if wanted else {}
-    out: list[Change] = []
-    for i, one in enumerate(changes):
-        if _is_unnamed(one):
-            data_type = told[i] if i in told else found.get((one.upload, one.sha256, one.path))
-            out.append(one if data_type is None else replace(one, data_type=data_type))
-        else:
-            out.append(one)
-    return out
-
-
-def _told(depot: Depot, actor: Actor, changes: Sequence[Change]) -> dict[int, str | None]:
-    """By the number of the change, the types of what came in batches and is remembered."""
+    out = list(changes)
     batches: dict[UUID, Types] = {}
-    told: dict[int, str | None] = {}
+    unknown: list[tuple[int, Add]] = []
     for i, one in enumerate(changes):
-        if _is_unnamed(one) and one.upload is not None and one.sha256 is not None:
+        if not _is_unnamed(one):
+            continue
+        if one.upload is not None and one.sha256 is not None:
             types = batches.get(one.upload)
             if types is None:
                 types = batches[one.upload] = depot.remembered.of(one.upload, actor.user)
             key = one.sha256, last_part(one.path)
             if key in types:
-                told[i] = types[key]
-    return told
+                data_type = types[key]
+                if data_type is not None:
+                    out[i] = _typed(one, data_type)
+                continue
+        unknown.append((i, one))
+    if unknown:
+        found = _looked_at(depot, actor, [one for _, one in unknown])
+        for i, one in unknown:
+            data_type = found.get((one.upload, one.sha256, one.path))
+            if data_type is not None:
+                out[i] = _typed(one, data_type)
+    return out
+
+
+def _typed(one: Add, data_type: str) -> Add:
+    """`dataclasses.replace`, which asks the class for its fields each time, once for every file of a commit."""
+    return Add(one.path, one.upload, one.sha256, one.source, one.media_type, data_type, one.metadata, one.condition)
 
 
 def _looked_at(

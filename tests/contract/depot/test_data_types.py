@@ -220,6 +220,20 @@ def test_every_commit_is_examined_and_equal_bytes_once(house: House, asked: list
     assert none.rows == ()
 
 
+def test_what_shows_no_type_gets_its_report_without_a_process(
+    house: House, asked: list[tuple[int, str | None]]
+) -> None:
+    alice = house.user("alice")
+    version = house.version(alice)
+    noise = bytes(range(256)) * 80
+    house.put_batch(alice, version, {f"d/{i}": noise + bytes([i]) for i in range(5)} | {"empty": b"", "t.csv": CSV})
+    work_off(house.depot, QUEUE)
+    assert asked == [(len(CSV), "csv")]
+    _, _, page = reports.list_reports(house.depot, alice, version.n, standings=[Standing.UNCHECKED])
+    assert [one.entry.path for one in page.rows] == ["d/0", "d/1", "d/2", "d/3", "d/4", "empty"]
+    assert page.rows[0].report == Report(Standing.UNCHECKED, None, None)
+
+
 def test_reports_come_in_pages(house: House, asked: list[tuple[int, str | None]]) -> None:
     alice = house.user("alice")
     version = house.version(alice)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from entrepot.wire.messages.entries import EntryPage
 from tests.support.site import Client, Site
 
 
@@ -215,3 +216,38 @@ def test_what_happened_is_told_to_members(site: Site, alice: Client) -> None:
     assert site.anonymous.get("/events").status_code == 401
     since = site.clock.move(hours=1).isoformat()
     assert alice.read("/events", since=since)["rows"] == []
+
+
+def test_a_long_commit_is_read_and_refused_in_the_same_words_as_a_short_one(alice: Client) -> None:
+    version = alice.version()
+    upload = uploaded(alice, b"same")
+    many = [{"op": "add", "path": f"d/{i:04}", "upload": upload} for i in range(600)]
+    done = commit(alice, version, *many, {"op": "add", "path": "é", "upload": upload}, message="🌊")
+    assert (done["version"]["entries"], done["revision"]["message"]) == (601, "🌊")
+
+    def refusal(changes: list[Any]) -> Any:
+        body = json.dumps({"changes": changes}).encode()
+        answer = alice.post(f"/versions/{version}/commits", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code in (400, 422)
+        found = answer.json()
+        return found["code"], found["detail"], found.get("errors")
+
+    wrong: list[Any] = [
+        {"op": "add", "path": 7},
+        {"op": "add", "path": "a", "colour": "red"},
+        {"op": "paint"},
+        {"op": "add", "path": "\ud800"},
+    ]
+    for one in wrong:
+        # In front, so that its place is the same.
+        assert refusal([one, *many]) == refusal([one])
+
+
+def test_a_page_of_entries_is_what_its_model_would_say(alice: Client) -> None:
+    version = alice.version()
+    add = {"op": "add", "path": 'é"🌊/\u00a0a', "upload": uploaded(alice, b"x"), "metadata": '"\t\x01ü\u2028'}
+    commit(alice, version, add, {"op": "add", "path": "b", "upload": uploaded(alice, b"y"), "media_type": "text/plain"})
+    body = alice.get(f"/versions/{version}/entries").content
+    page = EntryPage.model_validate_json(body, strict=False)
+    assert [row.metadata for row in page.rows] == ["", '"\t\x01ü\u2028']
+    assert json.loads(page.model_dump_json()) == json.loads(body)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from entrepot.client.progress import Progress, Tally
 
 
@@ -74,3 +76,15 @@ def test_a_new_phase_starts_from_nothing() -> None:
     tally.add(10, files=3)
     tally.begin("upload", bytes_total=5)
     assert tally.snapshot == Progress("upload", bytes_total=5)
+
+
+def test_thousands_of_small_files_are_a_few_moments_to_the_rate() -> None:
+    clock = Clock()
+    tally = Tally(None, clock)
+    tally.begin("upload")
+    for _ in range(10_000):
+        clock.now += 0.001
+        tally.add(10, files=1)
+    assert tally.snapshot.rate_bps == pytest.approx(10_000, rel=0.02)
+    assert tally.snapshot.files_done == 10_000
+    assert len(tally._samples) < 120

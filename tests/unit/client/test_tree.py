@@ -165,6 +165,33 @@ def test_a_file_that_went_is_not_found(tmp_path: Path) -> None:
         list(read_blocks(file))
 
 
+@pytest.mark.parametrize("meanwhile", ["longer than before", "c"])
+def test_a_small_file_that_changes_behind_its_opening_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    place = tmp_path / "a"
+    place.write_text("before")
+    file = seen(place)
+    state = os.fstat
+
+    def fstat(fd: int) -> os.stat_result:
+        found = state(fd)
+        place.write_text(meanwhile)
+        return found
+
+    monkeypatch.setattr(os, "fstat", fstat)
+    with pytest.raises(SourceChanged, match="'a'"):
+        digest_file(file, None)
+
+
+def test_a_small_file_that_went_is_not_found(tmp_path: Path) -> None:
+    make(tmp_path, "a")
+    file = seen(tmp_path / "a")
+    (tmp_path / "a").unlink()
+    with pytest.raises(NotFound, match="has gone"):
+        digest_file(file, None)
+
+
 def test_a_part_of_a_file_is_read_alone(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(bytes(range(256)) * 8192)
     file = seen(tmp_path / "a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 from collections.abc import Callable
 
@@ -392,3 +393,24 @@ class TestTexts:
     def test_not_media_types(self, value: str) -> None:
         with pytest.raises(InvalidName):
             names.media_type(value)
+
+
+class _Slow(str):
+    """A text that is looked at rule by rule."""
+
+
+@given(st.text(alphabet="./a~ \\\x7f\x00é-", max_size=12) | st.text(max_size=6))
+def test_the_short_way_of_usual_paths_decides_as_the_rules_do(path: str) -> None:
+    def judged(value: str) -> str:
+        try:
+            return str(names.entry_path(value))
+        except InvalidName as error:
+            return str(error)
+
+    assert judged(path) == judged(_Slow(path))
+
+
+@pytest.mark.parametrize("length", [254, 255, 256])
+def test_the_short_way_keeps_the_bound_on_a_name(length: int) -> None:
+    with contextlib.nullcontext() if length <= 255 else pytest.raises(InvalidName):
+        names.entry_path("x" * length)

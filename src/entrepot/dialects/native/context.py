@@ -122,7 +122,7 @@ class Asked:
 
     async def answer(
         self,
-        use_case: Callable[[Depot, Actor], Answer],
+        use_case: Callable[[Depot, Actor], Answer | bytes],
         *,
         status: int = 200,
         headers: Callable[[Any], dict[str, str]] | None = None,
@@ -146,10 +146,10 @@ class Asked:
 
 
 class Message(Response):
-    """A message of the API as JSON."""
+    """A message of the API as JSON; bytes are one that is written already."""
 
     media_type = "application/json"
 
-    def __init__(self, message: Answer, status: int = 200, headers: dict[str, str] | None = None) -> None:
-        super().__init__(message.model_dump_json().encode(), status, headers)
+    def __init__(self, message: Answer | bytes, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message if isinstance(message, bytes) else message.model_dump_json().encode(), status, headers)
         self.headers.setdefault("cache-control", "no-store")

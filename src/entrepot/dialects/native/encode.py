@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -338,6 +339,22 @@ def _entry(one: values.Entry) -> dict[str, Any]:
 
 def entry(one: values.Entry) -> entries.Entry:
     return entries.Entry.model_construct(None, **_entry(one))
+
+
+def entry_page(of: values.Version, revision: int, page: values.Page[values.Entry]) -> bytes:
+    """An `EntryPage` as it is sent. A model for each row would take twice as long to make as the row to find."""
+    times: dict[datetime, str] = {}
+    rows = []
+    for one in page.rows:
+        row, at = _entry(one), one.added_at
+        if at is not None:
+            # What came in one commit came at one time.
+            if at not in times:
+                times[at] = base.format_instant(at)
+            row["added_at"] = times[at]
+        rows.append(row)
+    told = {"version": ids.encode(Noun.VERSION, of.uid), "revision": revision, "rows": rows, "next": page.cursor}
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def entry_detail(of: values.Version, revision: int, one: values.Entry) -> entries.EntryDetail:

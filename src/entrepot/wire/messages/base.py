@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StrictStr, WithJsonSchema
 
@@ -80,6 +80,10 @@ class Request(BaseModel):
     """What a client sends. A field that may be given as `null` clears what it names; one that is left out keeps it."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    #: Whether every value in it has a type of its own, with nothing free in it such as an object of the user's: then a
+    #: long one may be read from its bytes in one go, and no rule for JSON in general is left out by that.
+    TYPED_THROUGHOUT: ClassVar[bool] = False
 
     def dump(self) -> bytes:
         """As JSON, with only what was given: a field that nobody set says nothing on the wire."""

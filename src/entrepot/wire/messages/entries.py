@@ -63,6 +63,8 @@ Change = Annotated[Add | Remove | Rename | Describe, Field(discriminator="op")]
 class NewCommit(Request):
     """One revision of all the changes, or none of them."""
 
+    TYPED_THROUGHOUT = True
+
     changes: list[Change]
     expected: RevisionNumber | None = Field(default=None, description="The revision the caller saw; 409 when stale.")
     message: str = ""
@@ -161,6 +163,8 @@ class DiffPage(Answer):
 
 
 class KnownRequest(Request):
+    TYPED_THROUGHOUT = True
+
     sha256: list[Sha256]
 
 

@@ -24,5 +24,7 @@ class Packed(Answer):
 class BatchRequest(Request):
     """Small files of one revision, as one body of frames."""
 
+    TYPED_THROUGHOUT = True
+
     paths: list[str] = Field(min_length=1, description="The frames come in this order.")
     revision: RevisionNumber | None = Field(default=None, description="Left out: the newest.")

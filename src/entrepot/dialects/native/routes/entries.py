@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, assert_never
+from uuid import UUID
 
 from fastapi import Query
 from starlette.responses import Response
@@ -46,16 +48,9 @@ async def list_entries(
         headers = (("entrepot-version", ids.encode(Noun.VERSION, of.uid)), ("entrepot-revision", str(pinned)))
         return Lines((encode.entry(one) for one in rows), ask.context.executor, headers)
 
-    def work(depot: Depot, actor: Actor) -> m.EntryPage:
-        of, pinned, page = entries.list_entries(
-            depot, actor, key, revision=revision, prefix=prefix, cursor=cursor, limit=limit
-        )
-        return m.EntryPage(
-            version=ids.encode(Noun.VERSION, of.uid),
-            revision=pinned,
-            rows=[encode.entry(one) for one in page.rows],
-            next=page.cursor,
-        )
+    def work(depot: Depot, actor: Actor) -> bytes:
+        found = entries.list_entries(depot, actor, key, revision=revision, prefix=prefix, cursor=cursor, limit=limit)
+        return encode.entry_page(*found)
 
     return await ask.answer(work)
 
@@ -97,6 +92,12 @@ async def get_entry(
     return await ask.answer(work)
 
 
+@lru_cache(256)
+def _upload(text: str) -> UUID:
+    """The uid in `up_…`: a commit names one batch a thousand times."""
+    return ids.decode(Noun.UPLOAD, text)
+
+
 def change(one: m.Change) -> entries.Change:
     """A change of a commit as the depot takes it."""
     match one:
@@ -104,7 +105,7 @@ def change(one: m.Change) -> entries.Change:
             source = one.source
             return entries.Add(
                 path=one.path,
-                upload=None if one.upload is None else ids.decode(Noun.UPLOAD, one.upload),
+                upload=None if one.upload is None else _upload(one.upload),
                 sha256=decode.sha256(one.sha256),
                 source=None if source is None else (decode.version(source.version), source.revision, source.path),
                 media_type=one.media_type,
