@@ -255,7 +255,10 @@ class Model(Facts):
             record.verbs.append("version.updated")
 
     def trash(self, who: Who, numbers: Sequence[int], *, many: bool) -> None:
-        for record in self._all(who, numbers, WRITE, many=many):
+        known = self.records.get(numbers[0]) if not many else None
+        # Whoever proposed it takes it back.
+        own = known is not None and known.proposal and known.creator == who.name
+        for record in self._all(who, numbers, COPY if own else WRITE, many=many):
             self._trash(record, "deleted")
 
     def _all(self, who: Who, numbers: Sequence[int], need: Need, *, many: bool) -> list[Record]:

@@ -4,7 +4,7 @@
     record of listed; record and content of public                   everybody
     copy inside the project                                          R
     copy to another project                                          may read its content there, W here
-    create; trash                                                    W
+    create; trash                                                    W; what one proposed oneself: R
     edit record, commit, ingest, describe, clear, merge target       W, or X acting for a node
     merge source                                                     R; as for editing it when it goes after
     reinstate; purge                                                 W; A

@@ -24,6 +24,7 @@ from entrepot.depot import (
     ingests,
     judging,
     leafing,
+    merging,
     notes,
     objects,
     packing,
@@ -286,8 +287,17 @@ CASES: Mapping[str, Case] = {
         lambda c, a, v: copies.merge(c.depot, a, sources_own(c, a), v.n, delete=True),
         from_ones_own(EDIT),
     ),
+    "merging.preview into": Case(
+        lambda c, a, v: merging.preview(c.depot, a, v.n, c.target.n), both(EDIT, MEMBER), keeps=True
+    ),
+    "merging.preview from": Case(
+        lambda c, a, v: merging.preview(c.depot, a, sources_own(c, a), v.n), from_ones_own(MEMBER), keeps=True
+    ),
     # leaving and coming back
     "trash.trash": Case(lambda c, a, v: trash.trash(c.depot, a, v.n), W),
+    "trash.trash of what one copied here oneself": Case(
+        lambda c, a, v: trash.trash(c.depot, a, copies.copy(c.depot, a, v.n).n), COPY_INSIDE, keeps=True
+    ),
     "trash.trash_many": Case(lambda c, a, v: trash.trash_many(c.depot, a, [v.n], reason="x"), as_invalid(W)),
     "trash.reinstate": Case(lambda c, a, v: trash.reinstate(c.depot, a, v.n), W, in_trash),
     "trash.reinstate_many": Case(lambda c, a, v: trash.reinstate_many(c.depot, a, [v.n]), as_invalid(W), in_trash),

@@ -162,6 +162,22 @@ def numbered_name(path: str, k: int) -> str:
     return f"{folder}{slash}{stem}-{k:04d}{dot}{suffix}"
 
 
+def mergeable(into: Found, leaving: Found) -> None:
+    """Refuse what cannot be merged, whoever asks.
+
+    Raises:
+        KindMismatch, Trashed, Frozen, WrongState
+    """
+    if (into.version.kind, leaving.version.kind) != (Kind.FILES, Kind.FILES):
+        raise KindMismatch(
+            f"{into.version.label} is of kind {into.version.kind} and {leaving.version.label} of kind "
+            f"{leaving.version.kind}; only files can be merged."
+        )
+    lookup.writable(into)
+    if into.version.n != leaving.version.n and leaving.version.number is None:
+        raise WrongState(f"{leaving.version.name} was never ready; there is nothing to merge.")
+
+
 def merge(
     depot: Depot, actor: Actor, target: Key, source: Key, *, delete: bool = False, hard: bool = False
 ) -> Committed:
@@ -188,16 +204,9 @@ def merge(
         into, leaving = lookup.hold_all(conn, actor, [(target, Action.EDIT), (source, away)])
         if delete and hard:
             lookup.require_still(other, leaving.version)
-        if (into.version.kind, leaving.version.kind) != (Kind.FILES, Kind.FILES):
-            raise KindMismatch(
-                f"{into.version.label} is of kind {into.version.kind} and {leaving.version.label} of kind "
-                f"{leaving.version.kind}; only files can be merged."
-            )
-        lookup.writable(into)
+        mergeable(into, leaving)
         if into.version.n == leaving.version.n:
             return unchanged(conn, into)
-        if leaving.version.number is None:
-            raise WrongState(f"{leaving.version.name} was never ready; there is nothing to merge.")
         message = f"Merge {leaving.version.label}"
         event = tell(
             conn,

@@ -31,15 +31,24 @@ EXPIRED = "expired"
 
 
 def trash(depot: Depot, actor: Actor, key: Key, *, reason: str = "deleted") -> Version:
-    """Put the version in the trash: hidden from lists, its name and number free, its bytes kept. Repeatable."""
+    """Put the version in the trash: hidden from lists, its name and number free, its bytes kept. Repeatable.
+
+    Whoever may write there; a proposal that was not accepted also by whoever proposed it, as long as they may read.
+    """
     now = depot.now()
     clean = _reason(reason)
 
     def work(conn: Connection) -> Version:
-        found = lookup.hold(conn, actor, key, Action.TRASH)
+        found = lookup.hold(conn, actor, key, Action.VIEW_RECORD)
+        lookup.judge(actor, Action.WITHDRAW if is_own_proposal(actor, found.version) else Action.TRASH, found)
         return trash_in(conn, actor, found.version, clean, now)
 
     return depot.catalog.write(work)
+
+
+def is_own_proposal(actor: Actor, version: Version) -> bool:
+    """Whether the actor made it as a proposal and nobody has accepted it."""
+    return version.is_proposal and actor.user is not None and version.creator == actor.user
 
 
 def _reason(reason: str) -> str:

@@ -30,6 +30,7 @@ class Action(StrEnum):
     TRASH = "trash"
     EDIT = "edit"
     ACCEPT = "accept"
+    WITHDRAW = "withdraw"
     MERGE_SOURCE = "merge_source"
     MERGE_AWAY = "merge_away"
     REINSTATE = "reinstate"
@@ -93,6 +94,8 @@ RULES: Mapping[Action, Rule] = {
     Action.TRASH: _WRITE,
     Action.EDIT: _EDIT,
     Action.ACCEPT: _WRITE,
+    # Whoever could propose it takes it back; that it is their own proposal is asked where it is done.
+    Action.WITHDRAW: Rule(Role.READ, scope=Scope.WRITE),
     Action.MERGE_SOURCE: _READ,
     Action.MERGE_AWAY: _EDIT,
     Action.REINSTATE: _WRITE,

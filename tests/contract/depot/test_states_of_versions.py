@@ -66,7 +66,7 @@ CONTENT_WRITES = (
     "putting.put_file",
     "unpacking.put_archive",
 )
-CONTENT_WRITES += ("copies.merge into", "reports.declare")
+CONTENT_WRITES += ("copies.merge into", "merging.preview into", "reports.declare")
 RECORD_WRITES = (
     "versions.update",
     "versions.set_slug",
@@ -89,7 +89,9 @@ class State:
 
 #: The trash has no names: nothing in it is found by one, and a line of which all is there is not shown.
 IN_TRASH = dict.fromkeys(WRITES, Trashed) | {"versions.resolve": NotFound, "browse.get_dataset": NotFound}
-WITH_ITS_PROJECT = IN_TRASH | dict.fromkeys(("copies.copy", "trash.reinstate", "trash.reinstate_many"), Trashed)
+WITH_ITS_PROJECT = IN_TRASH | dict.fromkeys(
+    ("copies.copy", "trash.reinstate", "trash.reinstate_many", "trash.trash of what one copied here oneself"), Trashed
+)
 FIXED = dict.fromkeys((name for name in WRITES if name.startswith(CONTENT_WRITES)), Frozen)
 STATES = {
     "trash": State(in_trash, IN_TRASH),

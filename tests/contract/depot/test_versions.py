@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from entrepot.catalog.versions import Filter
-from entrepot.depot import copies, entries, projects, trash, versions
+from entrepot.depot import copies, entries, members, projects, trash, versions
 from entrepot.depot.versions import NewVersion, VersionChanges
 from entrepot.model.access import ANONYMOUS
 from entrepot.model.errors import Forbidden, Frozen, Hidden, Invalid, NameTaken, NotFound, Trashed, Unauthenticated
@@ -75,6 +75,34 @@ def test_a_readers_copy_is_a_proposal_that_the_bare_name_skips(house: House) -> 
     assert versions.resolve(house.depot, ann, bare)[0].version.n == first.n
     versions.accept(house.depot, ann, proposal.n)
     assert versions.resolve(house.depot, ann, bare)[0].version.n == proposal.n
+
+
+def test_a_proposal_is_taken_back_by_whoever_made_it_until_it_is_accepted(house: House) -> None:
+    ann, bob, cyd = house.user("ann"), house.user("bob"), house.user("cyd")
+    team = house.team(ann=Role.WRITE, bob=Role.READ, cyd=Role.READ)
+    first = house.version(ann, house.project(ann, "Birds", team=team), "Penguins")
+    proposal, other = (copies.copy(house.depot, bob, first.n) for _ in range(2))
+    for theirs in (first, proposal):
+        with pytest.raises(Forbidden, match="You may not trash"):
+            trash.trash(house.depot, cyd, theirs.n)
+    gone = trash.trash(house.depot, bob, proposal.n, reason="withdrawn: better ideas")
+    assert gone.trash is not None
+    assert (gone.trash.by, gone.trash.reason) == (bob.user, "withdrawn: better ideas")
+    with pytest.raises(Forbidden):
+        trash.reinstate(house.depot, bob, proposal.n)
+    versions.accept(house.depot, ann, other.n)
+    with pytest.raises(Forbidden):
+        trash.trash(house.depot, bob, other.n)
+
+
+def test_who_left_the_team_takes_back_nothing(house: House) -> None:
+    ann, bob = house.user("ann"), house.user("bob")
+    team = house.team(ann=Role.ADMIN, bob=Role.READ)
+    first = house.version(ann, house.project(ann, "Birds", team=team), "Penguins", visibility=Visibility.PUBLIC)
+    proposal = copies.copy(house.depot, bob, first.n)
+    members.remove(house.depot, ann, team, "bob")
+    with pytest.raises(Forbidden):
+        trash.trash(house.depot, bob, proposal.n)
 
 
 def test_an_edit_by_a_writer_accepts_a_proposal(house: House) -> None:
