@@ -15,6 +15,8 @@ from tests.web import browser as browsers
 from tests.web.browser import Watched
 
 Open = Callable[..., Watched]
+#: Webhooks lead to programs of the tests.
+OUTGOING = ("webhook_allow=127.0.0.0/8", "webhook_ports=1-65535")
 
 
 @pytest.fixture(scope="package")
@@ -27,7 +29,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server; after the browser, so that nobody waits for one where there is no browser."""
-    with running_server(tmp_path_factory.mktemp("site") / "data") as server:
+    with running_server(tmp_path_factory.mktemp("site") / "data", settings=OUTGOING) as server:
         yield server
 
 

@@ -133,7 +133,7 @@ def _line(
         what = f"{what}, revision {one.revision}"
     return Line(
         who=one.actor_name or ("Entrepot" if one.door == "worker" else "Somebody"),
-        did=PHRASES.get(one.verb, one.verb),
+        did=_did(one),
         what=what,
         url=url,
         project=home,
@@ -159,6 +159,16 @@ def _project(depot: Depot, actor: Actor, n: int) -> tuple[str, str | None]:
     except EntrepotError:
         return "", None
     return found.name, links.project(found.slug)
+
+
+def _did(one: Event) -> str:
+    """The phrase of the verb; of a proposal its own, because somebody is to look at it."""
+    after = one.after or {}
+    if one.verb == "version.copied" and after.get("proposal"):
+        return "proposed"
+    if one.verb == "version.updated" and dict(after) == {"is_proposal": False}:
+        return "accepted"
+    return PHRASES.get(one.verb, one.verb)
 
 
 def _note(one: Event) -> str:

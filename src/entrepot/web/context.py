@@ -93,6 +93,10 @@ class Form:
     def text(self, name: str, default: str = "") -> str:
         return next((value for key, value in self._pairs if key == name), default)
 
+    def has(self, name: str) -> bool:
+        """Whether the form had this field at all, empty or not."""
+        return any(key == name for key, _ in self._pairs)
+
     def optional(self, name: str) -> str | None:
         """The text, or None if it is empty or not there."""
         return self.text(name).strip() or None

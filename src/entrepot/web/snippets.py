@@ -149,6 +149,10 @@ def _benchling(version: Version, base_url: str) -> Group:
                 f"benchling = Benchling(url={base_url!r}, auth_method=ApiKeyAuth(token))",
             ),
             Snippet(
+                "Its files, as bytes",
+                f"files = benchling.v2.stable.data_frames.download_data_frame_bytes_by_id({one!r})",
+            ),
+            Snippet(
                 "Look it up",
                 f'curl -s -H "Authorization: Bearer $ENTREPOT_TOKEN" {base_url}/api/v2-beta/datasets/{one}',
             ),

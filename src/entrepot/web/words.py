@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["ago", "clip", "count", "day", "plural", "size", "summary"]
+__all__ = ["ago", "clip", "count", "day", "owner", "plural", "size", "summary"]
 
 _UNITS: Final = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _LINK: Final = re.compile(r"!?\[([^\]\n]{0,200})\]\([^)\n]{0,500}\)")
@@ -73,3 +73,8 @@ def clip(text: str, length: int = 160) -> str:
     """One line of at most so many characters."""
     line = " ".join(text.split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def owner(team: str) -> str:
+    """Whose a project is, by the name of the team that owns it: that of one person alone begins with a tilde."""
+    return f"{team[1:]} alone" if team.startswith("~") else f"team {team}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import Any
+from datetime import UTC, date, datetime, time
+from typing import Any, Final
 
 from entrepot.depot import collection, copies, entries, history, licences, projects, trash, versions
 from entrepot.depot.context import Depot
+from entrepot.depot.projects import KEEP, Keep
 from entrepot.depot.versions import VersionChanges
-from entrepot.model.access import Actor
+from entrepot.model.access import Action, Actor
 from entrepot.model.errors import Invalid
 from entrepot.model.values import Numbering, Role, Version, Visibility
 from entrepot.web import links
@@ -16,16 +19,30 @@ from entrepot.web.about import about, key
 from entrepot.web.context import Asked, Form
 from entrepot.web.routes.projects import key as project_key
 
+#: Of its revisions a version is copied as of one of these; older ones by the command line.
+_REVISIONS: Final = 50
+
 
 async def edit_form(asked: Asked) -> None:
     """The record of a version, to be changed."""
     wanted = key(asked.found["version"])
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
+        found = versions.get(depot, actor, wanted, action=Action.EDIT)
         given = about(depot, actor, wanted)
-        return given | {"licences": licences.list_licences(depot, actor, limit=1000).rows}
+        folders = projects.list_collections(depot, actor, found.version.project, limit=1000).rows
+        return given | {
+            "licences": licences.list_licences(depot, actor, limit=1000).rows,
+            "collections": [one.path for one in folders if one.path],
+            "expires": _day(found.version.expires_at),
+        }
 
     await asked.page("edit.html", work)
+
+
+def _day(instant: datetime | None) -> str:
+    """A day as the field of a form has it."""
+    return "" if instant is None else instant.astimezone(UTC).strftime("%Y-%m-%d")
 
 
 async def edit(asked: Asked) -> None:
@@ -40,6 +57,10 @@ async def edit(asked: Asked) -> None:
         visibility=Visibility(visibility),
         tags=tags_of(form),
         name=form.text("name"),
+        collection=form.text("collection").strip().strip("/") if form.has("collection") else KEEP,
+        alias=form.optional("alias") if form.has("alias") else KEEP,
+        custom=_metadata(form.lines("custom")) if form.has("custom") else KEEP,
+        expires_at=_expiry(form),
     )
     seen = form.number("edit")
 
@@ -51,6 +72,32 @@ async def edit(asked: Asked) -> None:
             )
 
     await _then(asked, lambda depot, actor: versions.update(depot, actor, wanted, changes, check=check), "saved")
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    if not text.strip():
+        return {}
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as wrong:
+        raise Invalid(f"The further metadata is no JSON: {wrong}. Nothing was changed.") from wrong
+    if not isinstance(found, dict):
+        raise Invalid("The further metadata is a JSON object, with names and values. Nothing was changed.")
+    return found
+
+
+def _expiry(form: Form) -> datetime | Keep | None:
+    """The end of the chosen day; the time that is set, if its day was left as it is."""
+    text = form.text("expires").strip()
+    if not form.has("expires") or text == form.text("expires_was"):
+        return KEEP
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as wrong:
+        raise Invalid(f"{text[:40]!r} is no day. Write it as in 2026-12-31, or leave it empty.") from wrong
+    return datetime.combine(day, time(23, 59, 59), UTC)
 
 
 async def freeze(asked: Asked) -> None:
@@ -77,26 +124,38 @@ async def copy_form(asked: Asked) -> None:
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
         given = about(depot, actor, wanted)
-        return given | {"projects": projects.list_projects(depot, actor, least=Role.WRITE, limit=1000).rows}
+        version: Version = given["v"]
+        return given | {
+            "projects": projects.list_projects(depot, actor, least=Role.WRITE, limit=1000).rows,
+            "revisions": history.revisions(depot, actor, version.n, limit=_REVISIONS)[1].rows,
+            "chosen": asked.number("revision"),
+            "can_write_here": given["can_see_project"]
+            and projects.may_write(actor, projects.get(depot, actor, version.project)),
+        }
 
     await asked.page("copy.html", work)
 
 
 async def copy(asked: Asked) -> None:
     form, wanted = await asked.form(), key(asked.found["version"])
-    home = form.optional("project")
+    home, revision = form.optional("project"), form.number("revision")
 
     def work(depot: Depot, actor: Actor) -> Version:
         return copies.copy(
             depot,
             actor,
             wanted,
+            revision=revision,
             project=None if home is None else project_key(home),
             name=form.optional("name"),
             numbering=Numbering.NEXT,
         )
 
-    await _then(asked, work, "copied")
+    made = await asked.call(work)
+    if made.is_proposal:
+        await asked.go(links.version(made, "proposal"), notice="proposed")
+    else:
+        await asked.go(links.version(made), notice="copied")
 
 
 async def restore_form(asked: Asked) -> None:
@@ -104,6 +163,7 @@ async def restore_form(asked: Asked) -> None:
     wanted, to = key(asked.found["version"]), asked.number("to") or 0
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
+        versions.get(depot, actor, wanted, action=Action.EDIT)
         given = about(depot, actor, wanted, "history")
         version: Version = given["v"]
         page = history.diff_page(depot, actor, (version.n, version.revision), (version.n, to), limit=50)
@@ -126,8 +186,16 @@ async def restore(asked: Asked) -> None:
 
 
 async def trash_form(asked: Asked) -> None:
+    """What throwing it away means, before it is done."""
     wanted = key(asked.found["version"])
-    await asked.page("trash_one.html", lambda depot, actor: about(depot, actor, wanted))
+
+    def work(depot: Depot, actor: Actor) -> dict[str, Any]:
+        given = about(depot, actor, wanted)
+        if not given["can_withdraw"]:
+            versions.get(depot, actor, wanted, action=Action.TRASH)
+        return given
+
+    await asked.page("trash_one.html", work)
 
 
 async def throw(asked: Asked) -> None:

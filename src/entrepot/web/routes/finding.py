@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from entrepot.depot import browse, data_types, history, projects, search, tasks, versions
+from entrepot.depot import browse, data_types, history, projects, search, standings, tasks, versions
 from entrepot.depot.browse import Found, Wanted
 from entrepot.depot.context import Depot
 from entrepot.model import ids
-from entrepot.model.access import Actor
+from entrepot.model.access import Action, Actor
 from entrepot.model.errors import EntrepotError
 from entrepot.model.ids import Noun
 from entrepot.model.values import Kind, Page, Task, TaskState, Version
 from entrepot.web import activity, links
+from entrepot.web.about import removed_at
 from entrepot.web.context import Asked
 
 _PAGE: Final = 50
@@ -177,9 +179,24 @@ async def show_trash(asked: Asked) -> None:
     """Versions and projects that were thrown away and can be put back."""
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
+        page = browse.list_versions(depot, actor, Wanted(trashed=True), cursor=asked.text("cursor"), limit=_PAGE)
+        kept: dict[int, timedelta | None] = {}
         return {
-            "page": browse.list_versions(depot, actor, Wanted(trashed=True), cursor=asked.text("cursor"), limit=_PAGE),
-            "projects": projects.list_projects(depot, actor, trashed=True, limit=_PAGE).rows,
+            "page": page,
+            "rows": [
+                (
+                    one.version,
+                    removed_at(depot, actor, one.version, kept),
+                    one.version.trash is not None
+                    and not one.version.project_trashed
+                    and versions.standing(actor, one)[Action.REINSTATE],
+                )
+                for one in page.rows
+            ],
+            "projects": [
+                (one.project, standings.of_project(actor, one)[Action.REINSTATE_PROJECT])
+                for one in projects.list_projects(depot, actor, trashed=True, limit=_PAGE).rows
+            ],
             "retention": depot.policy.trash_retention,
         }
 

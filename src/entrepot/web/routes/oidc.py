@@ -117,6 +117,9 @@ async def callback(asked: Asked) -> None:
     except EntrepotError as refused:
         log.warning("signing in by the provider was refused", reason=refused.message)
         status = 503 if isinstance(refused, Unavailable) else 403
+        if asked.session is not None:
+            # Who only wanted to link an account is still signed in, and the page says so.
+            await asked.call(lambda _depot, _actor: None)
         await asked.send_html(
             asked.render("oidc_refused.html", {"refused": refused.message}), status=status, cookies=(gone,)
         )

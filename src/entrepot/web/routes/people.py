@@ -1,13 +1,12 @@
-"""One's own account, with its tokens and sessions, and the teams one is in."""
+"""One's own account, with its tokens and sessions, and the first project."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, Final
 
-from entrepot.depot import members, passwords, projects, sessions, teams, tokens, users
+from entrepot.depot import passwords, projects, sessions, teams, tokens, users
 from entrepot.depot.context import Depot
-from entrepot.depot.teams import FoundTeam
 from entrepot.depot.users import UserChanges
 from entrepot.http import browser
 from entrepot.model import ids
@@ -18,7 +17,6 @@ from entrepot.model.values import Role, Scope
 from entrepot.web import links
 from entrepot.web.context import Asked, Form
 
-_ROLES: Final = {"read": Role.READ, "execute": Role.EXECUTE, "write": Role.WRITE, "admin": Role.ADMIN}
 _DAYS: Final = {"7": 7, "30": 30, "90": 90, "365": 365}
 
 
@@ -109,60 +107,6 @@ async def end_session(asked: Asked) -> None:
     wanted = form.text("session")
     await asked.call(lambda depot, actor: sessions.end_session(depot, actor, wanted))
     await asked.go("/ui/me", notice="ended")
-
-
-# Teams
-
-
-async def list_teams(asked: Asked) -> None:
-    def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        return {"page": teams.list_teams(depot, actor, cursor=asked.text("cursor"), limit=200)}
-
-    await asked.page("teams.html", work)
-
-
-async def show_team(asked: Asked) -> None:
-    """Who is in a team, and what each may do in its projects."""
-    wanted = asked.query.get("name", "")
-
-    def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        found: FoundTeam = teams.get(depot, actor, wanted)
-        mine = projects.list_projects(depot, actor, limit=1000).rows
-        return {
-            "team": found.team,
-            "role": found.role,
-            "members": members.list_members(depot, actor, found.team.n, cursor=asked.text("cursor"), limit=200),
-            "projects": [one for one in mine if one.project.team == found.team.n],
-            "may_change": (actor.staff or found.role is Role.ADMIN)
-            and found.team.personal_of is None
-            and found.team.trash is None,
-            "more_url": links.to("/ui/team", name=found.team.name),
-        }
-
-    await asked.page("team.html", work)
-
-
-async def put_member(asked: Asked) -> None:
-    form = await asked.form()
-    team, user, role = form.text("team"), form.text("user").strip(), form.text("role")
-
-    def work(depot: Depot, actor: Actor) -> None:
-        if role == "remove":
-            members.remove(depot, actor, team, user)
-            return
-        if role not in _ROLES:
-            raise Invalid("Say what the member may do: read, execute, write or admin.")
-        members.put(depot, actor, team, user, _ROLES[role])
-
-    await asked.call(work)
-    await asked.go(links.to("/ui/team", name=team), notice="member")
-
-
-async def new_team(asked: Asked) -> None:
-    form = await asked.form()
-    name = form.text("name")
-    made = await asked.call(lambda depot, actor: teams.create(depot, actor, name))
-    await asked.go(links.to("/ui/team", name=made.name), notice="created")
 
 
 # Projects

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from entrepot.depot import browse, history, projects
+from entrepot.depot import browse, history, projects, standings
 from entrepot.depot.browse import Wanted
 from entrepot.depot.context import Depot
 from entrepot.model import ids
@@ -49,8 +49,10 @@ async def show(asked: Asked) -> None:
         else:
             inside = Wanted(project=found.project.n, collection=place.uid)
             heads = browse.list_versions(depot, actor, inside, cursor=asked.text("cursor"), limit=_PAGE)
+        may = standings.of_project(actor, found)
         return {
             "project": found.project,
+            "may": {action.value: allowed for action, allowed in may.items()},
             "role": found.role,
             "used": used,
             "page": heads,
