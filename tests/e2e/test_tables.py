@@ -105,6 +105,53 @@ def test_the_command_line(cli: Cli, client: Client, project: str, tmp_path: Path
     assert "fields" in cli("table", "create", "B", "bad.csv", "--project", project, code=6).stdout
 
 
+def test_everything_is_said_by_id_too(client: Client, project: str, tmp_path: Path) -> None:
+    made = client.tables.create("By id", ["b.csv", "a.csv"], project=project).id
+    client.tables.upload_bytes(made, b"n,x\n1,p\n", "b.csv")
+    (tmp_path / "a.csv").write_bytes(b"n,x\n2,q\n")
+    client.tables.upload_file(made, tmp_path / "a.csv")
+    assert client.tables.update(made, timeout_s=60).id == made
+    assert client.tables.get(made).items == client.tables.wait_until_done(made, timeout_s=60).items == 2
+    # In the order of the manifest, which is not that of the names.
+    assert client.tables.download_bytes(made, timeout_s=60) == [b"n,x\n1,p\n", b"n,x\n2,q\n"]
+    assert [one.name for one in client.tables.download_files(made)] == ["b.csv", "a.csv"]
+    (tmp_path / "here").mkdir()
+    here = client.tables.download_files(made, tmp_path / "here", timeout_s=60)
+    assert [one.parent.name for one in here] == ["here", "here"]
+    assert [row["x"] for row in client.tables.rows(made)] == ["p", "q"]
+    assert client.tables.row(made, 1).values == [2, "q"]
+    assert len(client.tables.to_arrow(made)) == len(client.tables.to_pandas(made)) == len(client.tables.to_polars(made))
+    assert client.tables.query("SELECT sum(n) FROM t", {"t": made}).rows == [[3]]
+    assert client.tables.statistics(made).rows == client.tables.schema(made).rows == 2
+    assert client.tables.export(made, tmp_path / "out.csv") > 0
+    grown = client.tables.append(made, {"c.csv": b"n,x\n3,r\n"}, timeout_s=60)
+    assert client.tables.diff(made, "n", base=1).added == grown.items - 2
+    assert client.tables.rejects(made).rejected_rows == 0
+
+
+def test_columns_of_a_table_change_by_command(cli: Cli, project: str, tmp_path: Path) -> None:
+    thing = f"{project}/grown"
+    (tmp_path / "a.csv").write_bytes(b"id,sig\n1,10\n")
+    cli("table", "create", "Grown", "a.csv", "--project", project)
+    (tmp_path / "b.csv").write_bytes(b"id,signal,unit\n2,0.5,mV\n")
+    (tmp_path / "wider.json").write_text('[{"name": "signal", "type": "Float"}, {"name": "unit", "type": "String"}]')
+    assert "without a value" not in cli("table", "append", thing, "--rename", "sig=signal").stdout
+    cli("table", "append", thing, "b.csv", "--schema", "wider.json", "--expected", "2")
+    assert cli("table", "head", thing).stdout.splitlines() == ["0\t1\t10.0\t", "1\t2\t0.5\tmV"]
+    assert "revision 3" in cli("table", "append", thing, "b.csv", "--replace", "--expected", "2", code=None).stderr
+    shown = answer(cli("table", "append", thing, "b.csv", "--replace", "--json"))
+    assert (shown["items"], shown["revision"]) == (1, 4)
+    # What was is still there, in its own columns.
+    assert cli("table", "head", f"{thing}@1.1").stdout.splitlines() == ["0\t1\t10"]
+    (tmp_path / "narrow.json").write_text('{"fields": [{"name": "signal", "type": "integer"}]}')
+    assert "cannot become Int" in cli("table", "append", thing, "--schema", "narrow.json", code=None).stderr
+    assert "OLD=NEW" in cli("table", "append", thing, "--rename", "signal", code=None).stderr
+    (tmp_path / "c.csv").write_bytes(b"id,signal,unit\nx,1,mV\n")
+    assert "'x'" not in (refused := cli("table", "append", thing, "c.csv", code=6)).stderr.splitlines()[-1:]
+    assert "type" in refused.stdout
+    assert answer(cli("table", "show", thing, "--json"))["version"]["revision"] == 4
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="the tutorial is written for a POSIX shell")
 def test_the_tutorial_of_tables(server: Running, root: Path, tmp_path: Path) -> None:
     shell, python = [], []

@@ -13,6 +13,7 @@ import typer
 from entrepot.cli import output
 from entrepot.cli.failure import Partial
 from entrepot.cli.options import AsJson, Reference, connected
+from entrepot.model.columns import rules_of
 from entrepot.model.errors import Invalid
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def append(
         made = client.tables.append(
             thing,
             list(files or ()),
-            columns=_schema(schema).get("columns", ()),
+            columns=rules_of(_schema(schema)).columns or (),
             renamed=renamed,
             replace=replace,
             expected=expected,

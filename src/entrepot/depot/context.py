@@ -53,6 +53,7 @@ class Limits:
     query_seconds: int = 30
     query_memory: int = 1 << 30
     query_rows: int = 1_000_000
+    query_bytes: int = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,9 @@ MEDIA_TYPES: Final[Mapping[Format, str]] = {
 _TOLD: Final = 1000
 #: Tables that one query may name, and characters of it.
 _TABLES, _SQL = 20, 100_000
-#: Rows of an answer to a query that is JSON.
+#: Rows of an answer to a query that is JSON, and bytes of its values.
 _JSON_ROWS: Final = 10_000
+_JSON_BYTES: Final = 16 << 20
 _ALIAS: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
@@ -457,7 +458,8 @@ def query(
         lent: dict[str, list[str]] = {}
         for name, (key, revision) in tables.items():
             lent[name] = files_of(depot, _pinned(depot, actor, key, revision).files, stack)
-        request = {"do": "query", "sql": sql, "tables": lent, "limit": most, "arrow": arrow}
+        size = depot.limits.query_bytes if arrow else min(depot.limits.query_bytes, _JSON_BYTES)
+        request = {"do": "query", "sql": sql, "tables": lent, "limit": most, "size": size, "arrow": arrow}
         said, data = answer(depot, request, Effort.QUERY)
     return Queried(said["rows"], said["more"], data)
 

@@ -307,6 +307,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("limits.query_seconds", whole(1, 3600), _COUNT, _LIMITS.query_seconds, "Time of one query of tables."),
     Setting("limits.query_memory", size, _SIZE, _LIMITS.query_memory, "Memory of one query of tables."),
     Setting("limits.query_rows", whole(1), _COUNT, _LIMITS.query_rows, "Rows of one answer to a query."),
+    Setting("limits.query_bytes", size, _SIZE, _LIMITS.query_bytes, "Size of one answer to a query, held in memory."),
     Setting("limits.webhooks_per_project", whole(1), _COUNT, _LIMITS.webhooks_per_project, "Webhooks of one project."),
     Setting(
         "policy.default_licence", text, "a licence's name", _POLICY.default_licence, "What new projects begin with."

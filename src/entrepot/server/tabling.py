@@ -4,7 +4,9 @@
     QUERY   SQL of people: a process for each question, little memory, little time, killed when either is over
     WORK    ingests, sorted copies, comparisons: one process at a time each, of which one stays for the next
 
-A process that dies, whatever of, costs the question it was working on and nothing else.
+Starting one and loading what it needs takes a second of processor time. So after a query one more is started, for the
+next; it answers that one and no other. A process that dies, whatever of, costs the question it was working on and
+nothing else.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -31,7 +34,7 @@ from entrepot.store.base import LocalFiles, ObjectStore
 __all__ = ["Idle", "Processes"]
 
 #: Processes that stay for the next question of their kind, and questions that are worked on at a time.
-_STAY: Final = {Effort.READ: 2, Effort.WORK: 1, Effort.QUERY: 0}
+_STAY: Final = {Effort.READ: 2, Effort.WORK: 1, Effort.QUERY: 1}
 _AT_ONCE: Final = {Effort.READ: 4, Effort.QUERY: 2, Effort.WORK: 4}
 #: How long a question waits for its turn.
 _TURN_S: Final = 10.0
@@ -48,6 +51,7 @@ _START_S: Final = 120.0
 @dataclass(slots=True)
 class _Child:
     process: subprocess.Popen[bytes]
+    arguments: tuple[str, ...]
     answers: int = 0
 
     @property
@@ -64,16 +68,16 @@ class _Child:
 
 
 class Idle:
-    """Children that wait for their next question, by what they are for."""
+    """Children that wait for their next question, by what they are for and what limits they have."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Effort, list[_Child]] = {effort: [] for effort in Effort}
+        self._waiting: dict[tuple[Effort, tuple[str, ...]], list[_Child]] = {}
         self._lock = threading.Lock()
         self._closed = False
 
-    def take(self, effort: Effort) -> _Child | None:
+    def take(self, effort: Effort, arguments: tuple[str, ...]) -> _Child | None:
         with self._lock:
-            waiting = self._waiting[effort]
+            waiting = self._waiting.get((effort, arguments), [])
             while waiting:
                 child = waiting.pop()
                 if child.alive:
@@ -81,10 +85,16 @@ class Idle:
                 child.end()
         return None
 
+    def has_room(self, effort: Effort, arguments: tuple[str, ...]) -> bool:
+        with self._lock:
+            return not self._closed and len(self._waiting.get((effort, arguments), ())) < _STAY[effort]
+
     def give(self, effort: Effort, child: _Child) -> None:
         with self._lock:
-            waiting = self._waiting[effort]
-            if not self._closed and child.alive and child.answers < _ANSWERS and len(waiting) < _STAY[effort]:
+            waiting = self._waiting.setdefault((effort, child.arguments), [])
+            # Who has seen one query is not there for another.
+            most = 1 if effort is Effort.QUERY else _ANSWERS
+            if not self._closed and child.alive and child.answers < most and len(waiting) < _STAY[effort]:
                 waiting.append(child)
                 return
         child.end()
@@ -160,6 +170,8 @@ class Processes:
             if child is not None:
                 child.end()
             self._turns[effort].release()
+            if effort is Effort.QUERY:
+                self._prepare()
 
     def _bounded(self, request: Mapping[str, Any], effort: Effort) -> dict[str, Any]:
         memory = self._limits.query_memory if effort is not Effort.WORK else _WORK_MEMORY
@@ -189,10 +201,13 @@ class Processes:
                 yield letter, body
         except (EOFError, BrokenPipeError) as error:
             code = child.process.wait()
-            if late.over or code == -24:  # SIGXCPU
+            if late.over or code == -signal.SIGXCPU:
                 raise TooLarge(
                     f"This took longer than {self._limits.query_seconds} s and was stopped. Ask for less at a time."
                 ) from error
+            if code == -signal.SIGABRT:
+                # What libraries do that are refused memory.
+                raise TooLarge("This needs more memory than it may take. Send or ask for less at a time.") from error
             if effort is Effort.QUERY:
                 raise TooLarge("The query took more than it may have and was stopped. Ask for less.") from error
             raise Unavailable("The process that reads tables was ended. Try again.") from error
@@ -200,14 +215,23 @@ class Processes:
     def _take(self, effort: Effort) -> _Child:
         if self._closed:
             raise Unavailable("The server is ending.")
-        return self._idle.take(effort) or self._spawn(effort)
+        return self._idle.take(effort, self._arguments(effort)) or self._spawn(effort)
+
+    def _prepare(self) -> None:
+        """Start the process of the next query; it loads what it needs while nobody waits for it."""
+        if self._closed or not self._idle.has_room(Effort.QUERY, self._arguments(Effort.QUERY)):
+            return
+        with contextlib.suppress(Unavailable):
+            self._idle.give(Effort.QUERY, self._spawn(Effort.QUERY))
+
+    def _arguments(self, effort: Effort) -> tuple[str, ...]:
+        if effort is Effort.WORK:
+            return str(_WORK_MEMORY + _BASE), "0", "work"
+        cpu = self._limits.query_seconds * 2 if effort is Effort.QUERY else 0
+        return str(self._limits.query_memory + _BASE), str(cpu), effort.value
 
     def _spawn(self, effort: Effort) -> _Child:
-        if effort is Effort.QUERY:
-            memory, cpu = self._limits.query_memory, self._limits.query_seconds * 2
-        else:
-            memory, cpu = _WORK_MEMORY if effort is Effort.WORK else self._limits.query_memory, 0
-        arguments = [str(memory + _BASE), str(cpu), *(["warm"] if effort is Effort.READ else [])]
+        arguments = self._arguments(effort)
         # Nothing of our environment: it may hold secrets, and queries may ask for variables.
         environ = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
         environ["PYTHONPATH"] = str(Path(__file__).parents[2])
@@ -223,7 +247,7 @@ class Processes:
             )
         except OSError as error:
             raise Unavailable(f"No process could be started to read tables: {error.strerror}.") from error
-        return _Child(process)
+        return _Child(process, arguments)
 
     def close(self) -> None:
         """End those that wait. Whoever is asking still is answered, or not."""

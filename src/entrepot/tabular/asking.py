@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, BinaryIO, Final
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.ipc
-import pyarrow.parquet as pq
 
 from entrepot.model.columns import Column, ColumnType
 from entrepot.model.errors import Invalid, TooLarge, Unsupported
-from entrepot.tabular.canonical import GROUP, KEY
+from entrepot.tabular.canonical import CanonicalWriter, batches_of
 from entrepot.tabular.reading import ROW, Table, iso
 from entrepot.tabular.values import schema_of
 
@@ -30,6 +30,9 @@ __all__ = ["difference", "query", "sorted_copy", "statistics"]
 
 #: Bars of a histogram, frequent values that are told, and columns of one question.
 _BARS, _FREQUENT, _COLUMNS = 20, 10, 500
+#: Cells that a difference tells of, and rows of a sorted copy that are taken at a time.
+_CELLS: Final = 200_000
+_SORTED: Final = 16_384
 #: Characters of one value of an answer for people.
 _TOLD: Final = 200
 
@@ -41,6 +44,9 @@ _LOCKED: Final[Mapping[str, str]] = {
     "python_enable_replacements": "false",
     "python_scan_all_frames": "false",
     "max_expression_depth": "250",
+    # Of which queries may ask; by themselves they name the home of whom this process belongs to.
+    "secret_directory": "/nowhere",
+    "extension_directory": "/nowhere",
     "threads": "2",
 }
 
@@ -55,8 +61,38 @@ def _lock(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("SET lock_configuration = true")
 
 
-def _dataset(paths: Sequence[str], columns: Sequence[Column]) -> ds.Dataset:
-    return ds.dataset(list(paths), format="parquet", schema=schema_of(columns))
+def _register(
+    connection: duckdb.DuckDBPyConnection, table: str, paths: Sequence[str], columns: Sequence[Column]
+) -> dict[str, str]:
+    """Let queries call the files a table; answers what they call each column.
+
+    To SQL `id` and `ID` are one name, so the second of such columns is called `ID_2`.
+    """
+    found = ds.dataset(list(paths), format="parquet", schema=schema_of(columns))
+    named: dict[str, str] = {}
+    taken = {_folded(str(one.name)) for one in columns}
+    seen: set[str] = set()
+    for one in columns:
+        name, n = str(one.name), 1
+        while _folded(name) in seen or (n > 1 and _folded(name) in taken):
+            n += 1
+            name = f"{one.name}_{n}"
+        seen.add(_folded(name))
+        named[str(one.name)] = name
+    if all(name == given for name, given in named.items()):
+        connection.register(table, found)
+    else:
+        connection.register(table, found.scanner(columns={given: ds.field(name) for name, given in named.items()}))
+    return named
+
+
+def _folded(name: str) -> str:
+    """As SQL compares names: letters of ASCII in one case."""
+    return name.encode().lower().decode()
+
+
+def _place(i: int) -> str:
+    return f"c{i}"
 
 
 def _quoted(name: object) -> str:
@@ -73,13 +109,15 @@ def statistics(table: Table, paths: Sequence[str], columns: Sequence[str] | None
     if len(chosen) > _COLUMNS:
         raise TooLarge(f"Statistics are told of at most {_COLUMNS} columns at a time; this table has {len(chosen)}.")
     connection = _connect(memory)
-    connection.register("t", _dataset(paths, table.columns))
+    named = _register(connection, "t", paths, table.columns)
     _lock(connection)
-    return {"rows": table.rows, "columns": [_about(connection, one, table.rows) for one in chosen]}
+    return {
+        "rows": table.rows,
+        "columns": [_about(connection, one, _quoted(named[str(one.name)]), table.rows) for one in chosen],
+    }
 
 
-def _about(connection: duckdb.DuckDBPyConnection, column: Column, rows: int) -> dict[str, Any]:
-    name = _quoted(column.name)
+def _about(connection: duckdb.DuckDBPyConnection, column: Column, name: str, rows: int) -> dict[str, Any]:
     ordered = not column.list and column.type not in (ColumnType.JSON,)
     numeric = not column.list and column.type in (ColumnType.INT, ColumnType.FLOAT)
     dated = not column.list and column.type in (ColumnType.DATE, ColumnType.DATETIME)
@@ -94,8 +132,11 @@ def _about(connection: duckdb.DuckDBPyConnection, column: Column, rows: int) -> 
         f"stddev_samp({finite})" if numeric else "NULL",
         f"max(length({name}))" if not column.list and column.type is ColumnType.STRING else "NULL",
     ]
-    named = ", ".join(f"{one} AS c{i}" for i, one in enumerate(asked))
-    (found,) = _rows(connection, f"SELECT {named} FROM t")
+    try:
+        (found,) = _rows(connection, f"SELECT {_as_places(asked)} FROM t")
+    except duckdb.OutOfRangeException:
+        asked[4:6] = ["NULL", "NULL"]
+        (found,) = _rows(connection, f"SELECT {_as_places(asked)} FROM t")
     count, distinct, least, greatest, mean, deviation, longest = found.values()
     said: dict[str, Any] = {
         **column.as_json(),
@@ -103,8 +144,8 @@ def _about(connection: duckdb.DuckDBPyConnection, column: Column, rows: int) -> 
         "distinct": min(int(distinct), count),
         "min": _told(least),
         "max": _told(greatest),
-        "mean": mean,
-        "standard_deviation": deviation,
+        "mean": _finite(mean),
+        "standard_deviation": _finite(deviation),
         "longest": longest,
         "histogram": [],
         "frequent": [],
@@ -124,16 +165,17 @@ def _histogram(connection: duckdb.DuckDBPyConnection, value: str, column: Column
         value = f"epoch({value}::TIMESTAMP)"
     elif column.type is ColumnType.DATETIME:
         value = f"epoch({value})"
+    # In small, so that what lies between the greatest floats is one, too.
     query = f"""
-        WITH e AS (SELECT min({value})::DOUBLE AS lo, max({value})::DOUBLE AS hi FROM t)
-        SELECT least(floor(({value}::DOUBLE - lo) / ((hi - lo) / {_BARS})), {_BARS - 1})::INT AS bar,
-            count(*) AS n, any_value(lo) AS lo, any_value(hi) AS hi
-        FROM t, e WHERE {value} IS NOT NULL GROUP BY 1 ORDER BY 1"""
+        WITH v AS (SELECT {value}::DOUBLE / 32 AS x FROM t WHERE {value} IS NOT NULL),
+            e AS (SELECT min(x) AS lo, max(x) AS hi FROM v)
+        SELECT least(floor((x - lo) / ((hi - lo) / {_BARS})), {_BARS - 1})::INT AS bar,
+            count(*) AS n, any_value(lo) * 32 AS lo, any_value(hi) * 32 AS hi
+        FROM v, e GROUP BY 1 ORDER BY 1"""
     found = _rows(connection, query)
     counts = {one["bar"]: one["n"] for one in found}
     low, high = found[0]["lo"], found[0]["hi"]
-    step = (high - low) / _BARS
-    edges = [low + step * i for i in range(_BARS)] + [high]
+    edges = [low * (1 - i / _BARS) + high * (i / _BARS) for i in range(_BARS)] + [high]
     dated = column.type in (ColumnType.DATE, ColumnType.DATETIME)
     return [
         {
@@ -145,10 +187,19 @@ def _histogram(connection: duckdb.DuckDBPyConnection, value: str, column: Column
     ]
 
 
+def _as_places(asked: Sequence[str]) -> str:
+    return ", ".join(f"{one} AS {_place(i)}" for i, one in enumerate(asked))
+
+
 def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
     """As Arrow: fetching times as Python values asks for a package of time zones."""
     rows: list[dict[str, Any]] = connection.sql(query).to_arrow_table().to_pylist()
     return rows
+
+
+def _finite(number: float | None) -> float | None:
+    """Sums of the greatest floats are none."""
+    return number if number is None or math.isfinite(number) else None
 
 
 def _moment(seconds: float) -> str:
@@ -188,8 +239,7 @@ def difference(
         Invalid: A key is no column of both, is null somewhere, or two rows share it.
     """
     connection = _connect(memory, spill)
-    for name, (table, paths) in (("o", old), ("n", new)):
-        connection.register(name, _dataset(paths, table.columns))
+    sql = {side: _register(connection, side, paths, table.columns) for side, (table, paths) in (("o", old), ("n", new))}
     names = ([str(one.name) for one in old[0].columns], [str(one.name) for one in new[0].columns])
     types = ({str(c.name): c for c in old[0].columns}, {str(c.name): c for c in new[0].columns})
     said: dict[str, Any] = {
@@ -203,50 +253,60 @@ def difference(
         ],
     }
     common = [name for name in names[1] if name in types[0]]
-    changed_type = {one["name"] for one in said["columns_changed"]}
+    # Of columns whose type changed the texts are compared, unless all are numbers.
+    numbers = {(ColumnType.INT.value, False), (ColumnType.FLOAT.value, False)}
+    as_text = {
+        one["name"]
+        for one in said["columns_changed"]
+        if not {(side[one["name"]].type.value, side[one["name"]].list) for side in types} <= numbers
+    }
+    limit = min(limit, max(1, _CELLS // max(1, len(common))))
+
+    def cell(side: str, name: str) -> str:
+        return f"{side}.{_quoted(sql[side][name])}{'::VARCHAR' if name in as_text else ''}"
+
     if not by:
-        return said | _by_content(connection, common, changed_type, limit)
+        return said | _by_content(connection, common, cell, limit)
     for name in by:
         if name not in common:
             raise Invalid(f"The key {name!r} is not a column of both. Both have {', '.join(map(repr, common[:20]))}.")
-    return said | _by_key(connection, list(by), common, changed_type, limit)
+    return said | _by_key(connection, list(by), common, cell, limit)
 
 
-def _side(alias: str, name: str, changed_type: set[str]) -> str:
-    # Of columns whose type changed the texts are compared.
-    found = f"{alias}.{_quoted(name)}"
-    return f"{found}::VARCHAR" if name in changed_type else found
+_Cell = Callable[[str, str], str]
+"""How SQL writes a column of one side."""
 
 
 def _by_key(
-    connection: duckdb.DuckDBPyConnection, by: list[str], common: list[str], changed_type: set[str], limit: int
+    connection: duckdb.DuckDBPyConnection, by: list[str], common: list[str], cell: _Cell, limit: int
 ) -> dict[str, Any]:
-    keys = ", ".join(_quoted(name) for name in by)
     for side, told in (("o", "before"), ("n", "after")):
-        null = " OR ".join(f"{_quoted(name)} IS NULL" for name in by)
+        keys = [cell(side, name) for name in by]
+        null = " OR ".join(f"{one} IS NULL" for one in keys)
         if _rows(connection, f"SELECT 1 FROM {side} WHERE {null} LIMIT 1"):
             raise Invalid(f"The key {', '.join(by)} is null in a row {told}; it does not name each row.")
-        twice = connection.sql(
-            f"SELECT {keys} FROM {side} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"
-        ).to_arrow_table()
-        if twice.num_rows:
-            first = {name: _told(value) for name, value in twice.to_pylist()[0].items()}
+        grouped = ", ".join(keys)
+        twice = _rows(
+            connection, f"SELECT {_as_places(keys)} FROM {side} GROUP BY {grouped} HAVING count(*) > 1 LIMIT 1"
+        )
+        if twice:
+            first = {name: _told(value) for name, value in zip(by, twice[0].values(), strict=True)}
             raise Invalid(f"Several rows {told} have the key {first}; it does not name each row.")
     rest = [name for name in common if name not in by]
-    joined = " AND ".join(f"{_side('o', name, changed_type)} = {_side('n', name, changed_type)}" for name in by)
-    differs = [f"{_side('o', name, changed_type)} IS DISTINCT FROM {_side('n', name, changed_type)}" for name in rest]
+    joined = " AND ".join(f"{cell('o', name)} = {cell('n', name)}" for name in by)
+    differs = [f"{cell('o', name)} IS DISTINCT FROM {cell('n', name)}" for name in rest]
     shown = ", ".join(
-        [
-            f"coalesce({_side('n', name, changed_type)}, {_side('o', name, changed_type)}) AS k{i}"
-            for i, name in enumerate(by)
-        ]
-        + [f"o.{_quoted(name)} AS o{i}, n.{_quoted(name)} AS n{i}" for i, name in enumerate(rest)]
+        [f"coalesce({cell('n', name)}, {cell('o', name)}) AS k{i}" for i, name in enumerate(by)]
+        + [f"{cell('o', name)} AS o{i}, {cell('n', name)} AS n{i}" for i, name in enumerate(rest)]
     )
+    # No column is called as rows are.
+    there = _quoted(ROW)
     connection.execute(
         f"""CREATE TEMP TABLE d AS
-        SELECT CASE WHEN o.p IS NULL THEN 'added' WHEN n.p IS NULL THEN 'removed' ELSE 'changed' END AS what, {shown}
-        FROM (SELECT *, 1 AS p FROM o) AS o FULL OUTER JOIN (SELECT *, 1 AS p FROM n) AS n ON {joined}
-        WHERE o.p IS NULL OR n.p IS NULL{"".join(f" OR {one}" for one in differs)}"""
+        SELECT CASE WHEN o.{there} IS NULL THEN 'added' WHEN n.{there} IS NULL THEN 'removed' ELSE 'changed' END
+            AS what, {shown}
+        FROM (SELECT *, 1 AS {there} FROM o) AS o FULL OUTER JOIN (SELECT *, 1 AS {there} FROM n) AS n ON {joined}
+        WHERE o.{there} IS NULL OR n.{there} IS NULL{"".join(f" OR {one}" for one in differs)}"""
     )
     said = _counts(connection, "SELECT what, count(*) AS n FROM d GROUP BY 1")
     ordered = ", ".join(f"k{i}" for i in range(len(by)))
@@ -263,20 +323,16 @@ def _by_key(
             "cells": {},
         }
         for i, name in enumerate(rest):
-            before, after = one[f"o{i}"], one[f"n{i}"]
-            if one["what"] == "changed" and before == after:
+            before, after = _told(one[f"o{i}"]), _told(one[f"n{i}"])
+            if one["what"] == "changed" and (one[f"o{i}"] == one[f"n{i}"] or before == after == "nan"):
                 continue
-            said_of["cells"][name] = {"before": _told(before), "after": _told(after)}
+            said_of["cells"][name] = {"before": before, "after": after}
         rows.append(said_of)
     return said | {"changed_cells": cells, "rows": rows}
 
 
-def _by_content(
-    connection: duckdb.DuckDBPyConnection, common: list[str], changed_type: set[str], limit: int
-) -> dict[str, Any]:
-    texts = {
-        side: ", ".join(f"{_side(side, name, changed_type)} AS c{i}" for i, name in enumerate(common)) for side in "on"
-    }
+def _by_content(connection: duckdb.DuckDBPyConnection, common: list[str], cell: _Cell, limit: int) -> dict[str, Any]:
+    texts = {side: _as_places([cell(side, name) for name in common]) for side in "on"}
     if not common:
         return {"added": 0, "removed": 0, "changed": 0, "changed_cells": {}, "rows": []}
     connection.execute(
@@ -318,32 +374,46 @@ def sorted_copy(table: Table, column: str, *, descending: bool, sink: BinaryIO, 
     def numbered() -> Iterator[pa.RecordBatch]:
         at = 0
         for file in table.files:
-            for batch in file.iter_batches(65_536):
-                numbers = pa.array(range(at, at + batch.num_rows), pa.int64())
+            for batch in batches_of(file):
+                numbers = pa.array(np.arange(at, at + batch.num_rows, dtype=np.int64))
                 at += batch.num_rows
                 yield pa.RecordBatch.from_arrays([*batch.columns, numbers], schema=wide)
 
-    wide = columns.append(pa.field(ROW, pa.int64()))
+    # By their places: names that differ in case only are one to DuckDB.
+    wide = pa.schema([pa.field(_place(i), field.type) for i, field in enumerate(columns)] + [pa.field(ROW, pa.int64())])
     connection.register("t", pa.RecordBatchReader.from_batches(wide, numbered()))
-    order = f"{_quoted(column)} {'DESC' if descending else 'ASC'} NULLS LAST, {_quoted(ROW)}"
-    reader = connection.sql(f"SELECT * FROM t ORDER BY {order}").to_arrow_reader(GROUP)
-    told = {"columns": [one.as_json() for one in table.columns], "rows": table.rows, "sorted": column}
-    with pq.ParquetWriter(sink, wide, compression="zstd") as writer:
+    place = _place(table.columns.index(by))
+    reader = connection.sql(
+        f"SELECT * FROM t ORDER BY {place} {'DESC' if descending else 'ASC'} NULLS LAST, {_quoted(ROW)}"
+    ).to_arrow_reader(_SORTED)
+    writer = CanonicalWriter(sink, [*table.columns, Column(ROW, ColumnType.INT)])
+    try:
         for batch in reader:
-            writer.write_table(pa.Table.from_batches([batch]).cast(wide), row_group_size=GROUP)
-        writer.add_key_value_metadata({KEY: json.dumps(told, ensure_ascii=False)})
+            writer.write(batch.cast(wide).columns)
+    except BaseException:
+        writer.abandon()
+        raise
+    writer.close(table.columns, {"sorted": column})
 
 
 # --- SQL --------------------------------------------------------------------------------------------------------------
 
 
 def query(
-    tables: Mapping[str, Sequence[str]], sql: str, *, sink: BinaryIO, limit: int, memory: int, arrow: bool = True
+    tables: Mapping[str, Sequence[str]],
+    sql: str,
+    *,
+    sink: BinaryIO,
+    limit: int,
+    memory: int,
+    arrow: bool = True,
+    size: int = 64 << 20,
 ) -> dict[str, Any]:
     """Answer one SELECT over the tables as an Arrow stream; says how many rows that were, and whether there are more.
 
     Args:
         tables: By the name that the query calls them: the canonical files.
+        size: Bytes of values of the answer: who asks holds it as a whole. Rows beyond it are more rows.
 
     Raises:
         Invalid: It is no single SELECT, or DuckDB does not understand it.
@@ -355,7 +425,7 @@ def query(
     for name, paths in tables.items():
         table = Table(paths)
         opened.append(table)
-        connection.register(name, _dataset(paths, table.columns))
+        _register(connection, name, paths, table.columns)
     _lock(connection)
     try:
         statements = connection.extract_statements(sql)
@@ -365,7 +435,7 @@ def query(
         if found is None:
             raise Unsupported("Send exactly one SELECT; other statements are not taken.")
         reader = found.to_arrow_reader(8192)
-        told = _Told(limit, reader)
+        told = _Told(limit, size, reader)
         if arrow:
             with pa.ipc.new_stream(sink, reader.schema) as stream:
                 for batch in told:
@@ -380,7 +450,7 @@ def query(
         raise Unsupported(f"A query reads tables only, no files: {_first_line(error)}") from error
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         raise TooLarge("The query needs more memory than it may have. Ask for fewer columns or rows.") from error
-    except (duckdb.Error, pa.ArrowException, RuntimeError) as error:
+    except (duckdb.Error, pa.ArrowException, RuntimeError, ValueError, OverflowError) as error:
         raise Invalid(f"The query cannot be answered: {_first_line(error)}") from error
     return {"rows": told.rows, "more": told.more}
 
@@ -388,17 +458,24 @@ def query(
 class _Told:
     """The first rows of an answer, and whether there are more."""
 
-    def __init__(self, limit: int, reader: pa.RecordBatchReader) -> None:
+    def __init__(self, limit: int, size: int, reader: pa.RecordBatchReader) -> None:
         self._limit = limit
+        self._left = size
         self._reader = reader
         self.rows = 0
         self.more = False
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for batch in self._reader:
-            if self.rows + batch.num_rows > self._limit:
-                batch = batch.slice(0, self._limit - self.rows)
+            fitting = min(batch.num_rows, self._limit - self.rows)
+            while fitting and batch.slice(0, fitting).nbytes > self._left:
+                fitting //= 2
+            if fitting < batch.num_rows:
+                batch = batch.slice(0, fitting)
                 self.more = True
+                if not (fitting or self.rows):
+                    raise TooLarge("A row of the answer is larger than answers may be. Ask for less of it.")
+            self._left -= batch.nbytes
             self.rows += batch.num_rows
             yield batch
             if self.more:

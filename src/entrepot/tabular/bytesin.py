@@ -11,12 +11,13 @@ import codecs
 import io
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import Any, Final, NoReturn, cast
 
-import zstandard
+import numpy as np
+import pyarrow as pa
 from crc32c import crc32c
 
 from entrepot.model.errors import Corrupt, Invalid
@@ -146,6 +147,9 @@ def _gunzipped(name: str, head: bytes, blocks: Iterator[bytes]) -> Iterator[byte
         while block is not None:
             while block:
                 if engine.eof:
+                    if not block.strip(b"\0"):
+                        # Padding, which tapes and some archivers leave.
+                        break
                     # Several members one after the other are one file.
                     engine = zlib.decompressobj(31)
                 piece = engine.decompress(block, BLOCK)
@@ -162,14 +166,14 @@ def _gunzipped(name: str, head: bytes, blocks: Iterator[bytes]) -> Iterator[byte
 
 
 def _unzstd(name: str, head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    engine = zstandard.ZstdDecompressor(max_window_size=128 << 20)
-    feed = _Feed(head, blocks)
+    # Arrow's stream says when the last frame is not whole; others give what there is and no word.
+    feed = pa.PythonFile(cast(Any, _Feed(head, blocks)), mode="r")
     try:
-        with engine.stream_reader(cast("IO[bytes]", feed), read_size=1 << 20, read_across_frames=True) as reader:
-            while piece := reader.read(BLOCK):
+        with pa.CompressedInputStream(feed, "zstd") as stream:
+            while piece := stream.read(BLOCK):
                 yield piece
-    except zstandard.ZstdError as error:
-        raise Invalid(f"{name} is damaged: its Zstandard stream cannot be read ({error}).") from error
+    except (pa.ArrowException, OSError) as error:
+        raise Invalid(f"{name} is damaged: its Zstandard stream cannot be read ({str(error)[:200]}).") from error
 
 
 class _Feed(io.RawIOBase):
@@ -228,46 +232,121 @@ def as_utf8(name: str, blocks: Iterator[bytes], encoding: str | None) -> Iterato
     if encoding is not None and encoding.lower().replace("_", "-") not in ("utf-8", "utf8", "utf-8-sig"):
         yield from _recoded(name, blocks, encoding)
         return
-    checker = codecs.getincrementaldecoder("utf-8")()
+    checker = _Checker()
     first = True
-    for block in blocks:
+    for block in _with_head(blocks):
         if first:
             first = False
             if encoding is None and (found := encoding_of(block)) is not None:
                 raise NotUtf8(found)
-            if block.startswith(codecs.BOM_UTF8):
-                block = block[3:]
+            block = block.removeprefix(codecs.BOM_UTF8)
         if b"\0" in block:
             raise Invalid(f"{name} is no text: it has zero bytes in it.")
-        if not block.isascii():
-            try:
-                checker.decode(block)
-            except UnicodeDecodeError as error:
-                _not_utf8(name, encoding, block, error)
-        elif checker.getstate()[0]:
-            _not_utf8(name, encoding, block, None)
+        if (fault := checker.fault(block)) is not None:
+            _not_utf8(name, encoding, checker, block, fault)
         if block:
             yield block
+    if checker.rest:
+        _not_utf8(name, encoding, checker, b"", f"it ends in the middle of a character, {checker.rest!r}")
+
+
+def _with_head(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same; the first is long enough to see a byte order mark, however short the pieces of its compression."""
+    head = b""
+    for block in blocks:
+        head += block
+        if len(head) >= 4:
+            break
+    yield head
+    yield from blocks
+
+
+class _Checker:
+    """Whether blocks that may end anywhere are UTF-8, seen without making texts of them."""
+
+    def __init__(self) -> None:
+        #: The beginning of a character, whose end comes with the next block.
+        self.rest = b""
+        #: There were characters of several bytes, every one right.
+        self.some = False
+
+    def fault(self, block: bytes) -> str | None:
+        """What is wrong with the next block, if anything is."""
+        if not self.rest and block.isascii():
+            return None
+        begin = 0
+        if self.rest:
+            wanted = _LENGTHS[self.rest[0] >> 4] - len(self.rest)
+            character = self.rest + block[:wanted]
+            if len(block) < wanted:
+                self.rest = character
+                return _fault_of(character, partly=True)
+            if (fault := _fault_of(character)) is not None:
+                return fault
+            self.rest, self.some, begin = b"", True, wanted
+        end = len(block) - _begun(block[max(begin, len(block) - 3) :])
+        text = pa.py_buffer(block).slice(begin, end - begin)
+        try:
+            pa.Array.from_buffers(pa.large_string(), 1, [None, _ends(end - begin), text]).validate(full=True)
+        except pa.ArrowInvalid:
+            return _fault_of(block[begin:end]) or "it cannot be decoded"
+        self.rest = block[end:]
+        self.some = self.some or not (block[:end] if self.rest else block).isascii()
+        return None
+
+
+#: Bytes of a character, by the upper half of its first.
+_LENGTHS: Final = (1,) * 8 + (2,) * 6 + (3, 4)
+
+
+def _ends(size: int) -> pa.Buffer:
+    return pa.py_buffer(np.array([0, size], np.int64))
+
+
+def _begun(tail: bytes) -> int:
+    """How many of the last bytes begin a character that they do not end."""
+    for back in range(1, len(tail) + 1):
+        byte = tail[-back]
+        if byte >= 0xC0:
+            return back if back < _LENGTHS[byte >> 4] else 0
+        if byte < 0x80:
+            return 0
+    return 0
+
+
+def _fault_of(some: bytes, *, partly: bool = False) -> str | None:
     try:
-        checker.decode(b"", final=True)
+        codecs.getincrementaldecoder("utf-8")().decode(some, final=not partly)
     except UnicodeDecodeError as error:
-        _not_utf8(name, encoding, b"", error)
+        return str(error)
+    return None
 
 
-def _not_utf8(name: str, encoding: str | None, block: bytes, error: UnicodeDecodeError | None) -> None:
+def _not_utf8(name: str, encoding: str | None, checker: _Checker, block: bytes, fault: str) -> NoReturn:
     if encoding is not None:
         raise Invalid(f"{name} is not UTF-8, although that is what was said. Name its encoding, or leave it out.")
-    some = set(block)
+    seen = (checker.rest + block).decode("utf-8", "replace")
+    wrong = seen.count("\ufffd")
+    if checker.some or len(seen) - sum(map(str.isascii, seen)) - wrong >= wrong:
+        # Read as anything else, every good letter beyond ASCII would become two others.
+        raise Invalid(f"{name} is UTF-8, but not everywhere ({fault}). Mend it, or name its encoding.")
+    some = set(checker.rest + block)
     if some & _NOT_1252 or any(byte < 9 for byte in some):
-        raise Invalid(f"{name} is no text in UTF-8 or a Western encoding ({error}). Name its encoding.")
-    raise NotUtf8("windows-1252" if any(0x80 <= byte < 0xA0 for byte in some) else "iso-8859-1")
+        raise Invalid(f"{name} is no text in UTF-8 or a Western encoding ({fault}). Name its encoding.")
+    # ISO 8859-1 is read so, too: they differ in bytes that are no letters there, and what comes later may have some.
+    raise NotUtf8("windows-1252")
 
 
 def _recoded(name: str, blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     try:
         decoder = codecs.getincrementaldecoder(encoding)()
-    except LookupError:
-        raise Invalid(f"There is no encoding {encoding[:60]!r}. Try utf-8, windows-1252 or utf-16.") from None
+        # Some of them pack bytes into bytes.
+        known = isinstance(decoder.decode(b"", True), str)
+        decoder.reset()
+    except (LookupError, ValueError, TypeError):
+        known = False
+    if not known:
+        raise Invalid(f"There is no encoding {encoding[:60]!r}. Try utf-8, windows-1252 or utf-16.")
     start = True
 
     def text(block: bytes, final: bool = False) -> bytes:
@@ -288,8 +367,3 @@ def _recoded(name: str, blocks: Iterator[bytes], encoding: str) -> Iterator[byte
             yield piece
     if piece := text(b"", True):
         yield piece
-
-
-def sample_of(blocks: Sequence[bytes]) -> bytes:
-    """The beginning, for whoever guesses."""
-    return b"".join(blocks)[: 1 << 20]

@@ -269,6 +269,7 @@ def _query(asked: dict[str, Any], frames: Frames, opened: _Opened) -> Any:
         limit=asked["limit"],
         memory=asked["memory"],
         arrow=asked.get("arrow", True),
+        size=asked.get("size", 64 << 20),
     )
     frames.end(0, said["rows"])
     return said
@@ -291,7 +292,8 @@ _HANDLERS: Final[dict[str, _Handler]] = {
 def main() -> None:
     """Answer requests until there are no more.
 
-    The first argument is the address space in bytes, the second the seconds of processor time; 0 is no limit.
+    The first argument is the address space in bytes, the second the seconds of processor time; 0 is no limit. The third
+    is what it will be asked for: what `read` and `query` need is loaded before anybody asks.
     """
     _limit(int(sys.argv[1]), int(sys.argv[2]))
     _end_with(os.getppid())
@@ -300,8 +302,10 @@ def main() -> None:
     os.dup2(2, 1)
     frames = Frames(out)
     opened = _Opened()
-    if "warm" in sys.argv[3:]:
-        import entrepot.tabular.reading  # noqa: F401
+    if "read" in sys.argv[3:]:
+        import entrepot.tabular.reading
+    if "query" in sys.argv[3:]:
+        import entrepot.tabular.asking  # noqa: F401
     while line := sys.stdin.buffer.readline():
         _answer(json.loads(line), frames, opened)
 

@@ -28,7 +28,7 @@ from entrepot.tabular.canonical import CanonicalWriter
 from entrepot.tabular.faults import BadCell, Reject, Rejects, excerpt
 from entrepot.tabular.guessing import Guess
 from entrepot.tabular.jsontext import JsonGuess, declared_cells
-from entrepot.tabular.opening import Batch, Cells, File, open_source
+from entrepot.tabular.opening import Batch, Cells, File, checked_name, open_source
 from entrepot.tabular.values import arrow_type, fast, slow
 
 __all__ = ["Converted", "Output", "convert"]
@@ -363,6 +363,8 @@ class _Pass:
     def _new_column(self, name: str, file: File) -> None:
         if len(self._names) >= MOST_COLUMNS:
             raise TooLarge(f"A table has at most {MOST_COLUMNS} columns.")
+        if file.format == "ndjson":
+            checked_name(name)
         settled = None if self._settled is None else self._settled.get(name)
         self._guesses[name] = JsonGuess(settled) if file.format == "ndjson" else Guess(settled=settled)
         if name not in self._names:

@@ -12,20 +12,23 @@ one the empty text. A blank line is bad, unless nothing but blank lines follows;
 without a value.
 
 Whether a block is well formed is seen from where its quotes, delimiters and newlines are, without looking at anything
-between: a fraction of what parsing costs. Only well-formed rows reach the parser.
+between: a fraction of what parsing costs. Only well-formed rows reach the parser. A block without a quote needs not
+even that: there every newline ends a row, and the parser itself sees rows of another width.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from entrepot.model.errors import Invalid
@@ -42,6 +45,9 @@ _BY_HAND: Final = 256 << 10
 MOST_ROW: Final = 32 << 20
 
 _LF, _CR = 10, 13
+#: Files whose rows end with CR are read with both exchanged, and their texts changed back.
+_SWAP: Final = bytes.maketrans(b"\r\n", b"\n\r")
+_SWAP_BACK: Final = str.maketrans("\r\n", "\n\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +57,13 @@ class Dialect:
     Args:
         delimiter, quote: One ASCII character each.
         old_newlines: Rows end with CR alone.
+        rivals: Other delimiters by which the first rows have just as many fields.
     """
 
     delimiter: str
     quote: str = '"'
     old_newlines: bool = False
+    rivals: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,7 @@ def sniff(sample: bytes, *, name: str = "", delimiter: str | None = None, quote:
     if len(sample) >= 1 << 16:
         text = text[: text.rfind("\n") + 1] or text
     best: tuple[float, int, str] | None = None
+    rivals: dict[str, int] = {}
     order = (
         ("\t", *DELIMITERS) if name.lower().split(".gz")[0].split(".zst")[0].endswith((".tsv", ".tab")) else DELIMITERS
     )
@@ -104,11 +113,16 @@ def sniff(sample: bytes, *, name: str = "", delimiter: str | None = None, quote:
         if not counts or counts[0] < 2:
             continue
         alike = sum(count == counts[0] for count in counts) / len(counts)
+        if alike == 1 and len(counts) > 1:
+            rivals[one] = counts[0]
         found = (alike, counts[0], one)
         # The first of those that fit all rows equally well, in the order of how common they are.
         if best is None or (alike, counts[0] if alike == 1 else 0) > (best[0], best[1] if best[0] == 1 else 0):
             best = found
-    return Dialect(best[2] if best is not None and best[0] >= 0.5 else order[0], quote, old)
+    if best is None or best[0] < 0.5:
+        return Dialect(order[0], quote, old)
+    equal = [one for one, count in rivals.items() if one != best[2] and best[0] == 1 and count == best[1]]
+    return Dialect(best[2], quote, old, "".join(equal))
 
 
 def _counts(text: str, delimiter: str, quote: str) -> list[int]:
@@ -157,10 +171,13 @@ class Rows:
         self.row = 0
         self._blanks: list[int] = []
         quote, delimiter = re.escape(dialect.quote), re.escape(dialect.delimiter)
-        self._quoted = re.compile(f"{quote}((?:[^{quote}]+|{quote}{quote})*){quote}".encode())
+        # Possessive: a quote that is never closed is found out once, not in every way to cut what follows it.
+        self._quoted = re.compile(f"{quote}((?:[^{quote}]++|{quote}{quote})*+){quote}".encode())
         self._unquoted = re.compile(f"[^{delimiter}\n]*".encode())
         first = self._first_row()
         self.names: list[str] = [] if not header else [_text(one) or "" for one in first.fields]
+        if dialect.old_newlines:
+            self.names = [name.translate(_SWAP_BACK) for name in self.names]
         self.width = width or len(first.fields)
         if header:
             self._buffer = self._buffer[first.end :]
@@ -176,7 +193,7 @@ class Rows:
                 self._ended = True
                 break
             if self._dialect.old_newlines:
-                block = block.replace(b"\r", b"\n")
+                block = block.translate(_SWAP)
             pieces.append(block)
             size += len(block)
         self._buffer = b"".join(pieces)
@@ -212,7 +229,7 @@ class Rows:
                 continue
             self._buffer = self._buffer[used:]
             wanted = _WHOLE
-            yield batch
+            yield replace(batch, columns=[*map(_swapped, batch.columns)]) if self._dialect.old_newlines else batch
 
     # --- all at once --------------------------------------------------------------------------------------------------
 
@@ -220,15 +237,26 @@ class Rows:
         data = self._buffer
         if self._ended and not data.endswith(b"\n"):
             data += b"\n"
+        if data.startswith(codecs.BOM_UTF8):
+            # The parser takes it for a mark of the encoding, and leaves it out.
+            return self._by_hand()
+        used = data.rfind(b"\n") + 1
+        if not used:
+            return (0, _NOTHING) if not self._ended and len(data) < MOST_ROW else self._by_hand()
+        returns = data.count(b"\r", 0, used)
+        alone = returns > 0 and returns != data.count(b"\r\n", 0, used)
+        if not alone and data.find(self._dialect.quote.encode(), 0, used) < 0:
+            plain = self._plain(data, used)
+            if plain is not None:
+                return min(used, len(self._buffer)), plain
         seen = np.frombuffer(data, np.uint8)
-        found = self._structure(seen)
+        found = self._structure(seen, alone=alone)
         if found is None:
             return self._by_hand()
         ends, delimiters = found
         if not len(ends):
             return (0, _NOTHING) if not self._ended and len(data) < MOST_ROW else self._by_hand()
         used = int(ends[-1]) + 1
-        delimiters = delimiters[: np.searchsorted(delimiters, used)]
         starts = np.concatenate(([0], ends[:-1] + 1))
         good = self._right_width(starts, ends, delimiters)
         if self.width > 1:
@@ -244,35 +272,59 @@ class Rows:
         bad: list[BadRow] = []
         if good.all():
             bad += self._blanks_were_bad()
-            kept, text = numbers, data[:used]
+            kept, text = numbers, pa.py_buffer(data).slice(0, used)
         else:
             bad += self._tell_bad(data, starts, ends, good, blank, delimiters, numbers)
             kept = numbers[good]
-            text = _without(data, starts, ends, good)
+            text = pa.py_buffer(_without(data, starts, ends, good))
         self.row += len(ends)
         return min(used, len(self._buffer)), TextBatch(self._parse(text), kept, bad, used)
 
-    def _structure(self, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """Where rows end and where fields do, outside of quotes; None if the quotes do not fit the grammar."""
-        newlines = np.flatnonzero(seen == _LF)
-        delimiters = np.flatnonzero(seen == self._delimiter)
-        returns = np.flatnonzero(seen == _CR)
-        quotes = np.flatnonzero(seen == self._quote)
-        if len(quotes):
-            inside = np.searchsorted(quotes, newlines) & 1
-            newlines = newlines[inside == 0]
-            if not len(newlines):
-                return newlines, delimiters[:0]
-            quotes = quotes[: np.searchsorted(quotes, newlines[-1])]
-            delimiters = delimiters[(np.searchsorted(quotes, delimiters) & 1) == 0]
-            if not self._well_quoted(seen, quotes):
-                return None
+    def _plain(self, data: bytes, used: int) -> TextBatch | None:
+        """The rows of a block that has no quote; None if one of them is blank or has another number of fields."""
+        try:
+            columns = self._parse(pa.py_buffer(data).slice(0, used))
+        except pa.ArrowInvalid:
+            return None
+        # The parser fills a blank line up; where each row has a value somewhere, there is none.
+        if self.width > 1 and all(one.null_count for one in columns) and _has_blank(data, used):
+            return None
+        bad = self._blanks_were_bad()
+        count = len(columns[0])
+        numbers = np.arange(self.row + 1, self.row + 1 + count, dtype=np.int64)
+        self.row += count
+        return TextBatch(columns, numbers, bad, used)
+
+    def _structure(self, seen: np.ndarray, *, alone: bool) -> tuple[np.ndarray, np.ndarray] | None:
+        """Where rows end and where fields do, outside of quotes; None if the quotes do not fit the grammar.
+
+        Args:
+            alone: There are returns without a newline behind them.
+        """
+        marks = seen == _LF
+        marks |= seen == self._delimiter
+        marks |= seen == self._quote
+        places = np.flatnonzero(marks)
+        kinds = seen[places]
+        quoting = kinds == self._quote
+        outside = np.cumsum(quoting) & 1 == 0
+        outside &= ~quoting
+        ending = outside & (kinds == _LF)
+        last = np.flatnonzero(ending)[-1:]
+        if not len(last):
+            return places[:0], places[:0]
+        # What stands behind the last whole row is looked at next time.
+        stop = int(last[0]) + 1
+        places, outside, quoting, ending = places[:stop], outside[:stop], quoting[:stop], ending[:stop]
+        quotes = places[quoting]
+        if len(quotes) and not self._well_quoted(seen, quotes):
+            return None
+        if alone:
+            returns = np.flatnonzero(seen[: places[-1]] == _CR)
             returns = returns[(np.searchsorted(quotes, returns) & 1) == 0]
-        if len(returns) and len(newlines):
-            returns = returns[: np.searchsorted(returns, newlines[-1])]
             if len(returns) and (seen[returns + 1] != _LF).any():
                 return None
-        return newlines, delimiters
+        return places[ending], places[outside & ~ending]
 
     def _well_quoted(self, seen: np.ndarray, quotes: np.ndarray) -> bool:
         if len(quotes) % 2:
@@ -340,13 +392,13 @@ class Rows:
         self._blanks.clear()
         return found
 
-    def _parse(self, text: bytes) -> list[pa.Array]:
+    def _parse(self, text: pa.Buffer) -> list[pa.Array]:
         names = [str(i) for i in range(self.width)]
-        if not text:
+        if not text.size:
             return [pa.nulls(0, pa.string()) for _ in names]
         found = pa.csv.read_csv(
             pa.BufferReader(text),
-            read_options=pa.csv.ReadOptions(column_names=names, block_size=len(text) + 1),
+            read_options=pa.csv.ReadOptions(column_names=names, block_size=text.size + 1),
             parse_options=pa.csv.ParseOptions(
                 delimiter=self._dialect.delimiter,
                 quote_char=self._dialect.quote,
@@ -424,7 +476,8 @@ class Rows:
                 end = match.end()
                 if not final and end + 1 >= len(data):
                     return None
-                fields.append(_QuotedBytes(match[1].replace(b'""', b'"') if quote == 34 else match[1]))
+                once = bytes([quote])
+                fields.append(_QuotedBytes(match[1].replace(once + once, once)))
             else:
                 match = self._unquoted.match(data, at)
                 assert match is not None
@@ -467,6 +520,16 @@ def _text(field: bytes | None) -> str | None:
     if field is None:
         return None
     return _Quoted(field.decode()) if isinstance(field, _QuotedBytes) else field.decode()
+
+
+def _has_blank(data: bytes, used: int) -> bool:
+    return data.startswith((b"\n", b"\r\n")) or data.find(b"\n\n", 0, used) >= 0 or data.find(b"\n\r\n", 0, used) >= 0
+
+
+def _swapped(texts: pa.Array) -> pa.Array:
+    if not pc.any(pc.match_substring_regex(texts, "[\r\n]")).as_py():
+        return texts
+    return pa.array([None if one is None else one.translate(_SWAP_BACK) for one in texts.to_pylist()], pa.string())
 
 
 def _blank(number: int) -> BadRow:

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 
 from entrepot.model.columns import Column, ColumnType
 from entrepot.tabular.faults import BadCell, excerpt
-from entrepot.tabular.values import FLOAT_WHOLE, arrow_type, fast, parse
+from entrepot.tabular.looks import Decimals, decimals_of
+from entrepot.tabular.values import FLOAT_WHOLE, arrow_type, fast, fast_float, parse
 
 __all__ = ["Guess"]
 
@@ -101,36 +102,39 @@ class Guess:
         return found if before in (None, self.type) else None
 
     def _as(self, kind: ColumnType, texts: pa.StringArray) -> pa.Array | None:
+        if kind is ColumnType.FLOAT:
+            return self._as_float(texts)
         values = fast(kind, texts)
-        if values is None and kind is ColumnType.FLOAT:
-            values = _one_by_one(texts)
-        if values is None:
-            return None
-        if kind is ColumnType.INT and not self._settled:
+        if values is not None and kind is ColumnType.INT and not self._settled:
             least, most = (abs(one) for one in pc.min_max(values).as_py().values())
             self._longest_int = max(self._longest_int, least, most)
-        if kind is ColumnType.FLOAT and not self._settled and not self._written_alike(texts):
-            return None
         return values
 
-    def _written_alike(self, texts: pa.StringArray) -> bool:
+    def _as_float(self, texts: pa.StringArray) -> pa.Array | None:
+        decimals = decimals_of(texts.slice(0, _STRETCH)) and decimals_of(texts)
+        if decimals is None:
+            return None
+        values = fast_float(texts)
+        if values is None:
+            values = _one_by_one(texts)
+        if values is None or self._settled or self._written_alike(decimals):
+            return values
+        return None
+
+    def _written_alike(self, found: Decimals) -> bool:
         """Whether no zero at the end of a number says something: `1.10` beside `1.1` are names of releases.
 
         `1.0` is how programs write the number 1, and `1.50` beside `2.25` are prices.
         """
         if self._longest_int > FLOAT_WHOLE:
             return False
-        point = pc.find_substring(texts, ".")
-        decimals = pc.if_else(pc.less(point, 0), 0, pc.subtract(pc.subtract(pc.binary_length(texts), point), 1))
-        least, most = pc.min_max(decimals).as_py().values()
+        least, most = found.least, found.most
         if self._decimals is not None:
             least, most = min(least, self._decimals[0]), max(most, self._decimals[1])
         if self._longest_int >= 0:
             least = 0
         self._decimals = (least, most)
-        if not self._trailing:
-            zero = pc.and_(pc.greater(decimals, 1), pc.ends_with(texts, "0"))
-            self._trailing = bool(pc.any(zero).as_py())
+        self._trailing = self._trailing or found.trailing
         return not self._trailing or least == most
 
     def _note(self, texts: pa.StringArray) -> None:

@@ -200,6 +200,9 @@ class JsonGuess:
             value = float(raw)
             if not math.isfinite(value) or Decimal(raw.decode()) != Decimal(repr(value)):
                 return None
+            if abs(value) > FLOAT_WHOLE and raw.lstrip(b"-").isdigit():
+                # The next whole number would be the same float.
+                return None
             values.append(value)
         if self._longest_int > FLOAT_WHOLE:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -12,12 +13,14 @@ from entrepot.model.columns import Column, TableRules
 from entrepot.model.errors import Invalid
 from entrepot.tabular.bytesin import NotUtf8, Source, as_utf8, unpacked
 from entrepot.tabular.csvtext import BadRow, Rows, sniff
+from entrepot.tabular.faults import excerpt
 from entrepot.tabular.jsontext import JsonRows
 from entrepot.tabular.typedfiles import open_arrow, open_parquet, open_workbook
 
-__all__ = ["Batch", "Cells", "File", "open_source"]
+__all__ = ["Batch", "Cells", "File", "checked_name", "open_source"]
 
 _SAMPLE: Final = 1 << 20
+_SEPARATOR: Final = re.compile(rb"sep=([ -~\t])\r?\n", re.IGNORECASE)
 
 Cells = Any
 """A whole array of texts or typed values, or a list of raw JSON values."""
@@ -105,7 +108,21 @@ def _text(source: Source, rules: TableRules, encodings: dict[str, str]) -> File:
 
     if _is_ndjson(source.name, sample):
         return File("ndjson", None, _json_batches(JsonRows(blocks()), rules), notes=notes)
-    dialect = sniff(sample[:_SAMPLE], name=source.name, delimiter=rules.delimiter, quote=rules.quote)
+    delimiter = rules.delimiter
+    said = _SEPARATOR.match(sample)
+    if said is not None and delimiter in (None, said[1].decode()):
+        # What Excel writes and reads: it says of the file how it is to be read, and is no row of it.
+        delimiter = said[1].decode()
+        notes.append(f"The first line of {source.name} says that fields are separated by {delimiter!r}; it is no row.")
+        sample = sample[said.end() :]
+        first[:] = [b"".join(first)[said.end() :]]
+    dialect = sniff(sample[:_SAMPLE], name=source.name, delimiter=delimiter, quote=rules.quote)
+    if dialect.rivals:
+        others = " and ".join(map(repr, dialect.rivals))
+        notes.append(
+            f"Fields of {source.name} are separated by {dialect.delimiter!r}; its rows are as regular by {others}. "
+            "Name the delimiter if columns look wrong."
+        )
     rows = Rows(blocks(), dialect, header=rules.header, null_values=rules.null_values)
     titles = rows.names
     if not rules.header:
@@ -171,14 +188,25 @@ def _titles(names: Sequence[str]) -> tuple[list[str], list[str]]:
         elif name in seen:
             new = _free(f"{name}_2", taken, name)
             notes.append(f"Column {i + 1} is called {name!r} like one before it; it is {new!r} now.")
-        if new == "__entrepot_row":
-            raise Invalid(f"No column can be called {new!r}.")
-        if len(new) > 1000:
-            raise Invalid(f"The name of column {i + 1} has {len(new)} characters; at most 1,000 are taken.")
-        taken.add(new)
+        taken.add(checked_name(new))
         seen.add(new)
         found.append(new)
     return found, notes
+
+
+def checked_name(name: str) -> str:
+    """The name of a column, if it can be one.
+
+    Raises:
+        Invalid: It is empty, too long, has a zero character, or is what row numbers are called.
+    """
+    if not name:
+        raise Invalid("A column has an empty name. Give it one.")
+    if len(name) > 1000:
+        raise Invalid(f"The name of column {excerpt(name)!r} has {len(name)} characters; at most 1,000 are taken.")
+    if "\0" in name or name == "__entrepot_row":
+        raise Invalid(f"No column can be called {excerpt(name)!r}.")
+    return name
 
 
 def _free(wanted: str, taken: set[str], stem: str | None = None) -> str:

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 
 from entrepot.model.columns import Column, ColumnType, rules_of
 from entrepot.model.errors import Invalid
-from entrepot.tabular.canonical import columns_in
+from entrepot.tabular.canonical import batches_of, columns_in
 from entrepot.tabular.faults import BadCell
 from entrepot.tabular.values import arrow_type, parse, schema_of
 
@@ -142,7 +143,8 @@ def _plain(array: pa.ChunkedArray, column: Column) -> list[Any]:
 
 def _one(value: Any, kind: ColumnType) -> Any:
     if kind is ColumnType.JSON:
-        return msgspec.Raw(value.encode())
+        # A newline is never inside of a text there, and would end a line of NDJSON.
+        return msgspec.Raw(value.replace("\n", " ").replace("\r", " ").encode())
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value).replace("nan", "NaN").replace("inf", "Infinity")
     if isinstance(value, datetime):
@@ -281,7 +283,7 @@ def export(table: Table, sink: BinaryIO, format: str, columns: Sequence[str] | N
         encode = msgspec.json.Encoder().encode
         for batch in _batches(table, names):
             whole = pa.Table.from_batches([batch])
-            cells = [_plain(whole[name], one) for name, one in zip(names, chosen, strict=True)]
+            cells = [_plain(whole.column(i), one) for i, one in enumerate(chosen)]
             sink.write(
                 b"".join(
                     encode({name: value for name, value in zip(names, row, strict=True) if value is not None}) + b"\n"
@@ -299,7 +301,7 @@ def export(table: Table, sink: BinaryIO, format: str, columns: Sequence[str] | N
 
 def _batches(table: Table, names: list[str]) -> Iterator[pa.RecordBatch]:
     for file in table.files:
-        yield from file.iter_batches(_BATCH, columns=names)
+        yield from batches_of(file, names, rows=_BATCH)
 
 
 def _in_csv(column: Column) -> pa.DataType:
@@ -315,5 +317,11 @@ def _csv(array: pa.Array, column: Column) -> pa.Array:
         values = _plain(pa.chunked_array([array]), column)
         return pa.array([None if one is None else msgspec.json.encode(one).decode() for one in values], pa.string())
     if column.type is ColumnType.FLOAT:
-        return pa.array([None if one is None else repr(one) for one in array.to_pylist()], pa.string())
+        return pa.array([None if one is None else _digits(one) for one in array.to_pylist()], pa.string())
     return pa.array([None if one is None else iso(one) for one in array.to_pylist()], pa.string())
+
+
+def _digits(value: float) -> str:
+    """A float as it is read back: `1e-06` would be a text."""
+    text = repr(value)
+    return format(Decimal(text), "f") if "e" in text else text

@@ -7,6 +7,7 @@ whole numbers beyond 64 bits, times without a zone, times finer than microsecond
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -19,11 +20,15 @@ import pyarrow.parquet as pq
 
 from entrepot.model.columns import Column, ColumnType
 from entrepot.model.errors import Invalid
-from entrepot.tabular.values import arrow_type
+from entrepot.tabular.canonical import batches_of
+from entrepot.tabular.values import arrow_type, in_calendar
 
 __all__ = ["TypedFile", "open_arrow", "open_parquet", "open_workbook"]
 
+#: Rows of a batch, and bytes of their values.
 _ROWS: Final = 65_536
+_BYTES: Final = 32 << 20
+_DATED: Final = (ColumnType.DATE, ColumnType.DATETIME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ def open_parquet(name: str, file: BinaryIO) -> TypedFile:
         schema = found.schema_arrow
     except (pa.ArrowInvalid, OSError) as error:
         raise Invalid(f"{name} is no readable Parquet file: {str(error)[:200]}") from error
-    return _arrow(name, schema, lambda: found.iter_batches(_ROWS))
+    return _arrow(name, schema, lambda: batches_of(found, rows=_ROWS))
 
 
 def open_arrow(name: str, file: BinaryIO) -> TypedFile:
@@ -75,9 +80,17 @@ def _arrow(name: str, schema: pa.Schema, batches: Callable[[], Iterator[pa.Recor
     def read() -> Iterator[list[pa.Array]]:
         try:
             for batch in batches():
-                for at in range(0, max(batch.num_rows, 1), _ROWS):
-                    piece = batch.slice(at, _ROWS)
-                    yield [turn(array) for turn, array in zip(turns, piece.columns, strict=True)]
+                rows = max(1, min(_ROWS, batch.num_rows * _BYTES // max(batch.nbytes, 1)))
+                for at in range(0, max(batch.num_rows, 1), rows):
+                    piece = batch.slice(at, rows)
+                    arrays = [turn(array) for turn, array in zip(turns, piece.columns, strict=True)]
+                    for column, array in zip(columns, arrays, strict=True):
+                        if column.type in _DATED and not in_calendar(array.flatten() if column.list else array):
+                            raise Invalid(
+                                f"Column {column.name!r} of {name} has a {column.type.value} outside of the years 1 to "
+                                "9999. Mend it, or send it as text."
+                            )
+                    yield arrays
         except (pa.ArrowInvalid, OSError, EOFError) as error:
             raise Invalid(f"{name} is damaged: {str(error)[:200]}") from error
 
@@ -97,16 +110,25 @@ def _column(file: str, field: pa.Field) -> tuple[Column, _Turn, str]:
         if simple is not None:
             column = Column(field.name, simple, list=True)
             return column, lambda array: _cast(array, arrow_type(column)), ""
+        _no_bytes(file, field.name, kind)
         return Column(field.name, ColumnType.JSON), _as_json, ""
     if pa.types.is_nested(kind):
+        _no_bytes(file, field.name, kind)
         return Column(field.name, ColumnType.JSON), _as_json, ""
     simple = _simple(kind)
     if simple is not None:
         column = Column(field.name, simple)
         return column, lambda array: _cast(array, arrow_type(column)), ""
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
-        raise Invalid(f"Column {field.name!r} of {file} holds bytes ({kind}); a table holds no bytes. Leave it out.")
+    _no_bytes(file, field.name, kind)
     return Column(field.name, ColumnType.STRING), _as_text, f"{kind} has no type of its own here; its values are text"
+
+
+def _no_bytes(file: str, name: str, kind: pa.DataType) -> None:
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        raise Invalid(f"Column {name!r} of {file} holds bytes ({kind}); a table holds no bytes. Leave it out.")
+    if pa.types.is_nested(kind):
+        for i in range(kind.num_fields):
+            _no_bytes(file, name, kind.field(i).type)
 
 
 def _simple(kind: pa.DataType) -> ColumnType | None:
@@ -137,10 +159,27 @@ def _as_text(array: pa.Array) -> pa.Array:
 
 
 def _as_json(array: pa.Array) -> pa.Array:
-    return pa.array(
-        [None if one is None else json.dumps(one, ensure_ascii=False, default=str) for one in array.to_pylist()],
-        pa.string(),
-    )
+    return pa.array([None if one is None else _json(one) for one in array.to_pylist()], pa.string())
+
+
+def _json(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, default=_said, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, default=_said)
+
+
+def _said(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
+def _finite(value: Any) -> Any:
+    """What JSON has no number for is a text, as everywhere else."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value).replace("nan", "NaN").replace("inf", "Infinity")
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def open_workbook(name: str, file: BinaryIO, sheet: str | None, *, header: bool) -> TypedFile:

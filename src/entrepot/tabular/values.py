@@ -24,9 +24,9 @@ import pyarrow.compute as pc
 
 from entrepot.model.columns import Column, ColumnType
 from entrepot.tabular.faults import BadCell
-from entrepot.tabular.looks import all_alike, all_plain_numbers
+from entrepot.tabular.looks import all_alike, all_plain_integers, all_plain_numbers
 
-__all__ = ["arrow_type", "fast", "parse", "schema_of", "slow"]
+__all__ = ["arrow_type", "fast", "fast_float", "in_calendar", "parse", "schema_of", "slow"]
 
 #: The greatest whole number up to which every one is a float of its own.
 FLOAT_WHOLE: Final = 2**53
@@ -55,6 +55,8 @@ _DATETIME: Final = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:?[0-9]{2})$"
 )
 _DATETIME_RE = re.compile(_DATETIME[1:-1], re.ASCII)
+_DAYS: Final = (-719_162, 2_932_896)
+_MICROSECONDS: Final = (_DAYS[0] * 86_400_000_000, (_DAYS[1] + 1) * 86_400_000_000 - 1)
 _NAIVE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+", re.ASCII)
 
 
@@ -106,6 +108,9 @@ def _float(text: str, exact: bool) -> float:
         raise BadCell("range", "does not fit into a 64-bit float")
     if exact and ((text.startswith("-") and not value) or Decimal(text) != Decimal(repr(value))):
         raise BadCell("precision", "has more digits than a 64-bit float holds")
+    if exact and "." not in text and abs(value) > FLOAT_WHOLE:
+        # A number of a thing, not a measure: the next one would be the same float.
+        raise BadCell("precision", "is a whole number beyond those that a float tells apart")
     return value
 
 
@@ -203,21 +208,23 @@ def _fast_string(texts: pa.StringArray) -> pa.Array:
 
 
 def _fast_int(texts: pa.StringArray) -> pa.Array | None:
-    values = pc.cast(texts, pa.int64())
-    # Written back and compared: leading zeros, `-0` and hexadecimal numbers do not come back as they were.
-    return values if pc.cast(values, pa.string()).equals(texts) else None
+    return pc.cast(texts, pa.int64()) if all_plain_integers(texts) else None
 
 
 def _fast_float(texts: pa.StringArray) -> pa.Array | None:
+    return fast_float(texts) if all_plain_numbers(texts) else None
+
+
+def fast_float(texts: pa.StringArray) -> pa.Array | None:
+    """Plain numbers as floats, if every one comes back as it was written."""
     # Its length bounds the digits: fifteen, a sign and a point. So many any float tells apart.
-    if not _all(pc.less_equal(pc.binary_length(texts), 15)):
-        return None
-    if not all_plain_numbers(texts):
+    longest = pc.max(pc.binary_length(texts)).as_py()
+    if longest is not None and longest > 15:
         return None
     values = pc.cast(texts, pa.float64())
-    if _any(pc.and_(pc.equal(values, 0.0), pc.starts_with(texts, "-"))):
-        return None
-    return values
+    # `-0.0` would come back as another number.
+    zero = pc.equal(values, 0.0)
+    return None if _any(zero) and _any(pc.and_(zero, pc.starts_with(texts, "-"))) else values
 
 
 def _fast_boolean(texts: pa.StringArray) -> pa.Array | None:
@@ -226,14 +233,25 @@ def _fast_boolean(texts: pa.StringArray) -> pa.Array | None:
 
 
 def _fast_date(texts: pa.StringArray) -> pa.Array | None:
+    if not all_alike(texts, _DATE) and not _all(pc.match_substring_regex(texts, f"^{_DATE.pattern}$")):
+        return None
     values = pc.cast(texts, pa.date32())
-    return values if pc.cast(values, pa.string()).equals(texts) else None
+    return values if in_calendar(values) else None
 
 
 def _fast_datetime(texts: pa.StringArray) -> pa.Array | None:
     if not all_alike(texts, _DATETIME_RE) and not _all(pc.match_substring_regex(texts, _DATETIME)):
         return None
-    return pc.cast(texts, _ARROW[ColumnType.DATETIME])
+    values = pc.cast(texts, _ARROW[ColumnType.DATETIME])
+    return values if in_calendar(values) else None
+
+
+def in_calendar(values: pa.Array) -> bool:
+    """Whether all days and times lie in the years 1 to 9999, which is what others can read."""
+    days = pa.types.is_date32(values.type)
+    least, most = pc.min_max(values.view(pa.int32() if days else pa.int64())).as_py().values()
+    first, last = _DAYS if days else _MICROSECONDS
+    return least is None or (first <= least and most <= last)
 
 
 def _fast_json(texts: pa.StringArray) -> pa.Array | None:

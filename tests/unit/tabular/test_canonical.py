@@ -1,4 +1,4 @@
-"""The canonical form: what one row more changes of its bytes."""
+"""The canonical form: what one row more changes of its bytes, and how much of it is read at a time."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import io
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from entrepot.model.columns import Column, ColumnType
-from entrepot.tabular.canonical import GROUP, CanonicalWriter
+from entrepot.tabular.canonical import GROUP, CanonicalWriter, batches_of
 
 COLUMNS = [Column("id", ColumnType.INT), Column("name", ColumnType.STRING), Column("v", ColumnType.FLOAT)]
 ROWS = GROUP + 60_000
@@ -49,3 +50,24 @@ def test_a_row_in_between_leaves_almost_all_pages_as_they_were(at: int) -> None:
     new = np.setdiff1d(after, before)
     assert len(after) > 5_000
     assert len(new) < 0.1 * len(after)
+
+
+def test_groups_and_batches_of_large_rows_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page is a read of one group, so what a page takes does not grow with its rows."""
+    monkeypatch.setattr("entrepot.tabular.canonical.GROUP_BYTES", 1 << 20)
+    columns, sink = [Column("n", ColumnType.INT), Column("s", ColumnType.STRING)], io.BytesIO()
+    writer = CanonicalWriter(sink, columns)
+    texts = [b"x" * size for size in [10] * 2000 + [10_000] * 1000 + [3 << 20, 5]]
+    for at in range(0, len(texts), 1500):
+        some = texts[at : at + 1500]
+        writer.write([pa.array(range(at, at + len(some))), pa.array([one.decode() for one in some])])
+    writer.close(columns)
+    file = pq.ParquetFile(sink)
+    sizes = [file.read_row_group(i).nbytes for i in range(file.metadata.num_row_groups)]
+    # One row cannot be cut.
+    assert sorted(sizes)[-2] < 2 << 20
+    assert len(sizes) < 20
+    batches = list(batches_of(file, size=1 << 18))
+    assert max(one.num_rows for one in batches) <= 2000
+    assert max(one.num_rows for one in batches[-40:]) < 100
+    assert pa.Table.from_batches(batches)["n"].to_pylist() == list(range(len(texts)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,14 +14,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from crc32c import crc32c
 
 from entrepot.model.columns import rules_of
+from entrepot.model.errors import Invalid
 from entrepot.tabular.bytesin import Source, Span
 from entrepot.tabular.convert import Converted, convert
 from tests.support.nasty_columns import columns
 
 COLUMNS = columns()
+
+
+def zstd(data: bytes) -> bytes:
+    return zstandard.ZstdCompressor().compress(data)
 
 
 class Written:
@@ -176,6 +183,9 @@ def test_every_bad_row_is_numbered_and_the_good_ones_can_be_kept(
         (b"a,b\r1,2\r", [{"a": 1, "b": 2}]),
         (b"a,b\n1,2", [{"a": 1, "b": 2}]),
         (b"a\n1\n", [{"a": 1}]),
+        (b'a;b\r1;"x\ry"\r', [{"a": 1, "b": "x\ry"}]),
+        (b"sep=|\r\na|b;c\r\n1|2;3\r\n", [{"a": 1, "b;c": "2;3"}]),
+        (b"\xef\xbb\xbfa,b\n\xef\xbb\xbfx,1\n", [{"a": "\ufeffx", "b": 1}]),
         (b'a,b\n5" pipe,1\n', [{"a": '5" pipe', "b": 1}]),
         (b"a,b\nx\ry,1\n", [{"a": "x\ry", "b": 1}]),
         (b",a,a\n1,2,3\n", [{"column_1": 1, "a": 2, "a_2": 3}]),
@@ -183,6 +193,94 @@ def test_every_bad_row_is_numbered_and_the_good_ones_can_be_kept(
 )
 def test_dialects_and_encodings_are_found(read: Read, data: bytes, expected: list[dict[str, Any]]) -> None:
     assert read(data)[1].table().to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        ("k,v\n1,ü\n2,ö\n".encode() + b"3,\xff\n", "UTF-8, but not everywhere"),
+        ("k,v\n1,ü\n2,ö\n3,é".encode()[:-1], "middle of a character"),
+        ("k,v\n1,日\n".encode() + b"2,\xe9\n", "UTF-8, but not everywhere"),
+        (b"k,v\n1,\x81\n", "no text in UTF-8 or a Western encoding"),
+        (b"k,v\n1,\0\n", "zero bytes"),
+        (zstd(b"k,v\n" + b"1,2\n" * 9000)[:-9], "Zstandard"),
+        (gzip.compress(b"k,v\n1,2\n")[:-9], "gzip"),
+        (b"k,v\n1,2\n".decode().encode("utf-16")[:-1], "utf-16"),
+    ],
+)
+def test_a_file_that_is_damaged_is_refused_and_not_read_in_another_way(read: Read, data: bytes, why: str) -> None:
+    with pytest.raises(Invalid, match=why):
+        read(data)
+
+
+def test_letters_beyond_ascii_may_be_cut_by_blocks(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    for size in (1, 2, 3, 5):
+        monkeypatch.setattr("entrepot.tabular.bytesin.BLOCK", size)
+        assert read("k,v\n1,日😀é\n".encode())[1].table().to_pylist() == [{"k": 1, "v": "日😀é"}]
+        assert read("k,v\n1,né\n".encode("latin-1"))[1].table().to_pylist() == [{"k": 1, "v": "né"}]
+        with pytest.raises(Invalid):
+            read("k,v\n1,日😀é\n".encode().replace(b"\x98", b"\x28"))
+
+
+def test_compressed_files_may_be_of_several_pieces(read: Read) -> None:
+    first, second = b"k,v\n1,", b"2\n3,4\n"
+    for data in (zstd(first) + zstd(second), gzip.compress(first) + gzip.compress(second) + bytes(512)):
+        assert read(data)[1].table().to_pylist() == [{"k": 1, "v": 2}, {"k": 3, "v": 4}]
+
+
+@pytest.mark.parametrize("encoding", ["rot13", "base64", "zlib", "nonsense", "undefined"])
+def test_what_is_no_encoding_of_text_is_refused(read: Read, encoding: str) -> None:
+    with pytest.raises(Invalid, match="no encoding"):
+        read(b"k\n1\n", encoding=encoding)
+
+
+def test_another_quote_may_stand_in_quotes(read: Read) -> None:
+    data = b"k,v\n1,'it''s'\n2,'a,b'\n3,x'y\n"
+    assert [row["v"] for row in read(data, quote="'")[1].table().to_pylist()] == ["it's", "a,b", "x'y"]
+
+
+def test_a_quote_that_is_never_closed_is_found_in_time(read: Read) -> None:
+    done, _ = read(b'a,b\n1,"' + b"x" * 4000 + b"\n" + b"2,3\n" * 5, quarantine=True)
+    assert (done.rejects.rows, done.rows) == (1, [5])
+
+
+def test_a_delimiter_that_fits_as_well_is_told(read: Read) -> None:
+    done, _ = read(b"a;b,c\n1;2,3\n4;5,6\n")
+    assert any("as regular by ';'" in note for note in done.notes)
+
+
+@pytest.mark.parametrize("line", [b'{"":1}', b'{"a\\u0000":1}', b'{"__entrepot_row":1}', b'{"%b":1}' % (b"x" * 1001)])
+def test_a_key_that_no_column_can_have_is_refused(read: Read, line: bytes) -> None:
+    with pytest.raises(Invalid, match=r"column|empty name"):
+        read(line + b"\n", name="a.ndjson")
+
+
+def test_numbers_of_ndjson_that_a_float_cannot_tell_apart_keep_their_text(read: Read) -> None:
+    for number in (b"100000000000000000000", b"9007199254740993", b"0.1000000000000000055511151231257827"):
+        done, out = read(b'{"n":%b}\n{"n":0.5}\n' % number, name="a.ndjson")
+        assert (done.columns[0].type.value, out.table()["n"].to_pylist()[0]) == ("JSON", number.decode())
+
+
+def test_values_of_typed_files_are_those_that_were_sent(read: Read) -> None:
+    def parquet(values: Any, kind: pa.DataType | None = None) -> bytes:
+        out = io.BytesIO()
+        pq.write_table(pa.table({"v": pa.array(values, kind)}), out)
+        return out.getvalue()
+
+    def values(*given: Any) -> list[Any]:
+        found: list[Any] = read(parquet(*given))[1].table()["v"].to_pylist()
+        return found
+
+    assert values([{"a": float("nan"), "b": [1]}]) == ['{"a": "NaN", "b": [1]}']
+    assert values([Decimal("1.10")]) == ["1.10"]
+    assert values([2**64 - 1], pa.uint64()) == ["18446744073709551615"]
+    assert values([[1, 2], []]) == [[1, 2], []]
+    for bad in ([b"x"], [{"a": b"x"}]):
+        with pytest.raises(Invalid, match="bytes"):
+            values(bad)
+    for late in (pa.array([3_000_000], pa.date32()), pa.array([2**60], pa.timestamp("us", "UTC"))):
+        with pytest.raises(Invalid, match="outside of the years"):
+            values(late)
 
 
 def test_blocks_may_end_anywhere(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:

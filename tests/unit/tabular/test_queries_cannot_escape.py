@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,121 @@ SELECT 1;; DROP VIEW t
 SELECT
 SELECT * FROM nothing
 PIVOT t ON a USING count(*); SELECT 1
+SELECT * FROM enable_logging(storage='file', storage_path='/tmp/entrepot-escape')
+SELECT * FROM enable_logging(storage := 'file', storage_config := {{'path': '/tmp/entrepot-escape'}})
+CALL enable_logging(storage='file', storage_path='/tmp/entrepot-escape')
+SELECT * FROM enable_profiling(save_location='/tmp/entrepot-escape')
+SELECT * FROM enable_profiling(format='json', save_location='/tmp/entrepot-escape')
+CALL enable_profiling(save_location='/tmp/entrepot-escape')
+SELECT * FROM disable_logging()
+SELECT * FROM read_single_csv_file('/etc/passwd')
+SELECT * FROM read_single_parquet_file('{table}')
+SELECT * FROM destroy_external_resource('read_text', '/etc/passwd')
+SELECT * FROM destroy_external_resource(deleter_function := 'read_text', payload := '/etc/passwd')
+SELECT * FROM register_external_resource(type := 'x', name := 'y', deleter_function := 'read_text')
+SELECT * FROM create_external_resource(type := 'x', params := MAP {{'a': 'b'}}, resource_name := 'y')
+SELECT * FROM duckdb_extensions()
+SELECT * FROM duckdb_secrets()
+SELECT * FROM set_allowed_paths(['/etc'])
+SELECT set_config('enable_external_access', 'true')
+SELECT * FROM read_duckdb('/tmp/x.db')
+SELECT * FROM read_csv(['/etc/passwd', '/etc/group'])
+SELECT * FROM read_text('/etc/pass*')
+SELECT * FROM read_text((SELECT '/etc/passwd'))
+SELECT * FROM read_text('file:///etc/passwd')
+SELECT * FROM read_text('/proc/self/cmdline')
+SELECT * FROM read_blob('/dev/fd/0')
+SELECT * FROM 'file:///etc/passwd'
+FROM '/etc/passwd'
+FROM '/etc/*.csv'
+FROM 'https://127.0.0.1/x.parquet'
+FROM "t.parquet"
+TABLE "/etc/passwd"
+SELECT * FROM glob('**')
+SELECT * FROM parquet_file_metadata('{table}')
+SELECT * FROM parquet_kv_metadata('{table}')
+SELECT * FROM parquet_bloom_probe('{table}', 'a', 1)
+SELECT * FROM parquet_full_metadata('{table}')
+SELECT * FROM parquet_scan('{table}')
+SELECT * FROM read_json_objects('/etc/passwd')
+SELECT * FROM read_ndjson_objects('/etc/passwd')
+SELECT * FROM json_execute_serialized_sql(json_serialize_sql('SELECT * FROM read_text(''/etc/passwd'')'))
+SELECT * FROM json_execute_serialized_sql('{{"statements": []}}')
+SELECT * FROM query('ATTACH ''/tmp/entrepot-escape.db''')
+SELECT * FROM query('FROM ''/etc/passwd''')
+SELECT * FROM query_table(['/etc/passwd'])
+SELECT * FROM arrow_scan(1::POINTER, 2::POINTER, 3::POINTER)
+SELECT * FROM arrow_scan('1'::POINTER, '2'::POINTER, '3'::POINTER)
+SELECT * FROM pandas_scan('1'::POINTER)
+SELECT * FROM python_map_function('1'::POINTER)
+SELECT list_transform([1], x -> (SELECT content FROM read_text('/etc/passwd')))
+SELECT * FROM t, LATERAL (SELECT * FROM read_text('/etc/passwd'))
+SELECT * FROM t WHERE EXISTS (FROM read_text('/etc/passwd'))
+SELECT * FROM t ORDER BY (SELECT content FROM read_text('/etc/passwd'))
+SELECT CASE WHEN false THEN (SELECT content FROM read_text('/etc/passwd')) END
+WITH RECURSIVE r AS (SELECT content FROM read_text('/etc/passwd') UNION ALL SELECT content FROM r) SELECT * FROM r
+WITH x AS MATERIALIZED (FROM glob('/*')) SELECT * FROM x
+WITH x AS (INSERT INTO t VALUES (1, 'y') RETURNING *) SELECT * FROM x
+WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x
+SELECT * INTO x FROM t
+SELECT * FROM (COPY t TO '/tmp/entrepot-escape')
+SELECT * FROM (ATTACH '/tmp/entrepot-escape.db')
+COPY (SELECT 1) TO PROGRAM 'touch /tmp/entrepot-escape'
+COPY t TO '/tmp/entrepot-escape' (FORMAT parquet)
+COPY FROM DATABASE memory TO x
+ATTACH ':memory:' AS x
+ATTACH IF NOT EXISTS '/tmp/entrepot-escape.db' (READ_ONLY)
+ATTACH 'postgres://127.0.0.1/x' (TYPE postgres)
+INSTALL '/tmp/x.duckdb_extension'
+LOAD '/tmp/x.duckdb_extension'
+UPDATE EXTENSIONS
+SET GLOBAL enable_external_access = true
+SET SESSION threads = 64
+SET VARIABLE x = 1
+SET temp_directory = '/tmp/entrepot-escape'
+SET home_directory = '/tmp/entrepot-escape'
+SET log_query_path = '/tmp/entrepot-escape'
+SET profiling_output = '/tmp/entrepot-escape'
+SET custom_extension_repository = 'http://127.0.0.1'
+SET allowed_directories = ['/']
+PRAGMA memory_limit = '100GB'
+PRAGMA profile_output = '/tmp/entrepot-escape'
+PRAGMA temp_directory = '/tmp/entrepot-escape'
+PRAGMA import_database('/tmp')
+PRAGMA add_parquet_key('a', '0123456789112345')
+CREATE PERSISTENT SECRET (TYPE s3)
+CREATE FUNCTION f() AS (SELECT 1)
+CREATE OR REPLACE TEMP MACRO f() AS TABLE FROM read_text('/etc/passwd')
+CREATE SCHEMA x
+CREATE TYPE x AS INTEGER
+CREATE SEQUENCE x
+CREATE INDEX x ON t (a)
+COMMENT ON TABLE t IS 'x'
+MERGE INTO t USING t AS u ON t.a = u.a WHEN MATCHED THEN DELETE
+EXPLAIN SELECT * FROM t
+LOAD spatial
+SELECT * FROM st_read('/etc/passwd')
+SELECT * FROM iceberg_scan('/tmp/x')
+SELECT * FROM delta_scan('/tmp/x')
+SELECT * FROM mysql_query('x', 'SELECT 1')
+SELECT * FROM read_xlsx('/tmp/x.xlsx')
+SELECT * FROM shellfs('ls')
+SELECT system('id')
+SELECT getenv('HOME') FROM t
+SELECT readfile('/etc/passwd')
+SELECT pg_read_file('/etc/passwd')
+SELECT http_get('http://127.0.0.1')
+SELECT nextval('x')
+SELECT getvariable('x'), content FROM read_text('/etc/passwd')
+SELECT * FROM which_secret('/etc/passwd', 's3'), read_text('/etc/passwd')
+SELECT 1 /* ; */ ; ; SELECT * FROM read_text('/etc/passwd')
+SELECT 1 UNION ALL SELECT content FROM read_text('/etc/passwd')
+VALUES ((SELECT content FROM read_text('/etc/passwd')))
+DO $$ SELECT 1 $$
+EXECUTE IMMEDIATE 'SELECT 1'
+DEALLOCATE x
+.read /etc/passwd
+!id
 """
 
 LINES = [line for line in ESCAPES.splitlines() if line]
@@ -131,6 +247,30 @@ def test_a_select_is_answered_whatever_it_is_written_like(table: Path) -> None:
     for sql in ("SELECT count(*) FROM t", "FROM t SELECT count(*)", "WITH x AS (FROM t) SELECT count(*) FROM x -- yes"):
         out = io.BytesIO()
         assert query({"t": [str(table)]}, sql, sink=out, limit=10, memory=256 << 20) == {"rows": 1, "more": False}
+
+
+def test_settings_name_no_place_of_this_machine(table: Path) -> None:
+    out = io.BytesIO()
+    query({"t": [str(table)]}, "SELECT * FROM duckdb_settings()", sink=out, limit=1000, memory=256 << 20, arrow=False)
+    told = out.getvalue().decode()
+    for place in (str(Path.home()), str(Path.cwd()), str(table.parent), sys.prefix):
+        assert place not in told
+
+
+def test_an_answer_is_no_larger_than_it_may_be(table: Path) -> None:
+    def asked(sql: str) -> dict[str, Any]:
+        return query({"t": [str(table)]}, sql, sink=io.BytesIO(), limit=1000, memory=256 << 20, size=100_000)
+
+    told = asked("SELECT repeat('x', 1000) FROM t")
+    assert told["more"]
+    assert 10 < told["rows"] < 100
+    with pytest.raises(TooLarge):
+        asked("SELECT repeat('x', 1000000) FROM t")
+
+
+def test_what_json_has_no_word_for_is_refused(table: Path) -> None:
+    with pytest.raises(Invalid):
+        query({"t": [str(table)]}, "SELECT DATE '10000-01-01'", sink=io.BytesIO(), limit=1, memory=1 << 28, arrow=False)
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,7 @@ from entrepot.model.errors import (
     Invalid,
     KindMismatch,
     NotFound,
+    TooLarge,
     Unavailable,
 )
 from entrepot.model.values import Kind, State, Visibility
@@ -175,9 +176,13 @@ class Tables(Resource):
         self._put_bytes(self._slot(thing, file_name), data)
 
     def upload_file(self, thing: Thing, path: str | Path, file_name: str | None = None) -> None:
-        """The same with a file, which may have another name here than there."""
+        """The same with a file.
+
+        Args:
+            file_name: What the table calls it; without it the file's own name tells where it waits for several.
+        """
         file = local_file(Path(path))
-        self._put(self._slot(thing, file_name), lambda: read_blocks(file, 0, file.size), file.size)
+        self._put(self._slot(thing, file_name, file.path), lambda: read_blocks(file, 0, file.size), file.size)
 
     def update(self, thing: Thing, *, start: bool = True, timeout_s: float | None = None, **changes: Any) -> Version:
         """Change the record of a table, and begin the check of the files that came.
@@ -292,15 +297,15 @@ class Tables(Resource):
         self._client.versions.ingest(made)
         return self.wait_until_done(made.id, timeout_s=timeout_s)
 
-    def _slot(self, thing: Thing, file_name: str | None) -> Slot:
+    def _slot(self, thing: Thing, file_name: str | None, usual: str | None = None) -> Slot:
         waiting = self._client.versions.slots(thing)
         if file_name is None and len(waiting) == 1:
             return waiting[0]
-        found = [one for one in waiting if one.file_name == file_name]
+        wanted = file_name or usual
+        found = [one for one in waiting if one.file_name == wanted]
         if not found:
-            raise NotFound(
-                f"The table waits for no file {file_name!r}. It has {', '.join(one.file_name for one in waiting)}."
-            )
+            which = "for several files; name one of them" if wanted is None else f"for no file {wanted!r}"
+            raise NotFound(f"The table waits {which}. It has {', '.join(one.file_name for one in waiting)}.")
         return found[0]
 
     def _put_bytes(self, slot: Slot, data: bytes | IO[bytes]) -> None:
@@ -471,7 +476,14 @@ class Tables(Resource):
         return self._transport.post("/tables/query", TableQueried, asked, keyed=False, repeatable=True)
 
     def query_arrow(self, sql: str, tables: Mapping[str, Thing] | None = None, *, limit: int | None = None) -> Any:
-        """The same as a `pyarrow.Table`; `.to_pandas()` and `polars.from_arrow` go on from there."""
+        """The same as a `pyarrow.Table`; `.to_pandas()` and `polars.from_arrow` go on from there.
+
+        Args:
+            limit: Rows at most; there may be fewer where they are large.
+
+        Raises:
+            TooLarge: Without a limit: the answer has more rows than the server gives at a time.
+        """
         arrow = needs("pyarrow")
         body = self._asked(sql, tables, limit).dump()
         answer = self._transport.send(
@@ -481,7 +493,13 @@ class Tables(Resource):
             headers={"Content-Type": "application/json", "Accept": _ARROW},
         )
         with arrow.ipc.open_stream(arrow.BufferReader(answer.content)) as stream:
-            return stream.read_all()
+            found = stream.read_all()
+        if limit is None and answer.headers.get("entrepot-more") == "true":
+            raise TooLarge(
+                f"The answer has more rows than the {len(found)} that the server gives at a time. "
+                "Ask for fewer, or say how many with a limit."
+            )
+        return found
 
     def _asked(self, sql: str, tables: Mapping[str, Thing] | None, limit: int | None) -> TableQuery:
         given: dict[str, Any] = {"sql": sql, "tables": {}}
