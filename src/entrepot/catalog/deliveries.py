@@ -12,17 +12,18 @@ which it happened; two transactions on different versions of a dataset at the sa
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Row, Table, delete, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from entrepot.catalog import queue
+from entrepot.catalog import bulk, queue
 from entrepot.catalog import webhooks as hooks
+from entrepot.catalog.many import PART
 from entrepot.catalog.schema import dataset, delivery, event, version
 from entrepot.model import ids
 from entrepot.model.errors import NotFound
@@ -64,6 +65,10 @@ def _value(row: Row[Any]) -> Delivery:
     )
 
 
+#: Webhooks and their patterns.
+Listeners = Sequence[tuple[int, tuple[str, ...]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Happened:
     """What a delivery needs of an event."""
@@ -79,46 +84,66 @@ class Happened:
 # Made with the event
 
 
-def fan_out(
-    conn: Connection,
-    event_n: int,
-    verb: str,
-    at: datetime,
-    *,
-    project: int | None,
-    dataset_n: int | None,
-    version_n: int | None,
-    subject: str | None,
-    before: Mapping[str, Any] | None,
-) -> int:
-    """Make the deliveries of an event that was just written; how many."""
-    if project is not None:
-        listening = hooks.listening(conn, project)
-    elif verb.startswith("member.") and subject is not None:
-        listening = hooks.listening_to_team(conn, _uid_in(Noun.TEAM, subject) or UUID(int=0))
-    else:
-        return 0
-    wanted = [n for n, patterns in listening if matches(patterns, verb)]
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """An event that was just written."""
+
+    n: int
+    verb: str
+    at: datetime
+    project: int | None
+    dataset: int | None
+    version: int | None
+    subject: str | None
+    before: Mapping[str, Any] | None
+
+
+def fan_out(conn: Connection, events: Sequence[Announced]) -> int:
+    """Make the deliveries of events that were just written, oldest first; how many."""
+    listeners: dict[int, Listeners] = {}
+    wanted = [(hook, one) for one in events for hook in _listening(conn, one, listeners)]
     if not wanted:
         return 0
-    about = _about(conn, dataset_n, version_n, before)
-    for n in wanted:
-        uid = _uid(n, event_n)
-        conn.execute(
-            insert(delivery).values(
-                uid=uid,
-                webhook=n,
-                event=event_n,
-                verb=verb,
-                lane=dataset_n or 0,
-                state=_WAITING,
-                due=at,
-                created_at=at,
-                **about,
-            )
-        )
-        call(conn, n, job_uid=_uid(n, event_n, b"job"), now=at)
-    return len(wanted)
+    told = list({one.n: one for _, one in wanted}.values())
+    versions = _uids(conn, version, (one.version for one in told))
+    datasets = _uids(conn, dataset, (one.dataset for one in told))
+    rows = [
+        {
+            "uid": _uid(hook, one.n),
+            "webhook": hook,
+            "event": one.n,
+            "verb": one.verb,
+            "lane": one.dataset or 0,
+            "state": _WAITING,
+            "due": one.at,
+            "created_at": one.at,
+            "version_uid": _version_of(one, versions),
+            "dataset_uid": datasets.get(one.dataset or 0),
+        }
+        for hook, one in wanted
+    ]
+    conn.execute(insert(delivery), rows)
+    # Whoever looks at a webhook finds all that waits there.
+    for hook, one in dict(wanted).items():
+        call(conn, hook, job_uid=_uid(hook, one.n, b"job"), now=one.at)
+    return len(rows)
+
+
+def _listening(conn: Connection, one: Announced, known: dict[int, Listeners]) -> list[int]:
+    """The webhooks that want an event.
+
+    Args:
+        known: Those of projects that were asked for already.
+    """
+    if one.project is not None:
+        found = known.get(one.project)
+        if found is None:
+            found = known[one.project] = hooks.listening(conn, one.project)
+    elif one.verb.startswith("member.") and one.subject is not None:
+        found = hooks.listening_to_team(conn, _uid_in(Noun.TEAM, one.subject) or UUID(int=0))
+    else:
+        return []
+    return [n for n, patterns in found if matches(patterns, one.verb)]
 
 
 def call(conn: Connection, n: int, *, job_uid: UUID, now: datetime, due: datetime | None = None) -> None:
@@ -158,17 +183,21 @@ def _uid(hook: int, event_n: int, purpose: bytes = b"delivery") -> UUID:
     return UUID(int=number | 0x8 << 76 | 0b10 << 62)
 
 
-def _about(
-    conn: Connection, dataset_n: int | None, version_n: int | None, before: Mapping[str, Any] | None
-) -> dict[str, UUID | None]:
-    found: dict[str, UUID | None] = {"version_uid": None, "dataset_uid": None}
-    if version_n is not None:
-        found["version_uid"] = conn.execute(select(version.c.uid).where(version.c.id == version_n)).scalar()
-        if found["version_uid"] is None and before is not None:
-            # A purge tells of itself when the row is gone.
-            found["version_uid"] = _uid_in(Noun.VERSION, str(before.get("id", "")))
-    if dataset_n is not None:
-        found["dataset_uid"] = conn.execute(select(dataset.c.uid).where(dataset.c.id == dataset_n)).scalar()
+def _uids(conn: Connection, table: Table, numbers: Iterable[int | None]) -> dict[int, UUID]:
+    found: dict[int, UUID] = {}
+    for part in bulk.chunks(sorted({n for n in numbers if n is not None}), PART):
+        query = select(table.c.id, table.c.uid).where(table.c.id.in_(part))
+        found |= {int(row.id): row.uid for row in conn.execute(query)}
+    return found
+
+
+def _version_of(one: Announced | Happened, known: Mapping[int, UUID]) -> UUID | None:
+    if one.version is None:
+        return None
+    found = known.get(one.version)
+    if found is None and one.before is not None:
+        # A purge tells of itself when the row is gone.
+        found = _uid_in(Noun.VERSION, str(one.before.get("id", "")))
     return found
 
 
@@ -290,6 +319,8 @@ def replay_events(
 ) -> int:
     """Send these events (anew): deliveries in one of the states, and events that have none; how many."""
     build = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+    versions = _uids(conn, version, (one.version for one in events))
+    datasets = _uids(conn, dataset, (one.dataset for one in events))
     done = 0
     for one in events:
         known = conn.execute(select(delivery.c.id, delivery.c.state).where(delivery.c.uid == _uid(hook, one.n))).first()
@@ -309,7 +340,8 @@ def replay_events(
             "attempts": 0,
             "replays": 1,
             "created_at": now,
-            **_about(conn, one.dataset, one.version, one.before),
+            "version_uid": _version_of(one, versions),
+            "dataset_uid": datasets.get(one.dataset or 0),
         }
         made = build(delivery).values(**values).on_conflict_do_nothing().returning(delivery.c.id)
         done += conn.execute(made).first() is not None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
+from entrepot.catalog import bulk
+from entrepot.catalog.many import PART
 from entrepot.catalog.schema import ingest, old_slug, relationship, upload, version
 from entrepot.model.values import Stage, State
 
@@ -24,37 +26,44 @@ def forget_slug(conn: Connection, project_n: int, slug: str) -> None:
     conn.execute(delete(old_slug).where(old_slug.c.scope == project_n, old_slug.c.slug == slug))
 
 
-def close_slots(conn: Connection, version_n: int, now: datetime) -> None:
-    """Open uploads into the version end now; the sweep removes their bytes."""
-    conn.execute(
-        update(upload)
-        .where(upload.c.version == version_n, upload.c.state == "open")
-        .values(state="aborted", expires_at=now, touched_at=now)
-    )
+def close_slots(conn: Connection, versions: Sequence[int], now: datetime) -> None:
+    """Open uploads into the versions end now; the sweep removes their bytes."""
+    for part in bulk.chunks(versions, PART):
+        conn.execute(
+            update(upload)
+            .where(upload.c.version.in_(part), upload.c.state == "open")
+            .values(state="aborted", expires_at=now, touched_at=now)
+        )
 
 
-def fail_attempts(conn: Connection, version_n: int, now: datetime, report: Mapping[str, Any]) -> Stage | None:
-    """End what was under way to give the version content; one that was ready before is ready again.
+def fail_attempts(
+    conn: Connection, versions: Sequence[int], now: datetime, report: Mapping[str, Any]
+) -> dict[int, Stage]:
+    """End what was under way to give the versions content; one that was ready before is ready again.
 
-    Answers where a version failed that was never ready.
+    Answers where those failed that were never ready.
     """
-    under_way = ingest.c.ended_at.is_(None)
-    conn.execute(
-        update(ingest)
-        .where(ingest.c.version == version_n, under_way)
-        .values(state=State.FAILED.value, stage=Stage.CONTENT.value, report=dict(report), ended_at=now)
-    )
-    mine = version.c.id == version_n
-    row = conn.execute(select(version.c.state, version.c.rev).where(mine)).one()
-    stage = _STAGES.get(row.state)
-    if stage is None:
-        return None
-    if row.rev:
-        conn.execute(update(version).where(mine).values(state=State.READY.value, updated_at=now))
-        return None
-    failed = {"state": State.FAILED.value, "stage": stage.value, "report": dict(report), "updated_at": now}
-    conn.execute(update(version).where(mine).values(**failed))
-    return stage
+    failed: dict[int, Stage] = {}
+    for part in bulk.chunks(versions, PART):
+        conn.execute(
+            update(ingest)
+            .where(ingest.c.version.in_(part), ingest.c.ended_at.is_(None))
+            .values(state=State.FAILED.value, stage=Stage.CONTENT.value, report=dict(report), ended_at=now)
+        )
+        waiting = select(version.c.id, version.c.state, version.c.rev).where(version.c.id.in_(part))
+        rows = conn.execute(waiting.where(version.c.state.in_(list(_STAGES)))).all()
+        _end(conn, [row.id for row in rows if row.rev], {"state": State.READY.value, "updated_at": now})
+        for stage in (Stage.TRANSFER, Stage.CONTENT):
+            mine = [row.id for row in rows if not row.rev and _STAGES[row.state] is stage]
+            ended = {"state": State.FAILED.value, "stage": stage.value, "report": dict(report), "updated_at": now}
+            _end(conn, mine, ended)
+            failed |= dict.fromkeys(mine, stage)
+    return failed
+
+
+def _end(conn: Connection, versions: Sequence[int], values: Mapping[str, Any]) -> None:
+    if versions:
+        conn.execute(update(version).where(version.c.id.in_(versions)).values(**values))
 
 
 def entomb_edges(conn: Connection, version_n: int, stone: Mapping[str, Any]) -> None:

@@ -66,24 +66,30 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) * 4 <= most else text.encode()[:most].decode(errors="ignore")
 
 
-def write(conn: Connection, document: Document) -> None:
-    remove(conn, document.version)
-    values = {
-        "id": document.version,
-        "name": _cut(document.name, _MOST // 8),
-        "tags": _cut(document.tags, _MOST // 8),
-        "columns": _cut(document.columns, _MOST // 4),
-        "description": _cut(document.description, _MOST // 4),
-        "metadata": _cut(document.metadata, _MOST // 4),
-    }
+def write(conn: Connection, documents: Sequence[Document]) -> None:
+    """Put documents in place of what there is of their versions."""
+    if not documents:
+        return
+    remove(conn, [one.version for one in documents])
+    values = [
+        {
+            "id": one.version,
+            "name": _cut(one.name, _MOST // 8),
+            "tags": _cut(one.tags, _MOST // 8),
+            "columns": _cut(one.columns, _MOST // 4),
+            "description": _cut(one.description, _MOST // 4),
+            "metadata": _cut(one.metadata, _MOST // 4),
+        }
+        for one in documents
+    ]
     if conn.dialect.name == "sqlite":
-        acl = f"p{document.project} {document.visibility.value}"
+        acls = [{"acl": f"p{one.project} {one.visibility.value}"} for one in documents]
         conn.execute(
             text(
                 "INSERT INTO search (rowid, acl, name, tags, columns, description, metadata) "
                 "VALUES (:id, :acl, :name, :tags, :columns, :description, :metadata)"
             ),
-            values | {"acl": acl},
+            [row | acl for row, acl in zip(values, acls, strict=True)],
         )
     else:
         conn.execute(
@@ -95,9 +101,11 @@ def write(conn: Connection, document: Document) -> None:
         )
 
 
-def remove(conn: Connection, version: int) -> None:
-    key = "rowid" if conn.dialect.name == "sqlite" else "version"
-    conn.execute(text(f"DELETE FROM search WHERE {key} = :id"), {"id": version})  # noqa: S608
+def remove(conn: Connection, versions: Sequence[int]) -> None:
+    """Nothing of these versions is found any more."""
+    if versions:
+        key = "rowid" if conn.dialect.name == "sqlite" else "version"
+        conn.execute(text(f"DELETE FROM search WHERE {key} = :id"), [{"id": one} for one in versions])  # noqa: S608
 
 
 def find(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
 
+from entrepot.catalog import bulk
+from entrepot.catalog.many import PART
 from entrepot.catalog.schema import job, version
 from entrepot.catalog.versions import Sight, member_projects
 from entrepot.model.values import Task, TaskState
@@ -103,9 +105,12 @@ def ask_to_stop(conn: Connection, n: int, now: datetime) -> Stopped | None:
     return ended[0] if ended else None
 
 
-def ask_all_to_stop(conn: Connection, version_n: int, now: datetime) -> list[Stopped]:
-    """`ask_to_stop` for everything that works on a version."""
-    return _stop(conn, job.c.version == version_n, now)
+def ask_all_to_stop(conn: Connection, versions: Sequence[int], now: datetime) -> list[Stopped]:
+    """`ask_to_stop` for everything that works on these versions."""
+    ended: list[Stopped] = []
+    for part in bulk.chunks(versions, PART):
+        ended += _stop(conn, job.c.version.in_(part), now)
+    return sorted(ended, key=lambda one: one.n)
 
 
 def _stop(conn: Connection, which: ColumnElement[bool], now: datetime) -> list[Stopped]:
@@ -124,6 +129,7 @@ def _stop(conn: Connection, which: ColumnElement[bool], now: datetime) -> list[S
 class About:
     """What an event about a job names."""
 
+    n: int
     uid: UUID
     kind: str
     state: str
@@ -136,8 +142,14 @@ class About:
 
 def about(conn: Connection, n: int) -> About | None:
     """A job that somebody may wait for; None for one that is nobody's task."""
+    return next(iter(about_all(conn, [n])), None)
+
+
+def about_all(conn: Connection, numbers: Sequence[int]) -> list[About]:
+    """Those of these jobs that somebody may wait for, in order of number; the others are nobody's task."""
     query = (
         select(
+            job.c.id,
             job.c.uid,
             job.c.kind,
             job.c.state,
@@ -148,10 +160,12 @@ def about(conn: Connection, n: int) -> About | None:
             version.c.dataset,
         )
         .outerjoin_from(job, version, job.c.version == version.c.id)
-        .where(job.c.id == n, job.c.shown)
+        .order_by(job.c.id)
     )
-    row = conn.execute(query).first()
-    return None if row is None else About(*row)
+    found: list[About] = []
+    for part in bulk.chunks(sorted(numbers), PART):
+        found += [About(*row) for row in conn.execute(query.where(job.c.id.in_(part), job.c.shown))]
+    return found
 
 
 def forget(conn: Connection, *, ended_before: datetime, hidden_before: datetime, limit: int) -> int:

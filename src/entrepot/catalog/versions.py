@@ -144,6 +144,17 @@ def find_by(conn: Connection, key: int | UUID, *, asking: int | None) -> Found |
     return find(conn, asking=asking, n=key) if isinstance(key, int) else find(conn, asking=asking, uid=key)
 
 
+def find_all(conn: Connection, keys: Sequence[int | UUID], *, asking: int | None) -> dict[int | UUID, Found]:
+    """`find_by` of many, each by the key that was asked for; those that are not there are left out."""
+    found: dict[int | UUID, Found] = {}
+    for kind, column in ((int, version.c.id), (UUID, version.c.uid)):
+        mine = [key for key in keys if isinstance(key, kind)]
+        for start in range(0, len(mine), 500):
+            query = _SELECT.where(column.in_(mine[start : start + 500]))
+            found |= {getattr(row, column.name): _found(row) for row in conn.execute(query, {"asking": asking or 0})}
+    return found
+
+
 _HOLD_N = select(version.c.id).where(version.c.id == bindparam("key")).with_for_update(key_share=True)
 _HOLD_UID = select(version.c.id).where(version.c.uid == bindparam("key")).with_for_update(key_share=True)
 
@@ -532,14 +543,6 @@ def active_in_line(conn: Connection, dataset_n: int, *, after: int, limit: int) 
         .limit(limit)
     )
     return [_value(row) for row in conn.execute(query, {"asking": 0})]
-
-
-def trash_many(conn: Connection, numbers: Sequence[int], *, at: datetime, by: int | None, reason: str) -> None:
-    conn.execute(
-        update(version)
-        .where(version.c.id.in_(numbers))
-        .values(trashed_at=at, trashed_by=by, trash_reason=reason, updated_at=at)
-    )
 
 
 def any_in_project(conn: Connection, project_n: int) -> bool:

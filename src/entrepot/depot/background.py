@@ -116,6 +116,7 @@ def kinds(depot: Depot) -> dict[str, JobKind]:
     found[sending.JOB] = JobKind(partial(sending.run, depot), None, partial(_ended, depot))
     found[splits.JOB] = JobKind(partial(splits.run, depot), None, partial(_ended, depot))
     found[search.LINE_JOB] = JobKind(partial(search.run_line, depot))
+    found[search.MANY_JOB] = JobKind(partial(search.run_many, depot))
     found[record_work.JOB] = JobKind(partial(record_work.run, depot), None, partial(_ended, depot))
     return found
 

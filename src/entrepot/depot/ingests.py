@@ -326,8 +326,8 @@ def fail_transfer(
 
     The caller holds the version.
     """
-    leaving.close_slots(conn, version.n, now)
-    stage = leaving.fail_attempts(conn, version.n, now, report)
+    leaving.close_slots(conn, [version.n], now)
+    stage = leaving.fail_attempts(conn, [version.n], now, report).get(version.n)
     if stage is not None:
         # The attempt that there was, for whoever looks at the version's attempts.
         n = rows.insert_ingest(conn, uid=depot.new_uid(), version=version.n, at=version.created_at)

@@ -6,16 +6,17 @@ number or an alias free is then still true when the row is written.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from entrepot.catalog import leaving
+from entrepot.catalog import leaving, many
 from entrepot.catalog import projects as project_rows
 from entrepot.catalog import tasks as task_rows
 from entrepot.catalog import versions as rows
 from entrepot.catalog.connection import Connection
 from entrepot.depot.context import Depot
-from entrepot.depot.events import task_ended
+from entrepot.depot.events import tasks_ended
 from entrepot.model import names
 from entrepot.model.errors import NameTaken, QuotaExceeded
 from entrepot.model.values import Dataset, Numbering, Project, Stage, Version
@@ -81,6 +82,44 @@ def number_for(
     return rows.highest_active_number(conn, line.n) + 1
 
 
+def numbers_back(conn: Connection, versions: Sequence[Version], rule: Numbering) -> dict[int, int | None]:
+    """The numbers that these versions get, which come back from the trash one after the other; as `number_for`.
+
+    Raises:
+        NameTaken: The rule refuses one of them.
+    """
+    known = many.lines(conn, {one.dataset for one in versions})
+    taken = many.numbers_taken(conn, [one.n for one in versions])
+    given: set[tuple[int, int]] = set()
+    found: dict[int, int | None] = {}
+    for one in versions:
+        line = known[one.dataset]
+        number = None
+        if one.number is not None:
+            keeps = one.n not in taken and (one.dataset, one.number) not in given
+            number = _number_back(one, one.number if keeps else None, line, rule)
+            given.add((one.dataset, number))
+            line.highest = max(line.highest, number)
+            line.has_first |= number == 1
+        line.lives = True
+        found[one.n] = number
+    return found
+
+
+def _number_back(version: Version, kept: int | None, line: many.Line, rule: Numbering) -> int:
+    match rule:
+        case Numbering.ONLY if line.lives:
+            raise NameTaken(f"There is already a dataset named {version.name!r} here. Choose another name.")
+        case Numbering.FIRST if line.has_first:
+            raise NameTaken(f"{version.name!r} already has a version 1 here. Choose another name, or copy it.")
+        case Numbering.FIRST:
+            return 1
+        case Numbering.KEEP if kept is None:
+            raise NameTaken(f"{version.name!r} already has an active version {version.number} here.")
+    # Coming back is not a reason for another number while the old one is free.
+    return kept if kept is not None and rule is not Numbering.ONLY else line.highest + 1
+
+
 def free_alias(conn: Connection, project_n: int, wished: str, *, but: int | None = None) -> str:
     """The alias, if no active version and no dataset slug of the project has it."""
     clean = names.alias(wished)
@@ -127,16 +166,15 @@ def room_for(conn: Connection, project: Project, more: int) -> None:
         )
 
 
-def stop_work(conn: Connection, version: int, now: datetime) -> Stage | None:
-    """Close the version's slots, ask its running ingest to stop, and fail the attempt that was under way.
+def stop_work(conn: Connection, versions: Sequence[int], now: datetime) -> dict[int, Stage]:
+    """Close the versions' slots, ask their running ingests to stop, and fail the attempts that were under way.
 
     Otherwise a version that is reinstated would wait for ever for a check that nobody makes. Answers the stage at
-    which a version failed by this that was never ready.
+    which those failed by this that were never ready.
     """
-    leaving.close_slots(conn, version, now)
-    for ended in task_rows.ask_all_to_stop(conn, version, now):
-        task_ended(conn, ended.n, now)
-    return leaving.fail_attempts(conn, version, now, {"message": "It was deleted before its content was checked."})
+    leaving.close_slots(conn, versions, now)
+    tasks_ended(conn, [one.n for one in task_rows.ask_all_to_stop(conn, versions, now)], now)
+    return leaving.fail_attempts(conn, versions, now, {"message": "It was deleted before its content was checked."})
 
 
 def entomb(conn: Connection, version: Version) -> None:

@@ -15,10 +15,12 @@ one writer at a time, where holds cost nothing and do nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
+from entrepot.catalog import many
 from entrepot.catalog import projects as project_rows
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
@@ -26,7 +28,17 @@ from entrepot.catalog.database import Contended
 from entrepot.catalog.versions import Found, Sight
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor, Standing, effective_role, may, require
-from entrepot.model.errors import Frozen, Hidden, KindMismatch, NotFound, Trashed, Unauthenticated, WrongState
+from entrepot.model.errors import (
+    Forbidden,
+    Frozen,
+    Hidden,
+    Invalid,
+    KindMismatch,
+    NotFound,
+    Trashed,
+    Unauthenticated,
+    WrongState,
+)
 from entrepot.model.ids import Noun
 from entrepot.model.references import Reference
 from entrepot.model.values import Collection, Kind, Project, Role, Version, Visibility
@@ -121,6 +133,51 @@ def version(
     if found is None or (not trashed and found.version.trash is not None):
         raise NotFound(f"There is no {what}, or you may not see it.")
     judge(actor, action, found, what)
+    return found
+
+
+def versions(conn: Connection, actor: Actor, keys: Sequence[Key], action: Action) -> list[Found]:
+    """As `version` for many, in few statements and in the order of the keys; one that is named twice comes twice.
+
+    Raises:
+        Invalid: Some do not exist for the caller or may not be touched; `errors` names each.
+    """
+    there = version_rows.find_all(conn, list({key for key in keys if thinkable(key)}), asking=actor.user)
+    found: list[Found] = []
+    bad: list[dict[str, Any]] = []
+    for key in keys:
+        one = there.get(key)
+        try:
+            if one is None:
+                raise NotFound(f"There is no {name_of(key)}, or you may not see it.")
+            judge(actor, action, one, name_of(key))
+            found.append(one)
+        except (NotFound, Forbidden, Unauthenticated) as error:
+            bad.append({"id": name_of(key), "detail": str(error)})
+    if bad:
+        raise Invalid(f"{len(bad)} of {len(keys)} versions cannot be used; nothing was changed.", errors=bad)
+    return found
+
+
+def hold_versions(conn: Connection, actor: Actor, keys: Sequence[Key], action: Action, *, named: bool) -> list[Found]:
+    """As `versions`, held until the end of the transaction.
+
+    Args:
+        named: With the names of their projects, as `hold_named`.
+
+    Raises:
+        Invalid
+    """
+    found = versions(conn, actor, keys, action)
+    before = {one.version.n: one.version for one in found}
+    if named:
+        project_rows.hold_names(conn, [one.project for one in before.values()])
+    if not many.hold(conn, before):
+        return found
+    # Somebody may have purged or moved one of them before it was held.
+    found = versions(conn, actor, keys, action)
+    for one in found:
+        require_still(before[one.version.n], one.version)
     return found
 
 

@@ -9,14 +9,14 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from entrepot.catalog import many, standing
 from entrepot.catalog import projects as rows
-from entrepot.catalog import standing
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.database import ConstraintViolated, Contended, NotYet
 from entrepot.depot import licences, lines, lookup, paging, search, teams
 from entrepot.depot.context import Depot
-from entrepot.depot.events import record
+from entrepot.depot.events import record, tell_all, trashed
 from entrepot.depot.licences import LicenceKey
 from entrepot.depot.lookup import FoundProject, Key
 from entrepot.depot.teams import TeamKey
@@ -358,31 +358,15 @@ def _trash_slice(conn: Connection, actor: Actor, project: int, now: datetime) ->
     if found is None or found[0].trash is None:
         return False
     gone = version_rows.active_in_project(conn, project, limit=TRASH_SLICE)
-    version_rows.trash_many(conn, [n for n, _ in gone], at=now, by=actor.user, reason="project")
-    for n, dataset in gone:
-        failed = lines.stop_work(conn, n, now)
-        search.remove(conn, n)
-        if failed is not None:
-            record(
-                conn,
-                actor,
-                "version.failed",
-                at=now,
-                project=project,
-                dataset=dataset,
-                version=n,
-                detail={"stage": failed.value},
-            )
-        record(
-            conn,
-            actor,
-            "version.trashed",
-            at=now,
-            project=project,
-            dataset=dataset,
-            version=n,
-            detail={"reason": "project"},
-        )
+    numbers = [n for n, _ in gone]
+    many.trash(conn, numbers, at=now, by=actor.user, reason="project")
+    failed = lines.stop_work(conn, numbers, now)
+    search.remove(conn, numbers)
+    told = [
+        trashed(actor, now, project=project, dataset=dataset, version=n, reason="project", failed=failed.get(n))
+        for n, dataset in gone
+    ]
+    tell_all(conn, [event for events in told for event in events])
     return len(gone) == TRASH_SLICE
 
 

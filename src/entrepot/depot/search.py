@@ -10,9 +10,10 @@ from typing import Any
 
 from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import examinations as examination_rows
-from entrepot.catalog import queue
+from entrepot.catalog import many, queue
 from entrepot.catalog import search as rows
 from entrepot.catalog import versions as version_rows
+from entrepot.catalog.bulk import chunks
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.versions import Found
 from entrepot.catalog.work import UPKEEP, Work
@@ -24,9 +25,13 @@ from entrepot.model.errors import BadCursor
 from entrepot.model.values import Kind, Page, Version
 
 LINE_JOB = "search.line"
+MANY_JOB = "search.many"
 
 #: Versions whose texts are written in one transaction.
 _SLICE = 100
+
+#: Of those that change together: whose files are asked for facts in the transaction of the change.
+_READ_AT_ONCE = 20
 
 #: Entries of a version whose facts are searched.
 _READ_OUT = 200
@@ -44,21 +49,43 @@ class Result:
 def write(conn: Connection, version: Version) -> None:
     """Bring the index up to date with a record, in the record's own transaction."""
     if version.trash is not None:
-        rows.remove(conn, version.n)
+        rows.remove(conn, [version.n])
         return
-    rows.write(
-        conn,
-        rows.Document(
-            version=version.n,
-            project=version.project,
-            visibility=version.visibility,
-            name=" ".join(filter(None, (version.name, version.slug, version.alias))),
-            tags=" ".join(version.tags),
-            columns=" ".join((*_columns(version.declared), *_read_out(conn, version))),
-            description=version.description,
-            metadata=" ".join(_texts(version.custom)),
-        ),
+    rows.write(conn, [_document(conn, version)])
+
+
+def _document(conn: Connection, version: Version) -> rows.Document:
+    return rows.Document(
+        version=version.n,
+        project=version.project,
+        visibility=version.visibility,
+        name=" ".join(filter(None, (version.name, version.slug, version.alias))),
+        tags=" ".join(version.tags),
+        columns=" ".join((*_columns(version.declared), *_read_out(conn, version))),
+        description=version.description,
+        metadata=" ".join(_texts(version.custom)),
     )
+
+
+def write_all(conn: Connection, depot: Depot, versions: Sequence[Version]) -> None:
+    """`write` for many that are not in the trash.
+
+    What was read out of files takes several questions a version: beyond the first of those a job does it, which this
+    transaction enqueues.
+    """
+    slow = [one.n for one in versions if _has_facts(one)][_READ_AT_ONCE:]
+    later = set(slow)
+    rows.write(conn, [_document(conn, one) for one in versions if one.n not in later])
+    if slow:
+        queue.enqueue(
+            conn,
+            uid=depot.new_uid(),
+            queue=UPKEEP,
+            kind=MANY_JOB,
+            payload={"versions": slow},
+            now=depot.now(),
+            shown=False,
+        )
 
 
 def rewrite_line(conn: Connection, depot: Depot, dataset: int) -> None:
@@ -96,8 +123,22 @@ def run_line(depot: Depot, work: Work) -> None:
     work.finish(lambda _conn: {})
 
 
-def remove(conn: Connection, version: int) -> None:
-    rows.remove(conn, version)
+def run_many(depot: Depot, work: Work) -> None:
+    """Bring these versions up to date. A job handler; done again from the start it does the same."""
+    for part in chunks([int(n) for n in work.payload["versions"]], _SLICE):
+        depot.catalog.write(partial(_rewrite, numbers=part))
+    work.finish(lambda _conn: {})
+
+
+def _rewrite(conn: Connection, numbers: Sequence[int]) -> None:
+    # In order of number, as everybody does; what is held is not put in the trash or changed meanwhile.
+    many.hold(conn, numbers)
+    for found in version_rows.find_all(conn, numbers, asking=None).values():
+        write(conn, found.version)
+
+
+def remove(conn: Connection, versions: Sequence[int]) -> None:
+    rows.remove(conn, versions)
 
 
 def _columns(declared: Any) -> list[str]:
@@ -108,9 +149,14 @@ def _columns(declared: Any) -> list[str]:
     return [str(column["name"]) for column in declared if isinstance(column, Mapping) and "name" in column]
 
 
+def _has_facts(version: Version) -> bool:
+    """Whether something may have been read out of its files that is searched."""
+    return version.n_entries > 0 and version.kind is Kind.FILES
+
+
 def _read_out(conn: Connection, version: Version) -> list[str]:
     """Names of columns, samples, contigs and the like that were read out of the first entries."""
-    if not version.n_entries or version.kind is not Kind.FILES:
+    if not _has_facts(version):
         return []
     listed = entry_rows.page(conn, version.n, version.revision, limit=_READ_OUT)
     found = examination_rows.find_many(conn, [(row.content, row.dtype) for row in listed])

@@ -11,20 +11,23 @@ from datetime import datetime
 from typing import Any
 
 from entrepot.catalog import entries as entry_rows
-from entrepot.catalog import projects as project_rows
+from entrepot.catalog import many
 from entrepot.catalog import versions as rows
 from entrepot.catalog.connection import Connection
-from entrepot.catalog.versions import Found
+from entrepot.catalog.events import NewEvent
 from entrepot.depot import lines, lookup, search
 from entrepot.depot.context import Depot
-from entrepot.depot.events import tell
+from entrepot.depot.events import tell, tell_all, telling, trashed
 from entrepot.depot.lookup import Key
 from entrepot.depot.versions import again
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor
-from entrepot.model.errors import Forbidden, Invalid, NotFound, Trashed, Unauthenticated
+from entrepot.model.errors import Trashed
 from entrepot.model.ids import Noun
 from entrepot.model.values import Numbering, Version
+
+#: More at once are a transaction of their own.
+_FEW = 200
 
 #: The reason of what went by itself; some doors go on showing that.
 EXPIRED = "expired"
@@ -56,7 +59,7 @@ def _reason(reason: str) -> str:
 
 
 def trash_many(depot: Depot, actor: Actor, keys: Sequence[Key], *, reason: str) -> list[Version]:
-    """All or none.
+    """All or none, in one transaction of as many statements for a thousand as for ten.
 
     Raises:
         Invalid: Some do not exist for the caller or may not be touched; `errors` names each.
@@ -65,53 +68,45 @@ def trash_many(depot: Depot, actor: Actor, keys: Sequence[Key], *, reason: str) 
     clean = _reason(reason)
 
     def work(conn: Connection) -> list[Version]:
-        found = _all_of(conn, actor, keys, Action.TRASH)
-        return [trash_in(conn, actor, again(conn, actor, one.version.n), clean, now) for one in found]
+        found = [one.version for one in lookup.hold_versions(conn, actor, keys, Action.TRASH, named=False)]
+        _trash(conn, actor, found, clean, now)
+        return _again(conn, actor, found)
 
-    return depot.catalog.write(work)
+    return depot.catalog.write(work, bulk=len(keys) > _FEW)
 
 
-def _all_of(conn: Connection, actor: Actor, keys: Sequence[Key], action: Action) -> list[Found]:
-    """All the versions, held, in the order of the keys; one that is named twice comes twice."""
-    found: list[Found] = []
-    bad: list[dict[str, Any]] = []
-    for key in keys:
-        try:
-            found.append(lookup.version(conn, actor, key, action))
-        except (NotFound, Forbidden, Unauthenticated) as error:
-            bad.append({"id": lookup.name_of(key), "detail": str(error)})
-    if bad:
-        raise Invalid(f"{len(bad)} of {len(keys)} versions cannot be used; nothing was changed.", errors=bad)
-    before = {one.version.n: one.version for one in found}
-    if action is Action.REINSTATE:
-        project_rows.hold_names(conn, [one.project for one in before.values()])
-    for n in sorted(before):
-        rows.hold(conn, n)
-        # Somebody may have purged or moved it before it was held.
-        lookup.require_still(before[n], lookup.version(conn, actor, n, action).version)
-    return found
+def _again(conn: Connection, actor: Actor, versions: Sequence[Version]) -> list[Version]:
+    """As they are now, in the same order."""
+    now = rows.find_all(conn, list({one.n for one in versions}), asking=actor.user)
+    return [now[one.n].version for one in versions]
 
 
 def trash_in(conn: Connection, actor: Actor, version: Version, reason: str, now: datetime) -> Version:
     """`trash` inside the caller's transaction, who holds the version; running ingests are cancelled, slots closed."""
-    if version.trash is not None:
-        if version.trash.reason != EXPIRED or reason == EXPIRED:
-            return version
-        return _deleted_after(conn, actor, version, reason, now)
-    rows.trash_many(conn, [version.n], at=now, by=actor.user, reason=reason)
-    failed = lines.stop_work(conn, version.n, now)
-    search.remove(conn, version.n)
-    if failed is not None:
-        tell(conn, actor, "version.failed", version, now, detail={"stage": failed.value})
-    tell(conn, actor, "version.trashed", version, now, detail={"reason": reason})
+    _trash(conn, actor, [version], reason, now)
     return again(conn, actor, version.n)
 
 
-def _deleted_after(conn: Connection, actor: Actor, version: Version, reason: str, now: datetime) -> Version:
-    """It expired by itself, and whoever is still shown it deletes it now; it has been in the trash all along."""
-    rows.change(conn, version.n, {"trash_reason": reason, "trashed_by": actor.user, "updated_at": now}, edited=False)
-    tell(conn, actor, "version.trashed", version, now, before={"reason": EXPIRED}, detail={"reason": reason})
-    return again(conn, actor, version.n)
+def _trash(conn: Connection, actor: Actor, versions: Sequence[Version], reason: str, now: datetime) -> None:
+    """Put those that are not there yet in the trash; the caller holds all. One may come twice."""
+    each = {one.n: one for one in versions}.values()
+    fresh = [one for one in each if one.trash is None]
+    # They expired by themselves, and whoever is still shown them deletes them now; they were in the trash all along.
+    late = [one for one in each if one.trash is not None and one.trash.reason == EXPIRED and reason != EXPIRED]
+    told: list[NewEvent] = []
+    if fresh:
+        numbers = [one.n for one in fresh]
+        many.trash(conn, numbers, at=now, by=actor.user, reason=reason)
+        failed = lines.stop_work(conn, numbers, now)
+        search.remove(conn, numbers)
+        for one in fresh:
+            where = {"project": one.project, "dataset": one.dataset, "version": one.n}
+            told += trashed(actor, now, **where, reason=reason, failed=failed.get(one.n))
+    if late:
+        many.give_reason(conn, [one.n for one in late], at=now, by=actor.user, reason=reason)
+        before, detail = {"reason": EXPIRED}, {"reason": reason}
+        told += [telling(actor, "version.trashed", one, now, before=before, detail=detail) for one in late]
+    tell_all(conn, told)
 
 
 def reinstate(depot: Depot, actor: Actor, key: Key, *, numbering: Numbering = Numbering.KEEP_ELSE_NEXT) -> Version:
@@ -125,7 +120,8 @@ def reinstate(depot: Depot, actor: Actor, key: Key, *, numbering: Numbering = Nu
 
     def work(conn: Connection) -> Version:
         version = lookup.hold_named(conn, actor, key, Action.REINSTATE).version
-        return reinstate_in(conn, actor, version, numbering, now)
+        (back,) = _bring_back(conn, depot, actor, [version], numbering, now)
+        return back
 
     return depot.catalog.write(work)
 
@@ -133,48 +129,69 @@ def reinstate(depot: Depot, actor: Actor, key: Key, *, numbering: Numbering = Nu
 def reinstate_many(
     depot: Depot, actor: Actor, keys: Sequence[Key], *, numbering: Numbering = Numbering.NEXT
 ) -> list[Version]:
-    """All or none, as `trash_many`."""
+    """All or none, one after the other by their numbers; as `trash_many`.
+
+    Raises:
+        Invalid, NameTaken, Trashed
+    """
     now = depot.now()
 
     def work(conn: Connection) -> list[Version]:
-        found = _all_of(conn, actor, keys, Action.REINSTATE)
-        return [reinstate_in(conn, actor, again(conn, actor, one.version.n), numbering, now) for one in found]
+        found = [one.version for one in lookup.hold_versions(conn, actor, keys, Action.REINSTATE, named=True)]
+        return _bring_back(conn, depot, actor, found, numbering, now)
 
-    return depot.catalog.write(work)
+    return depot.catalog.write(work, bulk=len(keys) > _FEW)
 
 
-def reinstate_in(conn: Connection, actor: Actor, version: Version, numbering: Numbering, now: datetime) -> Version:
-    """`reinstate` inside the caller's transaction, who holds the version and the names of its project."""
-    if version.trash is None:
-        return version
-    if version.project_trashed:
-        raise Trashed(f"Project {version.project_slug} is deleted; reinstate it first.")
-    line = rows.find_dataset(conn, n=version.dataset)
-    assert line is not None
-    values: dict[str, Any] = {"trashed_at": None, "trashed_by": None, "trash_reason": None, "updated_at": now}
-    if version.number is not None:
-        rule = numbering
-        if rule is Numbering.NEXT:
-            # Coming back is not a reason for another number while the old one is free.
-            rule = Numbering.KEEP_ELSE_NEXT
-        values["number"] = lines.number_for(conn, line, rule, ready=True, keep=version.number, but=version.n)
-    if version.alias is not None and rows.alias_taken(conn, version.project, version.alias, but=version.n):
-        values["alias"] = None
-    if version.expires_at is not None and version.expires_at <= now:
-        values["expires_at"] = None
-    rows.change(conn, version.n, values, edited=False)
-    after = again(conn, actor, version.n)
-    search.write(conn, after)
-    tell(
-        conn,
-        actor,
-        "version.reinstated",
-        after,
-        now,
-        before={"number": version.number, "alias": version.alias},
-        after={"number": after.number, "alias": after.alias},
-    )
-    return after
+def _bring_back(
+    conn: Connection, depot: Depot, actor: Actor, versions: Sequence[Version], rule: Numbering, now: datetime
+) -> list[Version]:
+    """All as they are then; those that are in the trash come back. One may come twice.
+
+    The caller holds them and the names of their projects.
+    """
+    back = list({one.n: one for one in versions if one.trash is not None}.values())
+    gone = next((one for one in back if one.project_trashed), None)
+    if gone is not None:
+        raise Trashed(f"Project {gone.project_slug} is deleted; reinstate it first.")
+    if not back:
+        return list(versions)
+    changed = _changed_by_return(conn, back, rule, now)
+    many.change_each(conn, changed)
+    many.bring_back(conn, [one.n for one in back], at=now)
+    after = _again(conn, actor, back)
+    search.write_all(conn, depot, after)
+    told = [
+        telling(actor, "version.reinstated", is_now, now, before=_names(was), after=_names(is_now))
+        for was, is_now in zip(back, after, strict=True)
+    ]
+    tell_all(conn, told)
+    known = {one.n: one for one in after}
+    return [known.get(one.n, one) for one in versions]
+
+
+def _names(version: Version) -> dict[str, Any]:
+    return {"number": version.number, "alias": version.alias}
+
+
+def _changed_by_return(
+    conn: Connection, back: Sequence[Version], rule: Numbering, now: datetime
+) -> list[dict[str, Any]]:
+    """Number, alias and end of each that does not come back with those it had."""
+    numbers = lines.numbers_back(conn, back, rule)
+    taken = many.aliases_taken(conn, [one.n for one in back if one.alias is not None])
+    given: set[tuple[int, str]] = set()
+    changed: list[dict[str, Any]] = []
+    for one in back:
+        alias = one.alias
+        if alias is not None:
+            alias = None if one.n in taken or (one.project, alias) in given else alias
+            given |= set() if alias is None else {(one.project, alias)}
+        over = one.expires_at is not None and one.expires_at <= now
+        values = {"number": numbers[one.n], "alias": alias, "expires_at": None if over else one.expires_at}
+        if any(getattr(one, name) != value for name, value in values.items()):
+            changed.append({"n": one.n, **values})
+    return changed
 
 
 def purge(depot: Depot, actor: Actor, key: Key) -> Version:
@@ -194,11 +211,11 @@ def purge(depot: Depot, actor: Actor, key: Key) -> Version:
 
 def purge_in(conn: Connection, actor: Actor, version: Version, now: datetime) -> None:
     """`purge` inside the caller's transaction, who holds the version and the names of its project."""
-    lines.stop_work(conn, version.n, now)
+    lines.stop_work(conn, [version.n], now)
     lines.entomb(conn, version)
     entry_rows.purge(conn, version.n)
     lines.forget(conn, version, now)
-    search.remove(conn, version.n)
+    search.remove(conn, [version.n])
     rows.delete_row(conn, version.n)
     lines.close_if_empty(conn, version)
     tell(

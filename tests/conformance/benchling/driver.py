@@ -3,7 +3,8 @@
 Each line is {"call": "v2.beta.datasets.create_from_bytes", "arguments": […], "named": {…}, "as": …}; each answer one
 line of JSON: {"value": …} as the client decoded it, in the wire's names, or {"error": class, "status": …, "body": …,
 "message": …} as it raised it. Arguments that JSON has no word for are objects with one key: {"bytes": base64},
-{"stream": base64}, {"path": text}, {"DatasetCreate": {…}} for a model by its class.
+{"stream": base64}, {"path": text}, {"DatasetCreate": {…}} for a model by its class. "as" is what it authenticates by,
+and may name another server by "url".
 
 python driver.py URL DESCRIPTOR
 """
@@ -120,7 +121,8 @@ def main(url: str, descriptor: str) -> None:
                 asked = json.loads(line)
                 shown = json.dumps(asked["as"])
                 if shown not in clients:
-                    clients[shown] = Benchling(url=url, auth_method=authentication(asked["as"]))
+                    there = asked["as"].get("url", url)
+                    clients[shown] = Benchling(url=there, auth_method=authentication(asked["as"]))
                 answer: dict[str, Any] = {"value": done(clients[shown], asked)}
             except Exception as error:
                 answer = {

@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
+from entrepot.model.ids import Noun, benchling_frame, decode
 from tests.conformance.benchling.clients import (
     DATASETS,
     FRAMES,
@@ -83,6 +85,25 @@ def test_a_stream_a_file_and_each_step_by_itself(current: Client, place: Place, 
     assert current(f"{FRAMES}.update", steps["id"], STARTED, wait=True)["uploadStatus"] == "SUCCEEDED"
     files = current(f"{FRAMES}.download_data_frame_bytes_by_id", steps["id"])
     assert [got(one) for one in files] == [b"n\n1\n", b"n\n2\n"]
+
+
+def test_a_tree_of_another_door_comes_as_one_archive(current: Client, place: Place, tmp_path: Path) -> None:
+    version = place.native("POST", "/versions", json={"name": "scans", "project": place.project})["id"]
+    tree = {"a.txt": b"a", "deep/er/b.txt": b"b"}
+    for path, data in tree.items():
+        place.native("PUT", f"/versions/{version}/files/{path}", content=data)
+    frame = benchling_frame(decode(Noun.VERSION, version))
+    (path,) = current(f"{FRAMES}.download_data_frame_files_by_id", frame, {"path": str(tmp_path)})
+    assert Path(path).name == "scans.v1.zip"
+    with ZipFile(path) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == tree
+
+
+def test_files_without_a_folder_go_to_one_of_their_own(current: Client, place: Place) -> None:
+    (path,) = current(f"{FRAMES}.download_data_frame_files_by_id", ingested(current)["id"])
+    assert Path(path).read_bytes() == CSV
+    Path(path).unlink()
+    Path(path).parent.rmdir()
 
 
 def test_bad_data_raises_where_the_task_is_waited_for(current: Client, place: Place) -> None:

@@ -247,6 +247,7 @@ NOBODYS: Mapping[str, frozenset[str]] = {
             "record_work.run",
             "sample_imports.run",
             "search.run_line",
+            "search.run_many",
             "sending.run",
             "sessions.sweep",
             "splits.run",

@@ -257,6 +257,24 @@ MEMBERS = {"reader", "runner", "reading key", "writer", "chief", "staff"}
 WRITERS = {"writer", "chief", "staff"}
 
 
+def test_a_frame_is_placed_and_copied_by_who_may_write_it(lab: Lab) -> None:
+    frame = unplaced(lab)
+    body = {"dataFrameId": frame, "name": "taken"}
+    home = lab.site.by_token("outsider").read("/users/me")["default_project"]
+    native, version = lab.site.by_token("writer"), ids.encode(Noun.VERSION, ids.parse_benchling_frame(frame))
+    assert lab.outsider("POST", f"{V2}/datasets", {**body, "folderId": home}).status_code == 404
+    assert native.patch(f"/versions/{version}", json={"visibility": "public"}).status_code == 200
+    for folder, status in ((home, 403), (lab.project, 404)):
+        refused = lab.outsider("POST", f"{V2}/datasets", {**body, "folderId": folder})
+        assert (refused.status_code, refused.json()["error"]["message"] != "") == (status, True), folder
+    lab.writer.ok("POST", f"{V2}/datasets", {**body, "folderId": lab.project, "name": "ours"})
+    assert lab.outsider("POST", f"{V2}/datasets", {**body, "folderId": home}).status_code == 403
+    # Into a folder where one may only look.
+    mine = unplaced(lab, None, who="reader")
+    refused = lab.reader("POST", f"{V2}/datasets", {"dataFrameId": mine, "folderId": lab.project, "name": "x"})
+    assert refused.status_code == 403
+
+
 @pytest.mark.parametrize("what", ["get", "list", "update", "archive", "unarchive", "place"])
 def test_who_may_do_what(lab: Lab, what: str) -> None:
     for who in EVERYBODY:

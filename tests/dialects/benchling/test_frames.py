@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
-from entrepot.depot import upkeep
+from entrepot.depot import entries, upkeep
+from entrepot.depot.entries import Add
 from entrepot.model import ids
 from entrepot.model.ids import Noun
 from tests.support.benchling import CSV, EVERYBODY, START, Lab, local
@@ -276,6 +279,24 @@ def test_files_of_any_kind_are_shown(lab: Lab) -> None:
     assert lab.site.http.get(local(one["url"])).content.startswith(b"PK")
     refused = lab.writer("PATCH", f"/datasets/{name}", START)
     assert refused.status_code == 400
+
+
+def test_a_thousand_files_come_one_by_one_and_one_more_makes_a_zip(lab: Lab) -> None:
+    native, writer = lab.site.by_token("writer"), lab.site.world.login("writer")
+    version = native.version("many", project=lab.project)
+    name = ids.benchling_frame(ids.decode(Noun.VERSION, version))
+    native.file(version, "0.txt", b"bytes")
+    key = ids.decode(Noun.VERSION, version)
+    entries.commit(lab.depot, writer, key, [Add(f"{i}.txt", source=(key, None, "0.txt")) for i in range(1, 1000)])
+    many = lab.writer.get(name)["manifest"]
+    assert [one["fileName"] for one in many] == [f"{i}.txt" for i in range(1000)]
+    assert lab.site.http.get(local(many[999]["url"])).content == b"bytes"
+    native.file(version, "1000.txt", b"last")
+    (one,) = lab.writer.get(name)["manifest"]
+    assert one["fileName"] == "many.v1.zip"
+    with ZipFile(BytesIO(lab.site.http.get(local(one["url"])).content)) as archive:
+        assert len(archive.namelist()) == 1001
+        assert archive.read("1000.txt") == b"last"
 
 
 def test_a_link_stays_with_the_revision_that_was_shown(lab: Lab) -> None:

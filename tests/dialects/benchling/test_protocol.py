@@ -20,6 +20,7 @@ from entrepot.model.ids import Noun
 from entrepot.model.values import Scope
 from tests.support.benchling import CSV, Lab, Person
 
+V2 = "/api/v2"
 GRANT = {"grant_type": "client_credentials"}
 
 
@@ -134,6 +135,37 @@ def test_what_is_hidden_is_missing_to_the_last_word(lab: Lab) -> None:
     assert set(hidden) == set(missing)
     uid = ids.parse_benchling_frame(made["id"]).hex
     assert hidden["message"].replace(uid, "0" * 32) == missing["message"]
+
+
+def test_a_success_is_exactly_the_status_that_the_clients_wait_for(lab: Lab) -> None:
+    frame, name = f"{V2}/data-frames", lab.name()
+    made = lab.writer("POST", frame, {"name": name, "manifest": [{"fileName": "a.csv"}]})
+    shown = made.json()
+    put = lab.put(shown, CSV)
+    begun = lab.writer("PATCH", f"{frame}/{shown['id']}", {"uploadStatus": "IN_PROGRESS"})
+    lab.work()
+    placed = lab.writer("POST", f"{V2}/datasets", {"dataFrameId": shown["id"], "folderId": lab.project, "name": name})
+    dataset = placed.json()["id"]
+    some = {"datasetIds": [dataset]}
+    answers = {
+        "create": made,
+        "create for the old client": lab.writer("POST", "/datasets", {"name": name, "folderId": lab.project}),
+        "put": put,
+        "get": lab.writer("GET", f"{frame}/{shown['id']}"),
+        "task": lab.writer("GET", f"{V2}/tasks/{begun.json()['taskId']}"),
+        "place": placed,
+        "place again": lab.writer(
+            "POST", f"{V2}/datasets", {"dataFrameId": shown["id"], "folderId": lab.project, "name": name}
+        ),
+        "look": lab.writer("GET", f"{V2}/datasets/{dataset}"),
+        "change": lab.writer("PATCH", f"{V2}/datasets/{dataset}", {"name": lab.name()}),
+        "list": lab.writer("GET", f"{V2}/datasets?pageSize=50&nextToken="),
+        "archive": lab.writer("POST", f"{V2}/datasets:archive", {**some, "reason": "Other"}),
+        "unarchive": lab.writer("POST", f"{V2}/datasets:unarchive", some),
+    }
+    assert {what: answer.status_code for what, answer in answers.items()} == dict.fromkeys(answers, 200)
+    assert begun.status_code == 202
+    assert all(answer.headers["content-type"] == "application/json" for answer in (begun, made, placed))
 
 
 # Logging in

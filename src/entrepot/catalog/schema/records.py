@@ -159,6 +159,8 @@ Index("ix_version_dataset", version.c.dataset, version.c.id)
 Index("ix_version_collection", version.c.collection, version.c.id)
 Index("ix_version_creator", version.c.creator, version.c.id)
 Index("ix_version_visibility", version.c.visibility, version.c.id)
+Index("ix_version_updated_at", version.c.updated_at, version.c.id)
+Index("ix_version_created_at", version.c.created_at, version.c.id)
 Index("ix_version_expires_at", version.c.expires_at)
 Index("ix_version_trashed_at", version.c.trashed_at)
 

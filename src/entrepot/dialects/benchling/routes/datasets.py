@@ -8,7 +8,7 @@ from uuid import UUID
 
 from entrepot.depot import copies, sorting, trash, versions
 from entrepot.depot.context import Depot
-from entrepot.depot.lookup import name_of
+from entrepot.depot.lookup import Key, name_of
 from entrepot.depot.projects import KEEP
 from entrepot.depot.versions import VersionChanges
 from entrepot.dialects.benchling import encode, filters
@@ -16,8 +16,8 @@ from entrepot.dialects.benchling.context import Asked
 from entrepot.dialects.benchling.decode import Fields
 from entrepot.dialects.benchling.routes.frames import folder_of, named
 from entrepot.model import ids
-from entrepot.model.access import Action, Actor
-from entrepot.model.errors import Forbidden, Invalid, NotFound
+from entrepot.model.access import Actor
+from entrepot.model.errors import Invalid, NotFound
 from entrepot.model.values import Collection, Numbering, State, Version
 
 #: Datasets that are archived or brought back at once.
@@ -199,7 +199,7 @@ async def archive(asked: Asked) -> None:
     if reason not in encode.REASONS:
         raise Invalid(f"reason is one of {', '.join(encode.REASONS)}, not {reason[:40]!r}.")
 
-    def change(depot: Depot, actor: Actor, keys: list[UUID]) -> None:
+    def change(depot: Depot, actor: Actor, keys: list[Key]) -> None:
         trash.trash_many(depot, actor, keys, reason=f"archived: {reason}")
 
     await _all(asked, texts, change)
@@ -210,49 +210,43 @@ async def unarchive(asked: Asked) -> None:
     top = await asked.body()
     texts = top.texts("datasetIds", most=MOST)
 
-    def change(depot: Depot, actor: Actor, keys: list[UUID]) -> None:
+    def change(depot: Depot, actor: Actor, keys: list[Key]) -> None:
         trash.reinstate_many(depot, actor, keys, numbering=Numbering.NEXT)
 
     await _all(asked, texts, change)
 
 
-async def _all(asked: Asked, texts: list[str], change: Callable[[Depot, Actor, list[UUID]], None]) -> None:
+async def _all(asked: Asked, texts: list[str], change: Callable[[Depot, Actor, list[Key]], None]) -> None:
     """Do something to all versions of these ids.
 
     Raises:
         Invalid: Some are no versions for the caller; `details["invalid_ids"]` are those.
     """
-    keys: dict[str, UUID] = {}
-    wrong: list[str] = []
-    for text in texts:
-        try:
-            keys[text] = ids.parse_benchling_version(text)
-        except NotFound:
-            wrong.append(text)
+    keys = {text: _key(text) for text in texts}
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        if wrong:
-            # Those that are of the right form may be wrong too, and are to be named with the others.
-            for text, key in keys.items():
-                try:
-                    versions.get(depot, actor, key, action=Action.TRASH)
-                except (NotFound, Forbidden):
-                    wrong.append(text)
-            raise _refused(texts, wrong)
         try:
             change(depot, actor, list(keys.values()))
         except Invalid as refused:
             bad = {str(one.get("id")) for one in refused.errors}
-            named_wrong = [text for text, key in keys.items() if name_of(key) in bad]
-            if not named_wrong:
+            wrong = [text for text, key in keys.items() if name_of(key) in bad]
+            if not wrong:
                 raise
-            raise _refused(texts, named_wrong) from refused
+            raise _refused(texts, set(wrong)) from refused
         return {"datasetIds": texts}
 
     await asked.answer(work)
 
 
-def _refused(texts: list[str], wrong: list[str]) -> Invalid:
+def _key(text: str) -> Key:
+    """Which version an id names; an id of another form is that of nothing, and is named with the others."""
+    try:
+        return ids.parse_benchling_version(text)
+    except NotFound:
+        return 0
+
+
+def _refused(texts: list[str], wrong: set[str]) -> Invalid:
     invalid = [text for text in texts if text in wrong]
     shown = ", ".join(text[:60] for text in invalid[:5])
     return Invalid(
