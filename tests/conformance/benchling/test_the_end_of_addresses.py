@@ -19,7 +19,7 @@ from tests.support.loopback import on_loopback
 from tests.support.proxies import LosingProxy, losing_proxy
 
 CSV = b"name,age\nAnn,3\nBob,\n"
-LIFETIMES = {
+LIFETIMES: dict[str, Any] = {
     "policy__slot_lifetime": "2h",
     "policy__signed_url_lifetime": "1h",
     "policy__failed_lifetime": "3h",

@@ -197,9 +197,18 @@ def test_a_signed_token_reaches_as_far_as_what_it_was_made_of(fresh_lab: Lab) ->
     lab = fresh_lab
     made = lab.writer.create("a.csv")
     name, text = token_of(lab, Scope.READ, never=True)
-    said = lab.anonymous("POST", "/api/v2/token", data=GRANT, headers=basic(name, text)).json()
-    headers = {"Authorization": f"Bearer {said['access_token']}"}
+
+    def exchanged() -> dict[str, str]:
+        said = lab.anonymous("POST", "/api/v2/token", data=GRANT, headers=basic(name, text)).json()
+        return {"Authorization": f"Bearer {said['access_token']}"}
+
+    headers = exchanged()
+    lab.site.clock.move(minutes=59)
     assert lab.anonymous("GET", f"/datasets/{made['id']}", headers=headers).json()["manifest"] == []
+    lab.site.clock.move(minutes=2)
+    assert lab.anonymous("GET", f"/datasets/{made['id']}", headers=headers).status_code == 401
+    headers = exchanged()
+    assert lab.anonymous("GET", f"/datasets/{made['id']}", headers=headers).status_code == 200
     refused = lab.anonymous("POST", "/datasets", {"name": "x", "folderId": lab.project}, headers=headers)
     assert refused.status_code == 403
     tokens.revoke(lab.depot, lab.site.world.login("writer"), ids.decode(Noun.TOKEN, name))
