@@ -58,12 +58,14 @@ class Context:
             return self._obtain()
         return {"access": raised(answer).json()["access"], "refresh": old}
 
+    def shown(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.tokens['access']}"}
+
     def call(self, method: str, url: str, **what: Any) -> requests.Response:
         headers = {**self.headers, **what.pop("headers", {})}
 
         def once() -> requests.Response:
-            bearer = {"Authorization": f"Bearer {self.tokens['access']}"}
-            return requests.request(method, f"{self.host}/v1/{url}", headers={**headers, **bearer}, **what)
+            return requests.request(method, f"{self.host}/v1/{url}", headers={**headers, **self.shown()}, **what)
 
         answer = once()
         if answer.status_code == 401:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from client import Context, Datasets
+from client import Context, Datasets, raised
 
 PASSWORD = "a long password"
 LEVELS = {"reader": "R", "runner": "X", "writer": "W", "chief": "A"}
@@ -47,9 +47,18 @@ class World:
         projects = self.admin.call("POST", "projects/list").json()
         self.project = next(one["pk"] for one in projects if one["team"] == self.team)
         self.licence = self.admin.call("POST", "licences/list").json()[0]["pk"]
+        self.home = {"project": self.project, "licence": self.licence}
 
     def person(self, name: str, **headers: str) -> Context:
         return Context(self.url, name, PASSWORD, self.folder / "tokens.json", **headers)
+
+    def node(self) -> int:
+        """The number of a worker node; they are registered natively."""
+        login = {"username": "admin", "password": self.admin.password}
+        token = requests.post(f"{self.url}/api/v1/login", json=login).json()["token"]
+        bearer = {"Authorization": f"Bearer {token}"}
+        assert requests.post(f"{self.url}/api/v1/nodes", json={"name": "worker"}, headers=bearer).ok
+        return int(self.admin.call("POST", "nodes/list").json()[-1]["pk"])
 
     def datasets(self, name: str = "writer", **headers: str) -> Datasets:
         return Datasets(self.admin if name == "staff" else self.person(name, **headers))
@@ -123,48 +132,81 @@ def seed_page(world: World) -> None:
 
 
 def everybody(world: World) -> None:
-    """The same calls as everybody who may come: what is allowed is allowed, and the rest is 401 or 403."""
+    """Every action of the page as everybody who may come: what is allowed is allowed, the rest is 401 or 403."""
     writer = world.datasets()
     pk = writer.create("everybody", world.project, world.licence)["pk"]
     source = writer.create("everybody's source", world.project, world.licence)["pk"]
-    for name in ("f", *LEVELS, "outsider", "staff"):
-        writer.add_file(pk, name, b"x")
-    reads = {"reader", "runner", "writer", "chief", "staff"}
-    writes = {"writer", "chief", "staff"}
-    for name in (*LEVELS, "outsider", "staff"):
-        ours = world.datasets(name)
+    callers = {name: world.datasets(name) for name in (*LEVELS, "outsider", "staff")}
+    callers["runner's node"] = world.datasets("runner", **{"Node-Id": str(world.node())})
+    callers["nobody"] = Datasets(Nobody(world.url))
+    writer.add_file(pk, "f", b"x")
+    # By the callers who may: reading, editing, making and taking away, and what is left to staff.
+    may = [
+        {"reader", "runner", "runner's node", "writer", "chief", "staff"},
+        {"runner's node", "writer", "chief", "staff"},
+        {"writer", "chief", "staff"},
+        {"staff"},
+    ]
+    for name, ours in callers.items():
+        doomed = writer.create(f"doomed for {name}", world.project, world.licence)["pk"]
+        writer.add_file(pk, f"for {name}", b"x")
         reading: list[tuple[Any, ...]] = [
             (ours.retrieve, pk),
             (ours.get_file, pk, "f"),
             (ours.get_metadata, pk, "f"),
             (ours.get_all_metadata, pk),
             (ours.download, pk),
+            (ours.download, pk, "tar.gz"),
             (ours.copy, pk),
         ]
-        writing: list[tuple[Any, ...]] = [
+        editing: list[tuple[Any, ...]] = [
+            (lambda pk, ours=ours: ours.update(pk, name="everybody", **world.home, tags=""), pk),
             (ours.partial_update, pk),
             (ours.add_file, pk, f"by {name}", b"x"),
+            (ours.add_files, pk, zipped({f"also by {name}": b"x"})),
             (ours.set_metadata, pk, "f", "t"),
             (ours.clear, pk),
             (ours.merge, pk, source, False),
-            (ours.delete_file, pk, name),
-            (ours.create, f"created by {name}", world.project, world.licence),
+            (ours.delete_file, pk, f"for {name}"),
         ]
-        for allowed, calls in ((reads, reading), (writes, writing)):
+        making: list[tuple[Any, ...]] = [
+            (ours.create, f"created by {name}", world.project, world.licence),
+            (ours.destroy, doomed),
+        ]
+        ending: list[tuple[Any, ...]] = [(ours.reinstate, pk), (ours.hard_delete, doomed)]
+        for allowed, calls in zip(may, (reading, editing, making, ending), strict=True):
             for call, *arguments in calls:
                 if name in allowed:
                     found = call(*arguments)
                     if isinstance(found, Iterator):
                         b"".join(found)
                 else:
-                    refused(403, call, *arguments)
-        if name != "staff":
-            refused(403, ours.hard_delete, pk)
-            refused(403, ours.reinstate, pk)
-    for path in (f"datasets/{pk}/", f"datasets/{pk}/files/f", f"datasets/{pk}/metadata"):
-        assert requests.get(f"{world.url}/v1/{path}").status_code == 401
-    assert requests.post(f"{world.url}/v1/datasets/list").status_code == 200
-    assert requests.post(f"{world.url}/v1/datasets/create", json={}).status_code == 401
+                    refused(401 if name == "nobody" else 403, call, *arguments)
+        assert (pk in {one["pk"] for one in ours.list()}) == (name in may[0]), name
+        gone = 404 if name == "staff" else 401 if name == "nobody" else 403 if name == "outsider" else 200
+        assert requests.get(f"{world.url}/v1/datasets/{doomed}/", headers=ours.context.shown()).status_code == gone
+        refused(404, ours.retrieve, 10**9)
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, body in members.items():
+            archive.writestr(name, body)
+    return out.getvalue()
+
+
+class Nobody(Context):
+    """A client that has no account."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, "", "", Path(os.devnull))
+
+    def shown(self) -> dict[str, str]:
+        return {}
+
+    def call(self, method: str, url: str, **what: Any) -> requests.Response:
+        return raised(requests.request(method, f"{self.host}/v1/{url}", **what))
 
 
 def stale_tokens(world: World) -> None:
