@@ -64,9 +64,11 @@ def bad_members() -> Iterator[None]:
 
 def _why_taken(name: str, error: PathTaken) -> str:
     for one in error.errors:
-        if one.get("path") != name or "below" in str(one.get("detail")):
+        # By the end of what is said: before it stands a name, which may have any words in it.
+        detail = str(one.get("detail"))
+        if one.get("path") != name or detail.endswith("below it."):
             return "Directory prefix is already a filename"
-        if "folder" in str(one.get("detail")):
+        if detail.endswith("cannot be a file."):
             return "Filename is already a directory prefix"
     return "Filename already in use"
 
