@@ -6,6 +6,7 @@ at them. It goes when the content goes, and can be made again.
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -17,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from entrepot.catalog import bulk, facts, queue
 from entrepot.catalog.schema import examination
+from entrepot.catalog.statements import Sql
 from entrepot.model import ids
 from entrepot.model.data_types import Finding, Report, Standing
 
@@ -29,10 +31,26 @@ QUEUE = "examine"
 _NONE = ""
 
 
+_NEWEST = Sql("SELECT id, kind, state, attempt, payload FROM job WHERE version = :version ORDER BY id DESC LIMIT 1")
+_GO_ON = Sql("UPDATE job SET payload = {json:payload} WHERE id = :job AND state = 'ready' AND attempt = 0")
+
+
 def ask(conn: Connection, version: int, revision: int, at: datetime) -> None:
-    """Have the entries that this revision brought examined, once the transaction that makes it is durable."""
+    """Have the entries that this revision brought examined, once the transaction that makes it is durable.
+
+    The caller holds the version. A job that waits for the revisions before is told to go on up to this one: whoever
+    sends a thousand files one by one has few jobs of it, and whoever sends the next does not wait for theirs.
+    """
+    waiting = _NEWEST(conn, version=version).first()
+    if waiting is not None and waiting.kind == JOB and waiting.state == "ready" and waiting.attempt == 0:
+        # PostgreSQL parses its JSON by itself.
+        payload = json.loads(waiting.payload) if isinstance(waiting.payload, str) else waiting.payload
+        if "since" in payload:
+            grown = json.dumps({**payload, "revision": revision})
+            if _GO_ON(conn, job=waiting.id, payload=grown).rowcount == 1:
+                return
     uid = ids.new_uid(at, secrets.token_bytes(10))
-    payload = {"version": version, "revision": revision}
+    payload = {"version": version, "since": revision - 1, "revision": revision}
     queue.enqueue(conn, uid=uid, queue=QUEUE, kind=JOB, payload=payload, now=at, version=version, shown=False)
 
 

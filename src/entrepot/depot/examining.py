@@ -60,7 +60,10 @@ class Examiner(Protocol):
 
 
 def run(depot: Depot, work: Work) -> None:
-    """Examine what a revision brought, or with `all` in the payload everything that it shows. A job handler."""
+    """Examine what the revisions after `since` brought, or with `all` in the payload everything that one shows.
+
+    A job handler.
+    """
     payload = work.payload
     with depot.catalog.read() as conn:
         found = version_rows.find(conn, asking=None, n=payload["version"])
@@ -147,13 +150,15 @@ def _pairs(depot: Depot, payload: Mapping[str, Any]) -> Iterator[tuple[int, str 
         for row in entry_rows.iterate(depot.catalog, version, revision):
             yield row.content, row.dtype
         return
-    try:
-        for change in entry_rows.diff(depot.catalog, (version, revision - 1), (version, revision)):
-            if change.after is not None and change.kind in ("added", "changed"):
-                yield change.after.content, change.after.dtype
-    except EntrepotError:
-        # One of the two revisions is no longer kept: later ones had a job of their own.
-        return
+    # One by one, and not from the first to the last at once: a copy may show what the next revision took away again.
+    for number in range(payload.get("since", revision - 1) + 1, revision + 1):
+        try:
+            for change in entry_rows.diff(depot.catalog, (version, number - 1), (version, number)):
+                if change.after is not None and change.kind in ("added", "changed"):
+                    yield change.after.content, change.after.dtype
+        except EntrepotError:
+            # One of the two revisions is no longer kept: the later ones are asked about themselves.
+            continue
 
 
 def _batches(pairs: Iterator[tuple[int, str | None]]) -> Iterator[dict[tuple[int, str | None], None]]:

@@ -15,6 +15,7 @@ from entrepot.catalog import examinations
 from entrepot.catalog.versions import Filter
 from entrepot.datatypes.examine import examine
 from entrepot.depot import (
+    background,
     copies,
     crates,
     entries,
@@ -232,6 +233,32 @@ def test_what_shows_no_type_gets_its_report_without_a_process(
     _, _, page = reports.list_reports(house.depot, alice, version.n, standings=[Standing.UNCHECKED])
     assert [one.entry.path for one in page.rows] == ["d/0", "d/1", "d/2", "d/3", "d/4", "empty"]
     assert page.rows[0].report == Report(Standing.UNCHECKED, None, None)
+
+
+def test_commits_that_follow_each_other_are_examined_together_and_each_by_itself(
+    house: House, asked: list[tuple[int, str | None]]
+) -> None:
+    alice = house.user("alice")
+    version, other = house.version(alice, name="one"), house.version(alice, name="other")
+    put(house, alice, version, "a", FASTQ)
+    put(house, alice, other, "c", FASTQ * 5)
+    # What the next revision takes away again is shown by a copy.
+    copies.copy(house.depot, alice, version.n, name="copy")
+    entries.commit(house.depot, alice, version.n, [Remove("a")])
+    put(house, alice, version, "a", FASTQ * 2)
+    put(house, alice, version, "b", FASTQ * 3)
+    assert waiting(house) == 2
+    work_off(house.depot, QUEUE)
+    assert sorted(asked) == sorted((len(FASTQ) * times, "fastq") for times in (1, 2, 3, 5))
+    put(house, alice, version, "d", FASTQ * 4)
+    assert waiting(house) == 1
+    work_off(house.depot, QUEUE)
+    assert asked[-1] == (len(FASTQ) * 4, "fastq")
+
+
+def waiting(house: House) -> int:
+    """Jobs that wait to examine something."""
+    return background.backlog(house.depot).jobs.get((QUEUE, "ready"), 0)
 
 
 def test_reports_come_in_pages(house: House, asked: list[tuple[int, str | None]]) -> None:
