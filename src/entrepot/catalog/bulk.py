@@ -27,6 +27,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import JSON
 
 from entrepot.catalog.schema.types import Instant, Uid
+from entrepot.catalog.statements import sent_many
 
 __all__ = ["CHUNK", "chunks", "insert_ignore", "insert_rows", "int_list", "integers", "path_list", "paths"]
 
@@ -68,7 +69,7 @@ def insert_rows(
     if not rows:
         return
     if conn.dialect.name == "sqlite":
-        conn.exec_driver_sql(_sqlite_insert(table, columns, conflict), [tuple(row) for row in rows])
+        sent_many(conn, _sqlite_insert(table, columns, conflict), rows)
         return
     sql = _postgres_insert(table, columns, conflict)
     for part in chunks(rows):

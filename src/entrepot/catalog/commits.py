@@ -93,12 +93,12 @@ def add_revision(
     message: str,
 ) -> RevisionRow:
     """Write the revision of a turn, and what the version shows of its newest one."""
-    made = RevisionRow(turn.version, turn.num, author, at, message, n_entries, n_bytes)
-    _write(conn, made, strand, seq, types)
     shared = None
     if len(types) == 1 and "0" not in types:
         number = int(next(iter(types)))
         shared = word_texts(conn, [number])[number]
+    made = RevisionRow(turn.version, turn.num, author, at, message, n_entries, n_bytes, shared)
+    _write(conn, made, strand, seq, types)
     _SHOW(
         conn,
         version=turn.version,

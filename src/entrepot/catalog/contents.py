@@ -40,7 +40,7 @@ __all__ = [
     "first_places",
     "insert_packed",
     "insert_placed",
-    "measures",
+    "located",
     "measures_many",
     "object_known",
     "object_placed",
@@ -118,17 +118,6 @@ class Measures:
     damaged_at: datetime | None
 
 
-_MEASURES = Prepared(
-    select(content.c.size, content.c.crc32c, content.c.damaged_at).where(content.c.id == bindparam("n"))
-)
-
-
-def measures(conn: Connection, n: int) -> Measures | None:
-    """None if there is no content of that number."""
-    found = _MEASURES(conn, {"n": n}).first()
-    return None if found is None else Measures(int(found.size), int(found.crc32c), found.damaged_at)
-
-
 _EXTENTS = Prepared(
     select(object_.c.store, object_.c.key, extent.c.off, extent.c.len)
     .join_from(extent, object_, extent.c.object == object_.c.id)
@@ -142,6 +131,22 @@ def extents(conn: Connection, n: int) -> list[Extent]:
     return [Extent(row.store, row.key, row.off, row.len) for row in _EXTENTS(conn, {"n": n})]
 
 
+_LOCATED = Sql(
+    "SELECT c.size, c.crc32c, c.damaged_at, o.store, o.key, e.off, e.len FROM content AS c "
+    "LEFT JOIN extent AS e ON e.content = c.id LEFT JOIN object AS o ON o.id = e.object WHERE c.id = :n ORDER BY e.n"
+)
+
+
+def located(conn: Connection, n: int) -> tuple[Measures, list[Extent]] | None:
+    """What a content should be and where its bytes are, in one question; None if there is none of that number."""
+    rows = _LOCATED(conn, n=n).tuples
+    if not rows:
+        return None
+    size, crc32c, damaged = rows[0][:3]
+    found = Measures(int(size), int(crc32c), None if damaged is None else from_micros(damaged))
+    return found, [Extent(*row[3:]) for row in rows if row[3] is not None]
+
+
 _MEASURES_MANY = Sql(
     "SELECT c.id, c.size, c.crc32c, c.damaged_at FROM {ids} {join} content AS c ON c.id = listed.value"
 )
@@ -152,7 +157,7 @@ _EXTENTS_MANY = Sql(
 
 
 def measures_many(conn: Connection, numbers: Sequence[int]) -> dict[int, Measures]:
-    """`measures` of many contents in one question, of those that there are."""
+    """What contents should be, in one question, of those that there are."""
     rows = _MEASURES_MANY(conn, ids=list(numbers))
     return {
         int(row.id): Measures(

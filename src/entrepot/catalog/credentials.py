@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, select
 
 from entrepot.catalog import installation, tokens, users
-from entrepot.catalog.prepared import Prepared
+from entrepot.catalog.prepared import FirstRow, Prepared
 from entrepot.catalog.schema import installation as installation_table
 from entrepot.catalog.schema import node, session, token, user
 from entrepot.model.values import Token, User
@@ -48,16 +48,21 @@ def _select(first: Table, onto: Table, condition: ColumnElement[bool], *, outer:
     )
 
 
-_BY_TOKEN = Prepared(_select(token, user, token.c.user == user.c.id).where(token.c.digest == bindparam("digest")))
-_BY_UID = Prepared(
-    _select(user, token, (token.c.user == user.c.id) & (token.c.uid == bindparam("token_uid")), outer=True)
-    .add_columns(
-        select(installation_table.c.value)
-        .where(installation_table.c.key == installation.UID)
-        .scalar_subquery()
-        .label("installation")
-    )
-    .where(user.c.uid == bindparam("user_uid"))
+_BY_TOKEN = FirstRow(
+    Prepared(_select(token, user, token.c.user == user.c.id).where(token.c.digest == bindparam("digest"))), _identity
+)
+_BY_UID = FirstRow(
+    Prepared(
+        _select(user, token, (token.c.user == user.c.id) & (token.c.uid == bindparam("token_uid")), outer=True)
+        .add_columns(
+            select(installation_table.c.value)
+            .where(installation_table.c.key == installation.UID)
+            .scalar_subquery()
+            .label("installation")
+        )
+        .where(user.c.uid == bindparam("user_uid"))
+    ),
+    lambda row: (_identity(row), row.installation),
 )
 _BY_SESSION = Prepared(
     select(*users.columns(), session.c.data.label("session_data"), session.c.expires_at.label("session_expires_at"))
@@ -68,8 +73,7 @@ _BY_SESSION = Prepared(
 
 def by_token(conn: Connection, digest: bytes) -> Identity | None:
     """The token with this digest, and its user; neither is judged here."""
-    row = _BY_TOKEN(conn, {"digest": digest}).first()
-    return None if row is None else _identity(row)
+    return _BY_TOKEN(conn, {"digest": digest})
 
 
 def by_uid(conn: Connection, user_uid: UUID, token_uid: UUID | None) -> tuple[Identity, str | None] | None:
@@ -77,8 +81,7 @@ def by_uid(conn: Connection, user_uid: UUID, token_uid: UUID | None) -> tuple[Id
 
     With a token named that is not there, the identity has none.
     """
-    row = _BY_UID(conn, {"user_uid": user_uid, "token_uid": token_uid}).first()
-    return None if row is None else (_identity(row), row.installation)
+    return _BY_UID(conn, {"user_uid": user_uid, "token_uid": token_uid})
 
 
 def by_session(conn: Connection, digest: bytes) -> SessionIdentity | None:

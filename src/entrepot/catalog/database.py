@@ -7,10 +7,13 @@ connection.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, make_url
@@ -46,12 +49,59 @@ class _Backend(Protocol):
     def close(self) -> None: ...
 
 
+class _Moment(AbstractContextManager[Connection]):
+    """A read that goes on over several blocks; begun by the first of them."""
+
+    def __init__(self, read: Callable[[], AbstractContextManager[Connection]]) -> None:
+        self._read = read
+        self._begun: AbstractContextManager[Connection] | None = None
+        self._conn: Connection | None = None
+        self._inside = 0
+        self._is_over = False
+
+    def __enter__(self) -> Connection:
+        if self._conn is None:
+            self._begun = self._read()
+            self._conn = self._begun.__enter__()
+        self._inside += 1
+        return self._conn
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._inside -= 1
+        if not self._inside and (error is not None or self._is_over):
+            # The connection may be no good any more, and its transaction surely is not on PostgreSQL.
+            self._leave(kind, error, trace)
+
+    def end(self) -> None:
+        """Let the moment pass, unless somebody is still reading: then with them."""
+        if self._inside:
+            self._is_over = True
+        else:
+            self._leave(None, None, None)
+
+    def _leave(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        begun, self._begun, self._conn, self._is_over = self._begun, None, None, False
+        if begun is not None:
+            begun.__exit__(kind, error, trace)
+
+
+class _Here(threading.local):
+    """What belongs to one thread."""
+
+    moment: _Moment | None = None
+
+
 class Catalog:
     """Facts, in SQLite or PostgreSQL. Safe to use from any number of threads; made by `open`."""
 
     def __init__(self, backend: _Backend, clock: Callable[[], datetime]) -> None:
         self._backend = backend
         self._clock = clock
+        self._here = _Here()
 
     @classmethod
     def open(cls, url_or_path: str | Path, *, clock: Callable[[], datetime], gate_dir: Path | None = None) -> Catalog:
@@ -113,7 +163,24 @@ class Catalog:
         Raises:
             Unavailable: The database is out of reach, or all connections are busy.
         """
-        return self._backend.read(snapshot)
+        return self._here.moment or self._backend.read(snapshot)
+
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """What this thread reads inside the block is all of one moment, that of its first read.
+
+        For a few short reads that follow each other, of which each would begin and end a transaction of its own. A
+        write ends the moment: what is read after it is what it has made.
+        """
+        if self._here.moment is not None:
+            yield
+            return
+        moment = self._here.moment = _Moment(partial(self._backend.read, snapshot=True))
+        try:
+            yield
+        finally:
+            self._here.moment = None
+            moment.end()
 
     def write(self, work: Callable[[Connection], T], *, bulk: bool = False) -> T:
         """Run `work` in one write transaction and return its value once the commit is durable.
@@ -137,6 +204,8 @@ class Catalog:
         """
         whole = with_last(work)
         for _ in range(PREPARATIONS):
+            if self._here.moment is not None:
+                self._here.moment.end()
             try:
                 value, hooks = self._backend.write(whole, bulk)
             except NotYet as pending:

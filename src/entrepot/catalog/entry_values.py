@@ -40,7 +40,11 @@ class EntryRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RevisionRow:
-    """One state of a version's entries."""
+    """One state of a version's entries.
+
+    Args:
+        data_type: What all entries are, if that is one type; told of a revision that was just made, None otherwise.
+    """
 
     version: int
     num: int
@@ -49,6 +53,7 @@ class RevisionRow:
     message: str
     n_entries: int
     n_bytes: int
+    data_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from types import TracebackType
 
 from sqlalchemy import Connection
 
@@ -19,7 +20,9 @@ __all__ = ["KeptConnections"]
 class KeptConnections:
     """At most `limit` connections; the one used last is used next, so few stay warm.
 
-    A plain stack and not the engine's pool: its check-out and reset cost more than a point read itself.
+    A plain stack and not the engine's pool: its check-out and reset cost more than a point read itself. On the stack
+    are `limit` places; that of a connection which is not there yet, or no longer, is None and lies below the others.
+    Taking one from a stack needs no lock; only who finds none waits under one.
     """
 
     def __init__(
@@ -31,59 +34,90 @@ class KeptConnections:
         wait_s: float = 30.0,
     ) -> None:
         self._connect = connect
-        self._idle: deque[Connection] = deque()
-        self._slots = threading.BoundedSemaphore(limit)
+        self._places: deque[Connection | None] = deque([None] * limit)
+        self._freed = threading.Condition()
+        self._waiting = 0
         self._limit = limit
         # Errors that do not speak against the connection ("not found" is an answer).
         self._keep_after = keep_after
         self._wait_s = wait_s
         self._closed = False
 
-    @contextmanager
-    def use(self) -> Iterator[Connection]:
+    def use(self) -> AbstractContextManager[Connection]:
         """One connection, inside a transaction that begins with its first statement and is rolled back at the end.
 
-        Raises:
+        Entering it raises:
             Unavailable: All connections are in use for longer than the wait, or the catalogue is closed.
         """
-        if not self._slots.acquire(timeout=self._wait_s):
-            raise Unavailable(f"All {self._limit} connections to the database are busy. Try again.")
-        try:
-            conn = self._take()
-            keep = False
-            try:
-                yield conn
-                keep = True
-            except ConnectionLost:
-                # Its other connections are as dead as this one.
-                self._clear()
-                raise
-            except self._keep_after:
-                keep = True
-                raise
-            finally:
-                self._give_back(conn, keep)
-        finally:
-            self._slots.release()
+        return _Use(self)
 
     def _take(self) -> Connection:
-        if self._closed:
-            raise Unavailable("The catalogue is closed.")
         try:
-            return self._idle.pop()
+            conn = self._places.pop()
         except IndexError:
-            return self._connect()
+            conn = self._wait()
+        if self._closed:
+            if conn is not None:
+                self._drop(conn)
+            self._put(None)
+            raise Unavailable("The catalogue is closed.")
+        if conn is None:
+            try:
+                return self._connect()
+            except BaseException:
+                self._put(None)
+                raise
+        return conn
 
-    def _give_back(self, conn: Connection, keep: bool) -> None:
-        if keep and not conn.invalidated and not conn.closed and not self._closed:
+    def _wait(self) -> Connection | None:
+        with self._freed:
+            # Raised before the look: who puts something back after it sees that somebody waits.
+            self._waiting += 1
+            try:
+                if not self._freed.wait_for(lambda: bool(self._places), self._wait_s):
+                    raise Unavailable(f"All {self._limit} connections to the database are busy. Try again.")
+                return self._places.pop()
+            except IndexError:
+                # Somebody who did not wait was faster; it is as if this had come later.
+                return self._wait()
+            finally:
+                self._waiting -= 1
+
+    def _put(self, conn: Connection | None) -> None:
+        if conn is None:
+            self._places.appendleft(None)
+        else:
+            self._places.append(conn)
+        if self._waiting:
+            with self._freed:
+                self._freed.notify()
+
+    def _give_back(self, conn: Connection, error: BaseException | None) -> None:
+        if isinstance(error, ConnectionLost):
+            # Its other connections are as dead as this one.
+            self._clear()
+        elif (
+            (error is None or isinstance(error, self._keep_after))
+            and not conn.invalidated
+            and not conn.closed
+            and not self._closed
+        ):
             try:
                 roll_back(conn)
             except Exception:
                 self._drop(conn)
+                self._put(None)
                 return
-            self._idle.append(conn)
+            self._put(conn)
+            self._settle()
             return
         self._drop(conn)
+        self._put(None)
+
+    def _settle(self) -> None:
+        """Closed at the very moment when something was put back: it goes too."""
+        if self._closed:
+            self._clear()
 
     @staticmethod
     def _drop(conn: Connection) -> None:
@@ -93,14 +127,35 @@ class KeptConnections:
             conn.close()
 
     def _clear(self) -> None:
-        while True:
+        """Close what is idle; its places stay."""
+        for _ in range(len(self._places)):
             try:
-                conn = self._idle.pop()
+                conn = self._places.pop()
             except IndexError:
                 return
-            self._drop(conn)
+            if conn is not None:
+                self._drop(conn)
+            self._put(None)
 
     def close(self) -> None:
         """Close what is idle now; what is in use is closed when it comes back. May be called again."""
         self._closed = True
         self._clear()
+
+
+class _Use(AbstractContextManager[Connection]):
+    """One use of a connection. A class, because every read makes one, and a generator for it takes twice as long."""
+
+    __slots__ = ("_conn", "_kept")
+
+    def __init__(self, kept: KeptConnections) -> None:
+        self._kept = kept
+
+    def __enter__(self) -> Connection:
+        self._conn = self._kept._take()
+        return self._conn
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._kept._give_back(self._conn, error)

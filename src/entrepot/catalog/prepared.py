@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Delete, Insert, Select, Update
 from sqlalchemy.engine import Dialect
@@ -20,9 +20,13 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from entrepot.catalog.failures import translate
 from entrepot.catalog.statements import Answer, ensure_begun
 
-__all__ = ["Prepared"]
+__all__ = ["FirstRow", "Prepared"]
 
 Processor = Callable[[Any], Any]
+T = TypeVar("T")
+
+#: Rows whose values are kept at hand, for each statement.
+_KEPT = 256
 
 
 class Prepared:
@@ -57,6 +61,48 @@ class Prepared:
                 raise
             raise meaning from error
         return Answer(tuples, form.reader(described) if tuples else tuple, cursor.rowcount)
+
+
+class FirstRow(Generic[T]):
+    """The first row of a statement as a value that nobody changes.
+
+    The row is read every time. When it is the same as one before, to the last column, the value that was made of it is
+    given again: taking forty columns apart costs several times what reading them does.
+
+    Args:
+        shared: Whether a value, and the row that it was made of, may be kept for others; all by default.
+    """
+
+    __slots__ = ("_known", "_make", "_shared", "_statement")
+
+    def __init__(
+        self,
+        statement: Prepared,
+        make: Callable[[Any], T],
+        shared: Callable[[T, tuple[Any, ...]], bool] = lambda _value, _row: True,
+    ) -> None:
+        self._statement = statement
+        self._make = make
+        self._shared = shared
+        self._known: dict[Any, T] = {}
+
+    def __call__(self, conn: Connection, values: Mapping[str, Any]) -> T | None:
+        answer = self._statement(conn, values)
+        if not answer.tuples:
+            return None
+        row = answer.tuples[0]
+        try:
+            found = self._known.get((answer.make, row))
+        except TypeError:
+            # What PostgreSQL parses by itself, such as a list in JSON, can be no key.
+            return self._make(answer.make(row))
+        if found is None:
+            found = self._make(answer.make(row))
+            if self._shared(found, row):
+                if len(self._known) >= _KEPT:
+                    self._known.clear()
+                self._known[answer.make, row] = found
+        return found
 
 
 class _Form:
@@ -108,7 +154,9 @@ class _Form:
         def make(raw: Any) -> Any:
             row = list(raw)
             for at, process in changing:
-                row[at] = process(row[at])
+                # No type of ours makes anything of nothing, and most columns are empty.
+                if row[at] is not None:
+                    row[at] = process(row[at])
             return of_tuple(row)
 
         self._make = make if changing else of_tuple

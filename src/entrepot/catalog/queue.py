@@ -71,6 +71,29 @@ class Claimed:
     cancel: bool = False
 
 
+#: Every commit of files asks for a job.
+_ENQUEUE = Prepared(
+    insert(job).returning(job.c.id),
+    (
+        "uid",
+        "queue",
+        "kind",
+        "payload",
+        "state",
+        "due",
+        "starter",
+        "project",
+        "version",
+        "max_attempts",
+        "shown",
+        "created_at",
+        "fence",
+        "attempt",
+        "cancel",
+    ),
+)
+
+
 def enqueue(
     conn: Connection,
     *,
@@ -90,25 +113,27 @@ def enqueue(
 
     Listeners on PostgreSQL hear of it with the commit; workers beside an SQLite file are woken by the caller.
     """
-    statement = (
-        insert(job)
-        .values(
-            uid=uid,
-            queue=queue,
-            kind=kind,
-            payload=dict(payload),
-            state="ready",
-            due=due or now,
-            starter=starter,
-            project=project,
-            version=version,
-            max_attempts=max_attempts,
-            shown=shown,
-            created_at=now,
-        )
-        .returning(job.c.id)
+    row = _ENQUEUE(
+        conn,
+        {
+            "uid": uid,
+            "queue": queue,
+            "kind": kind,
+            "payload": dict(payload),
+            "state": "ready",
+            "due": due or now,
+            "starter": starter,
+            "project": project,
+            "version": version,
+            "max_attempts": max_attempts,
+            "shown": shown,
+            "created_at": now,
+            "fence": 0,
+            "attempt": 0,
+            "cancel": False,
+        },
     )
-    n = int(conn.execute(statement).scalar_one())
+    n = int(row.scalar())
     if shown:
         note(conn, Deed("task.started", project, version, subject=ids.encode(Noun.TASK, uid)))
     notify(conn, CHANNEL)

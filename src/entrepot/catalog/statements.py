@@ -32,7 +32,7 @@ from sqlalchemy import Connection
 
 from entrepot.catalog.failures import translate
 
-__all__ = ["Answer", "Sql", "ensure_begun"]
+__all__ = ["Answer", "Sql", "ensure_begun", "sent_many"]
 
 _PHRASES = {
     "sqlite": {
@@ -79,23 +79,23 @@ class Answer:
     Rows are tuples whose columns also go by name.
     """
 
-    __slots__ = ("_make", "rowcount", "tuples")
+    __slots__ = ("make", "rowcount", "tuples")
 
     def __init__(self, tuples: Sequence[tuple[Any, ...]], make: Callable[[Any], Any], rowcount: int) -> None:
         self.tuples = tuples
-        self._make = make
+        self.make = make
         self.rowcount = rowcount
 
     def __iter__(self) -> Iterator[Any]:
-        return map(self._make, self.tuples)
+        return map(self.make, self.tuples)
 
     def first(self) -> Any:
         """The first row, or None."""
-        return self._make(self.tuples[0]) if self.tuples else None
+        return self.make(self.tuples[0]) if self.tuples else None
 
     def scalar(self) -> Any:
         """The first column of the first row, or None."""
-        return self._make(self.tuples[0])[0] if self.tuples else None
+        return self.make(self.tuples[0])[0] if self.tuples else None
 
 
 def ensure_begun(conn: Connection) -> Any:
@@ -111,6 +111,18 @@ def ensure_begun(conn: Connection) -> Any:
             # A read, without the objects that Core would put around it.
             driver.execute("BEGIN")
     return driver
+
+
+def sent_many(conn: Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Run a statement of SQLite's for each of the rows."""
+    driver = ensure_begun(conn)
+    try:
+        driver.executemany(statement, rows).close()
+    except Exception as error:
+        meaning = translate(error)
+        if meaning is None:
+            raise
+        raise meaning from error
 
 
 class Sql:

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from entrepot.catalog.prepared import Prepared
+from entrepot.catalog.prepared import FirstRow, Prepared
 from entrepot.catalog.schema import (
     collection,
     dataset,
@@ -73,8 +73,6 @@ _SELECT: Select[Any] = (
     .outerjoin(user, version.c.creator == user.c.id)
     .outerjoin(membership, and_(membership.c.team == project.c.team, membership.c.user == bindparam("asking")))
 )
-_BY_N = Prepared(_SELECT.where(version.c.id == bindparam("n")))
-_BY_UID = Prepared(_SELECT.where(version.c.uid == bindparam("uid")))
 
 
 def _value(row: Any) -> Version:
@@ -131,12 +129,25 @@ def _found(row: Any) -> Found:
     return Found(_value(row), Role(row.role))
 
 
+def _may_be_shared(found: Found, row: tuple[Any, ...]) -> bool:
+    """Whether a value can be kept for later requests: short, and nothing in it that a careless hand could change."""
+    one = found.version
+    documents = [each for each in (one.custom, one.properties, one.report, one.declared, one.unpacked_from) if each]
+    if any(type(each) is not dict or any(isinstance(i, dict | list) for i in each.values()) for each in documents):
+        return False
+    return sum(len(text) for text in row if isinstance(text, str)) <= _SHORT
+
+
+#: Characters of a row that is kept.
+_SHORT = 4096
+_BY_N = FirstRow(Prepared(_SELECT.where(version.c.id == bindparam("n"))), _found, _may_be_shared)
+_BY_UID = FirstRow(Prepared(_SELECT.where(version.c.uid == bindparam("uid"))), _found, _may_be_shared)
+
+
 def find(conn: Connection, *, asking: int | None, n: int | None = None, uid: UUID | None = None) -> Found | None:
     if n is not None:
-        row = _BY_N(conn, {"asking": asking or 0, "n": n}).first()
-    else:
-        row = _BY_UID(conn, {"asking": asking or 0, "uid": uid}).first()
-    return None if row is None else _found(row)
+        return _BY_N(conn, {"asking": asking or 0, "n": n})
+    return _BY_UID(conn, {"asking": asking or 0, "uid": uid})
 
 
 def find_by(conn: Connection, key: int | UUID, *, asking: int | None) -> Found | None:

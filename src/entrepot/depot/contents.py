@@ -165,10 +165,10 @@ class Located:
 
 def locate(conn: Connection, content: int) -> Located:
     """Where a content is, by its number; for a caller who has other questions in the same look at the catalogue."""
-    measures = rows.measures(conn, content)
-    if measures is None:
+    found = rows.located(conn, content)
+    if found is None:
         raise Corrupt(f"Content {content} is named but unknown. Run `entrepot verify`.")
-    return Located(content, measures, rows.extents(conn, content))
+    return Located(content, *found)
 
 
 def locate_many(conn: Connection, contents: Sequence[int]) -> dict[int, Located]:

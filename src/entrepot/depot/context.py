@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -131,6 +132,10 @@ class Depot:
 
     def now(self) -> datetime:
         return self.clock()
+
+    def one_moment(self) -> AbstractContextManager[None]:
+        """Around a use case: what it reads before it writes is all of one moment, and one transaction."""
+        return self.catalog.one_moment()
 
     def new_uid(self) -> UUID:
         return new_uid(self.clock(), self.entropy(10))

@@ -124,7 +124,7 @@ def entering(
     actor: Actor, *, door: str, address: str | None = None, narrow: Mapping[Action, Rule] | None = None
 ) -> Actor:
     """The actor, coming in through this door."""
-    return replace(actor, door=door, narrow=narrow or {}, address=address)
+    return actor.through(door, narrow, address=address)
 
 
 def whole(user: User) -> Actor:

@@ -31,6 +31,7 @@ from entrepot.depot.changes import Remove as Remove
 from entrepot.depot.changes import Rename as Rename
 from entrepot.depot.changes import clean_change as clean_change
 from entrepot.depot.changes import clean_changes
+from entrepot.depot.committed import Committed as Committed
 from entrepot.depot.contents import ContentReader, locate, open_located
 from entrepot.depot.context import Depot
 from entrepot.depot.events import tell
@@ -48,14 +49,6 @@ from entrepot.model.values import Entry, Kind, Page, Revision, Version
 
 #: So many digests may be asked about in one question.
 KNOWN_DIGESTS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """A commit's result: the version as it is now and the revision that was made."""
-
-    version: Version
-    revision: Revision
 
 
 def commit(
@@ -140,10 +133,7 @@ def publish(
     made = rows.commit(
         conn, version.n, changes, expected=expected, author=actor.user, at=now, message=message, event=event
     )
-    shown = Revision(
-        made.version, made.num, made.author, actor.name, made.at, made.message, made.n_entries, made.n_bytes
-    )
-    return settle(conn, actor, found, now, shown)
+    return settle(conn, actor, found, now, made)
 
 
 def _not_stale(version: Version, expected: int | None) -> None:
@@ -156,30 +146,35 @@ def _not_stale(version: Version, expected: int | None) -> None:
         )
 
 
-def settle(conn: Connection, actor: Actor, found: Found, now: datetime, revision: Revision | None = None) -> Committed:
+def settle(
+    conn: Connection, actor: Actor, found: Found, now: datetime, made: rows.RevisionRow | None = None
+) -> Committed:
     """What follows every new revision: acceptance of a proposal, the first-time event, room.
 
     Args:
-        revision: The new one, where the caller knows what it wrote.
+        made: The new one, where nothing else of the version was changed than a commit changes; None reads it again.
     """
     before = found.version
     accepted = before.is_proposal and may(actor, Action.ACCEPT, lookup.standing_of(found))
     if accepted:
         version_rows.change(conn, before.n, {"is_proposal": False}, edited=False)
-    after = again(conn, actor, before.n)
+    if made is None:
+        after = again(conn, actor, before.n)
+        newest = version_rows.find_revision(conn, after.n, after.revision)
+        assert newest is not None
+        done = Committed(after, newest)
+    else:
+        done = Committed.made(before, made, actor, accepted=accepted)
     if before.revision == 0:
-        tell(conn, actor, "version.ready", after, now, revision=after.revision)
+        tell(conn, actor, "version.ready", before, now, revision=done.revision.number)
     if accepted:
         told = {"is_proposal": True}, {"is_proposal": False}
-        tell(conn, actor, "version.updated", after, now, before=told[0], after=told[1])
-    if revision is None:
-        revision = version_rows.find_revision(conn, after.n, after.revision)
-        assert revision is not None
-    if after.n_bytes > before.n_bytes and project_rows.allocation(conn, after.project) is not None:
-        home = project_rows.find(conn, user=actor.user, n=after.project)
+        tell(conn, actor, "version.updated", before, now, before=told[0], after=told[1])
+    if done.revision.n_bytes > before.n_bytes and project_rows.allocation(conn, before.project) is not None:
+        home = project_rows.find(conn, user=actor.user, n=before.project)
         assert home is not None
         lines.room_for(conn, home[0], 0)
-    return Committed(after, revision)
+    return done
 
 
 def unchanged(conn: Connection, found: Found) -> Committed:

@@ -27,7 +27,7 @@ from entrepot.depot.recognising import Head
 from entrepot.depot.uploads import NewUpload, Receiver
 from entrepot.model import names
 from entrepot.model.access import Action, Actor
-from entrepot.model.errors import DigestMismatch, Gone, LengthMismatch
+from entrepot.model.errors import DigestMismatch, Gone, LengthMismatch, PathTaken
 from entrepot.model.values import Entry, Kind, Version
 from entrepot.store.base import Block
 from entrepot.store.hashing import Hasher
@@ -142,9 +142,9 @@ class FilePut:
 
         def commit(conn: Connection, content: int) -> tuple[Committed, bool]:
             found = lookup.hold(conn, actor, self._version.n, Action.EDIT)
-            before = _entry_at(conn, lookup.writable(found, kind=Kind.FILES), new.path)
+            before = lookup.writable(found, kind=Kind.FILES)
             if self._check is not None:
-                self._check(before)
+                self._check(_entry_at(conn, before, new.path))
             put = entry_rows.Put(
                 path=new.path,
                 content=content,
@@ -155,7 +155,7 @@ class FilePut:
                 condition=new.condition,
             )
             done = entries.publish(conn, actor, found, [put], expected=new.expected, message=new.message, now=now)
-            return done, before is None
+            return done, done.revision.n_entries > before.n_entries
 
         # The entry holds the content from here on; the row did its work, and serves another body.
         renewed = spares.renewal(depot)
@@ -184,6 +184,7 @@ def put_file(depot: Depot, actor: Actor, key: Key, new: NewFile, *, check: Check
     Raises:
         Frozen, Trashed, KindMismatch: The version takes no such change.
         PreconditionFailed: By `check`.
+        PathTaken: There is an entry already, and the condition is that there is none.
         TooLarge: Beyond a limit.
     """
     # Which upload is not known yet; that there is one is all that the gate looks at.
@@ -203,8 +204,7 @@ def put_file(depot: Depot, actor: Actor, key: Key, new: NewFile, *, check: Check
     with depot.catalog.read() as conn:
         found = lookup.version(conn, actor, key, Action.EDIT)
         version = lookup.writable(found, kind=Kind.FILES)
-        if check is not None:
-            check(_entry_at(conn, version, clean.path))
+        _look(conn, version, clean.path, new.condition, check)
         refuses = refusing.is_on(conn, depot, version.project)
     row = _row(depot, actor, NewUpload(length=new.length, sha256=new.sha256, purpose="attempt"))
     wanted = NewFile(
@@ -228,6 +228,18 @@ def _row(depot: Depot, actor: Actor, new: NewUpload) -> UploadRow:
     if spare is None:
         return uploads.begin(depot, actor, new)
     return replace(spare, length=new.length, sha256=new.sha256)
+
+
+def _look(conn: Connection, version: Version, path: str, condition: Condition, check: Check | None) -> None:
+    """Judge what is at the path before a byte is read for it; the commit judges again."""
+    if check is None and condition != "absent":
+        return
+    there = _entry_at(conn, version, path)
+    if check is not None:
+        check(there)
+    if condition == "absent" and there is not None:
+        said = f"There is an entry {path!r} already."
+        raise PathTaken(said, errors=[{"path": path, "code": PathTaken.code, "detail": said}])
 
 
 def _entry_at(conn: Connection, version: Version, path: str) -> Entry | None:

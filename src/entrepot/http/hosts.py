@@ -76,6 +76,12 @@ class Hosts:
             client = self._behind(field(scope, b"x-forwarded-for"), peer)
         return Origin(scheme, host.lower() if host and _HOST.fullmatch(host.lower()) else None, client)
 
+    def client(self, scope: Scope) -> str | None:
+        """The client's address, as `origin` tells it; every request asks for it, most need nothing else."""
+        if self._proxies:
+            return self.origin(scope).client
+        return scope["client"][0] if scope.get("client") else None
+
     def base_url(self, scope: Scope) -> str:
         """What absolute URLs of this server begin with, without a slash at the end.
 

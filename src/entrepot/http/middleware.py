@@ -146,7 +146,7 @@ class Edge:
                         received=watched.received,
                         sent=watched.sent,
                         door=door,
-                        client=self._hosts.origin(scope).client,
+                        client=self._hosts.client(scope),
                     )
 
 

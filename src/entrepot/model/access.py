@@ -162,8 +162,23 @@ class Actor:
     def is_anonymous(self) -> bool:
         return self.user is None
 
-    def through(self, door: str, narrow: Mapping[Action, Rule] | None = None) -> Actor:
-        return replace(self, door=door, narrow=narrow or {})
+    def through(self, door: str, narrow: Mapping[Action, Rule] | None = None, *, address: str | None = None) -> Actor:
+        """The same actor, coming in through this door."""
+        # Written out, because every request does it and `replace` takes five times as long.
+        return Actor(
+            self.user,
+            self.name,
+            self.uid,
+            self.staff,
+            self.scope,
+            self.projects,
+            self.node,
+            self.token,
+            self.token_uid,
+            door,
+            narrow or {},
+            address,
+        )
 
     def acting_for(self, node: int | None) -> Actor:
         return replace(self, node=node)

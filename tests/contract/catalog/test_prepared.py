@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import bindparam, insert, select, update
 
 from entrepot.catalog.database import Catalog, ConstraintViolated
-from entrepot.catalog.prepared import Prepared
+from entrepot.catalog.prepared import FirstRow, Prepared
 from entrepot.catalog.schema import user, word
 
 AT = datetime(2026, 3, 1, 12, 30, 0, 123456, tzinfo=UTC)
@@ -47,6 +48,30 @@ def test_it_writes_and_reads_values_of_every_type_as_core_does(catalog: Catalog)
             assert (row.uid, row.created_at, row.last_login_at, row.is_staff) == (UUID(int=7), AT, None, True)
             assert row.settings == {"a": 1}
             assert FIND(conn, {"name": "bob"}).first() is None
+
+
+def test_a_first_row_is_taken_apart_once_and_anew_as_soon_as_it_is_another(catalog: Catalog) -> None:
+    n = add_ada(catalog)
+    made: list[str] = []
+
+    def make(row: Any) -> tuple[str, bool]:
+        made.append(row.name)
+        return row.name, row.is_active
+
+    of = select(user.c.name, user.c.is_active, user.c.created_at).where(user.c.id == bindparam("n"))
+    person, with_list = FirstRow(Prepared(of), make), FirstRow(Prepared(of.add_columns(user.c.settings)), make)
+
+    def seen(one: FirstRow[tuple[str, bool]]) -> tuple[str, bool] | None:
+        with catalog.read() as conn:
+            return one(conn, {"n": n})
+
+    assert [seen(person), seen(person), made] == [("ada", True), ("ada", True), ["ada"]]
+    catalog.write(lambda conn: conn.execute(update(user).values(is_active=False)).rowcount)
+    assert [seen(person), made] == [("ada", False), ["ada", "ada"]]
+    # What is no key, as a value that the driver of PostgreSQL has parsed, is not remembered.
+    assert seen(with_list) == seen(with_list) == ("ada", False)
+    with catalog.read() as conn:
+        assert person(conn, {"n": n + 1}) is None
 
 
 def test_it_says_how_many_rows_it_changed(catalog: Catalog) -> None:

@@ -182,6 +182,43 @@ def test_a_read_shows_one_moment(catalog: Catalog) -> None:
         assert conn.execute(count).scalar_one() == 2
 
 
+def test_reads_of_one_moment_see_nothing_that_came_between_them(catalog: Catalog) -> None:
+    with catalog.one_moment(), ThreadPoolExecutor(1) as elsewhere:
+        assert words(catalog) == set()
+        elsewhere.submit(catalog.write, lambda conn: add(conn, "a")).result()
+        with catalog.one_moment():
+            assert words(catalog) == set()
+        assert words(catalog) == set()
+        assert elsewhere.submit(words, catalog).result() == {"a"}, "it is this thread's moment"
+    assert words(catalog) == {"a"}
+
+
+def test_a_write_or_an_error_ends_a_moment(catalog: Catalog) -> None:
+    with catalog.one_moment(), ThreadPoolExecutor(1) as elsewhere:
+        assert words(catalog) == set()
+        catalog.write(lambda conn: add(conn, "a"))
+        assert words(catalog) == {"a"}
+        elsewhere.submit(catalog.write, lambda conn: add(conn, "b")).result()
+        with pytest.raises(NotFound), catalog.read():
+            raise NotFound("no such thing")
+        assert words(catalog) == {"a", "b"}
+        with pytest.raises(Exception, match="nothing_of_the_kind"), catalog.read() as conn:
+            conn.exec_driver_sql("SELECT nothing_of_the_kind")
+        assert words(catalog) == {"a", "b"}
+
+
+def test_who_reads_when_a_moment_ends_goes_on_reading(catalog: Catalog) -> None:
+    count = select(func.count()).select_from(word)
+    with contextlib.ExitStack() as later:
+        with catalog.one_moment():
+            conn = later.enter_context(catalog.read())
+            assert conn.execute(count).scalar_one() == 0
+            catalog.write(lambda inner: add(inner, "a"))
+        assert conn.execute(count).scalar_one() == 0
+        assert words(catalog) == {"a"}
+    assert words(catalog) == {"a"}
+
+
 def test_a_read_cannot_write(catalog: Catalog) -> None:
     with pytest.raises(Exception, match=r"read-?only"), catalog.read() as conn:
         add(conn, "a")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from entrepot.depot import copies, entries, nodes, projects, versions
+from entrepot.depot import copies, entries, nodes, projects, putting, versions
 from entrepot.depot.entries import Add, Describe, Remove, Rename
+from entrepot.depot.putting import NewFile
 from entrepot.model.errors import (
     EntryNotFound,
     Forbidden,
@@ -55,6 +56,23 @@ def test_a_commit_answers_the_revision_that_is_read_later(house: House) -> None:
     done = entries.commit(house.depot, ann, made.n, [Add("a", upload=upload.uid)], message="First")
     assert done.revision == entries.revision(house.depot, ann, made.n, 1)
     assert done.revision.author_name == ann.name
+
+
+def test_a_commit_answers_the_version_that_is_read_later(house: House) -> None:
+    ann, bob = house.user("ann"), house.user("bob")
+    team = house.team(ann=Role.WRITE, bob=Role.READ)
+    home = house.project(ann, team=team)
+    made = house.version(ann, home)
+    proposal = copies.copy(house.depot, bob, made.n)
+    assert proposal.is_proposal
+    for n in (made.n, proposal.n):
+        for path, data in (("a.csv", b"a,b\n1,2\n"), ("b", bytes(100))):
+            house.clock.move(seconds=1)
+            sink = putting.put_file(house.depot, ann, n, NewFile(path))
+            sink.write(data)
+            done, created = sink.finish()
+            assert (done.version, created) == (house.of(ann, n), True)
+    assert done.version.is_proposal is False
 
 
 def test_a_commit_that_saw_an_older_revision_is_stale(house: House) -> None:

@@ -72,7 +72,7 @@ class Asked:
     @property
     def address(self) -> str | None:
         """Where the request comes from, proxies looked through."""
-        return self.context.hosts.origin(self.scope).client
+        return self.context.hosts.client(self.scope)
 
     def text(self, name: str) -> str | None:
         """A parameter of the query; one without a value is not given.

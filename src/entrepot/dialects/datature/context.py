@@ -127,7 +127,7 @@ class Asked:
         if self._actor is None:
             shown = find(self.scope, (Via.KEY,))
             credential = None if shown is None else Bearer(shown.token)
-            address = self.context.hosts.origin(self.scope).client
+            address = self.context.hosts.client(self.scope)
             actor = credentials.authenticate(self.context.depot, credential, door=DOOR, address=address)
             judging.logged_in(actor)
             self._actor = actor

@@ -87,7 +87,7 @@ class Asked:
     @property
     def address(self) -> str | None:
         """Where the request comes from, proxies looked through."""
-        return self.context.hosts.origin(self.scope).client
+        return self.context.hosts.client(self.scope)
 
     # The query
 

@@ -71,7 +71,7 @@ class Asked:
     @property
     def address(self) -> str | None:
         """Where the request comes from, proxies looked through."""
-        return self.context.hosts.origin(self.scope).client
+        return self.context.hosts.client(self.scope)
 
     def _authenticate(self) -> Actor:
         """Who asks. Blocks: for worker threads.

@@ -46,8 +46,10 @@ _LICENCES: Final[Mapping[str, Mapping[str, Call]]] = {
     "{pk}/subdescriptors": {"PATCH": licences.subdescriptors},
 }
 
-#: Path below the prefix → method → what answers. The first that fits; `{name…}` takes slashes too.
+#: Path below the prefix → method → what answers. The first that fits; `{name…}` takes slashes too. What is asked for by
+#: the thousand stands first.
 ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
+    "datasets/{pk}/files/{name…}": {"POST": files.add, "GET": files.get, "DELETE": files.delete},
     "": {"GET": index},
     "auth/obtain": {"POST": auth.obtain},
     "auth/refresh": {"POST": auth.refresh},
@@ -62,7 +64,6 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
     "datasets/{pk}/download": {"POST": files.download, "GET": files.download_by_query},
     "datasets/{pk}/copy": {"POST": datasets.copy},
     "datasets/{pk}/files-multi": {"POST": files.add_many},
-    "datasets/{pk}/files/{name…}": {"POST": files.add, "GET": files.get, "DELETE": files.delete},
     "datasets/{pk}/file-handles/{name…}": {"GET": files.get_by_handle},
     "datasets/{pk}/metadata": {"GET": files.all_metadata},
     "datasets/{pk}/metadata/{name…}": {"POST": files.set_metadata, "GET": files.get_metadata},

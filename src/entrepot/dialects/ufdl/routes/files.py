@@ -27,8 +27,7 @@ from entrepot.http.fields import content_length
 from entrepot.http.threads import in_thread
 from entrepot.model import ids
 from entrepot.model.access import Action, Actor
-from entrepot.model.errors import EntryNotFound, InvalidName, PathTaken
-from entrepot.model.values import Entry
+from entrepot.model.errors import EntryNotFound, InvalidName
 
 #: The type of every stored byte on this wire, whatever it was sent as.
 DATA: Final = "application/data"
@@ -49,9 +48,10 @@ async def add(asked: Asked, found: Mapping[str, str]) -> None:
                         f"Bad name {name!r}: It ends with a slash. Name the file; only members of an archive are "
                         "numbered."
                     )
-                path = paths.normalised(name)
-                new = NewFile(path=path, length=content_length(asked.scope), condition="absent")
-                return putting.put_file(depot, actor, n, new, check=_absent(path))
+                # There is no overwriting here.
+                length = content_length(asked.scope)
+                new = NewFile(path=paths.normalised(name), length=length, condition="absent")
+                return putting.put_file(depot, actor, n, new)
         except InvalidName:
             # Looked at only now, because it costs a question: a bad name is nobody's business who may not write.
             judging.on_version(depot, actor, n, Action.EDIT)
@@ -64,15 +64,6 @@ async def add(asked: Asked, found: Mapping[str, str]) -> None:
             return encode.handle(sink.path, sha256)
 
     await _receive(asked, begin, finish)
-
-
-def _absent(path: str) -> Callable[[Entry | None], None]:
-    def check(there: Entry | None) -> None:
-        if there is not None:
-            # Said before the first byte is read: there is no overwriting here.
-            raise PathTaken(f"There is an entry {path!r} already.", errors=[{"path": path, "detail": "in use"}])
-
-    return check
 
 
 async def add_many(asked: Asked, found: Mapping[str, str]) -> None:
@@ -96,7 +87,7 @@ async def _receive(asked: Asked, begin: Callable[[Depot, Actor], S], finish: Cal
     if small is None:
         made = await _receive_long(asked, begin, finish)
     else:
-        made = await asked.call(lambda depot, actor: dumped(put_whole(begin(depot, actor), small, finish)))
+        made = await asked.call_at_once(lambda depot, actor: dumped(put_whole(begin(depot, actor), small, finish)))
     await send_answer(asked.send, Answer(200, made, JSON, {"cache-control": "no-store"}))
 
 
@@ -125,7 +116,7 @@ async def get(asked: Asked, found: Mapping[str, str]) -> None:
             judging.on_version(depot, actor, n, Action.READ_CONTENT)
             raise
 
-    await _send(asked, await asked.call(work))
+    await _send(asked, await asked.call_at_once(work))
 
 
 async def get_by_handle(asked: Asked, found: Mapping[str, str]) -> None:
