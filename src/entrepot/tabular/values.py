@@ -49,6 +49,8 @@ _INT = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
 _EXACT_INT = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
 _FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?", re.ASCII)
 _EXACT_FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
+#: A digit that is no zero, before the exponent.
+_SOME = re.compile(r"^[^eE]*[1-9]", re.ASCII)
 _NO_NUMBERS: Final = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "infinity": math.inf, "-infinity": -math.inf}
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _DATETIME: Final = (
@@ -104,7 +106,7 @@ def _float(text: str, exact: bool) -> float:
     if not (_EXACT_FLOAT if exact else _FLOAT).fullmatch(text):
         raise BadCell("type", "is no number")
     value = float(text)
-    if math.isinf(value):
+    if math.isinf(value) or (not value and _SOME.search(text)):
         raise BadCell("range", "does not fit into a 64-bit float")
     if exact and ((text.startswith("-") and not value) or Decimal(text) != Decimal(repr(value))):
         raise BadCell("precision", "has more digits than a 64-bit float holds")

@@ -17,7 +17,7 @@ import pytest
 import zstandard
 from crc32c import crc32c
 
-from entrepot.model.columns import rules_of
+from entrepot.model.columns import Column, ColumnType, rules_of, to_frictionless
 from entrepot.model.errors import Invalid
 from entrepot.tabular.bytesin import Source, Span
 from entrepot.tabular.convert import Converted, convert
@@ -331,6 +331,22 @@ def test_declared_lists_links_and_nulls_are_enforced(read: Read) -> None:
     ]
     _, out = read(data[: data.index(b'"[1,null')], columns=declared)
     assert out.table()["l"].to_pylist() == [[1, 2], []]
+
+
+@pytest.mark.parametrize(("text", "rule"), [("1e400", "range"), ("1e-400", "range"), ("0e-400", None), ("1,5", "type")])
+def test_a_declared_number_that_would_be_another_is_refused(read: Read, text: str, rule: str | None) -> None:
+    done, _ = read(b"a\n%b\n" % text.encode(), columns=[{"name": "a", "type": "Float"}], delimiter=";")
+    assert [one.rule for one in done.rejects.told] == ([] if rule is None else [rule])
+
+
+def test_a_table_schema_says_what_columns_are_and_is_said_of_them() -> None:
+    every = [Column(f"{kind} {many}", kind, nullable=many, list=many) for kind in ColumnType for many in (True, False)]
+    assert list(rules_of(to_frictionless(every)).columns or ()) == every
+    said = {"fields": [{"name": "a", "type": "year", "constraints": {"required": True}}], "missingValues": ["", "-"]}
+    found = rules_of(said)
+    assert (found.columns, found.null_values) == ((Column("a", ColumnType.INT, nullable=False),), ("-",))
+    with pytest.raises(Invalid, match="unknown type"):
+        rules_of({"fields": [{"name": "a", "type": "blob"}]})
 
 
 def test_a_workbook_keeps_numbers_texts_and_days(read: Read, tmp_path: Path) -> None:

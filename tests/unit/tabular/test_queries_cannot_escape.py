@@ -16,6 +16,7 @@ from entrepot.depot.context import Limits
 from entrepot.depot.tabling import Effort, refuse
 from entrepot.model.columns import Column, ColumnType
 from entrepot.model.errors import EntrepotError, Invalid, TooLarge, Unsupported
+from entrepot.server import tabling
 from entrepot.server.tabling import Idle, Processes
 from entrepot.store.memory import MemoryStore
 from entrepot.tabular.asking import query
@@ -316,3 +317,21 @@ def test_what_takes_too_much_is_stopped_and_the_next_one_answered(
         asked(workshops[seconds], table, sql)
     assert isinstance(stopped.value, TooLarge | Invalid)
     assert asked(workshops[60], table, "SELECT 1")["rows"] == 1
+
+
+def test_a_query_finds_a_process_that_is_ready_and_was_asked_nothing(
+    workshops: dict[int, Processes], table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(workshops[60], table, "SELECT 1")
+    begun: list[object] = []
+
+    def begin(*arguments: Any, **how: Any) -> Any:
+        begun.append(arguments)
+        return popen(*arguments, **how)
+
+    popen = tabling.subprocess.Popen
+    monkeypatch.setattr(tabling.subprocess, "Popen", begin)
+    for count in (1, 2):
+        assert asked(workshops[60], table, "SELECT 1")["rows"] == 1
+        # Its successor, for which nobody waits: so the one that answered was there, and answers no other.
+        assert len(begun) == count
