@@ -79,12 +79,14 @@ class Process:
         self.port = port
         with log.open("wb") as out:
             self.process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=out, stderr=out)
-        for _ in range(600):
+        # On a machine that is busy with other things a start takes minutes.
+        for _ in range(1800):
             try:
                 socket.create_connection(("127.0.0.1", port)).close()
                 return
             except ConnectionRefusedError:
                 time.sleep(0.1)
+        self.stop()
         raise RuntimeError(f"{command[0]} did not start")
 
     def cpu_s(self) -> float:

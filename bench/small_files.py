@@ -61,8 +61,8 @@ CASES = (
 )
 
 
-#: Seconds without work after which a server is taken to be idle, and how long it is waited for.
-_IDLE_S, _PATIENCE_S = 0.4, 120.0
+#: Seconds of a look, looks without work after which a server is taken to be idle, and seconds that it is waited for.
+_LOOK_S, _LOOKS, _PATIENCE_S = 0.3, 3, 120.0
 
 
 def side_by_side(work: Callable[[Any], None], parts: list[Any]) -> float:
@@ -76,11 +76,13 @@ def side_by_side(work: Callable[[Any], None], parts: list[Any]) -> float:
 
 def idle(server: Process) -> float:
     """Processor time of the server once it has nothing to do any more."""
-    last, until = server.cpu_s(), time.monotonic() + _PATIENCE_S
+    last, quiet, until = server.cpu_s(), 0, time.monotonic() + _PATIENCE_S
     while time.monotonic() < until:
-        time.sleep(_IDLE_S)
+        time.sleep(_LOOK_S)
         now = server.cpu_s()
-        if now - last <= 0.02:
+        # A worker looks for work now and then.
+        quiet = quiet + 1 if now - last <= 0.02 else 0
+        if quiet == _LOOKS:
             return now
         last = now
     raise RuntimeError("the server goes on working")

@@ -10,7 +10,7 @@ its bytes. How contents end is in `collecting`, how damage is found in `checking
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -420,23 +420,26 @@ def insert_packed(
         Gone: The reservation expired; the bytes have to be sent again.
     """
     first = {digests.sha256: (offset, digests) for offset, digests in sorted(members.items(), reverse=True)}
-    known = dedupe_hit(conn, list(first), at=at)
-    new = {sha256: where for sha256, where in first.items() if sha256 not in known}
     now = to_micros(at)
-    columns = ("sha256", "size", "crc32c", "crc32", "state", "touched", "created_at")
-    rows = [(sha256, d.size, d.crc32c, d.crc32, 0, now, now) for sha256, (_, d) in sorted(new.items())]
+
+    def rows(digests: Iterable[bytes]) -> list[tuple[Any, ...]]:
+        named = ((sha256, first[sha256][1]) for sha256 in sorted(digests))
+        return [(sha256, one.size, one.crc32c, one.crc32, 0, now, now) for sha256, one in named]
+
     if conn.dialect.name == "sqlite":
-        numbers = _insert_alone(conn, columns, rows, at)
+        numbers, known = _insert_alone(conn, rows(first), at)
         ours = list(numbers)
     else:
+        known = dedupe_hit(conn, list(first), at=at)
+        new = [sha256 for sha256 in first if sha256 not in known]
         # In order of digest: two transactions with the same new members wait for each other and do not deadlock.
-        bulk.insert_rows(conn, content, columns, rows, _ON_KNOWN)
-        _mended(conn, list(new), at)
-        numbers = _known(conn, list(new), at)
+        bulk.insert_rows(conn, content, _NAMED, rows(new), _ON_KNOWN)
+        _mended(conn, new, at)
+        numbers = _known(conn, new, at)
         # Whoever names a content gives it its extents in the same transaction: those without any were named here.
         bare = {row.id for row in _BARE(conn, ids=sorted(numbers.values()))}
         ours = [sha256 for sha256, n in numbers.items() if n in bare]
-    placed = sum(new[sha256][1].size for sha256 in ours)
+    placed = sum(first[sha256][1].size for sha256 in ours)
     body = sum(digests.size for digests in members.values())
     done = _PLACE(conn, object=object_n, size=size, body_bytes=body, live_bytes=placed, members=len(ours))
     if done.rowcount != 1:
@@ -445,7 +448,7 @@ def insert_packed(
         conn,
         extent,
         ("content", "n", "object", "off", "len"),
-        [(numbers[sha256], 0, object_n, new[sha256][0], new[sha256][1].size) for sha256 in sorted(ours)],
+        [(numbers[sha256], 0, object_n, first[sha256][0], first[sha256][1].size) for sha256 in sorted(ours)],
     )
     return known | numbers
 
@@ -454,16 +457,26 @@ _NEWEST = Sql("SELECT coalesce(max(id), 0) AS n FROM content")
 _SINCE = Sql("SELECT sha256, id FROM content WHERE id > :newest")
 
 
+_NAMED = ("sha256", "size", "crc32c", "crc32", "state", "touched", "created_at")
+
+
 def _insert_alone(
-    conn: Connection, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]], at: datetime
-) -> dict[bytes, int]:
-    """Insert contents that are not here in good order, where nobody else writes; the number of each by digest."""
+    conn: Connection, rows: Sequence[tuple[Any, ...]], at: datetime
+) -> tuple[dict[bytes, int], dict[bytes, int]]:
+    """Insert contents where nobody else writes; the numbers of those that need extents, and of those that have some.
+
+    Nothing is looked up before: of what comes in a batch nearly all is new, and what is not is told by its absence.
+    """
     newest = _NEWEST.scalar(conn)
-    bulk.insert_rows(conn, content, columns, rows, _ON_KNOWN)
+    bulk.insert_rows(conn, content, _NAMED, rows, _ON_KNOWN)
     numbers = {bytes(sha256): int(n) for sha256, n in _SINCE(conn, newest=newest).tuples}
-    # What could not be inserted is here, and damaged.
-    damaged = [row[0] for row in rows if row[0] not in numbers]
-    return numbers | _mended(conn, damaged, at) if damaged else numbers
+    rest = [row[0] for row in rows if row[0] not in numbers]
+    if not rest:
+        return numbers, {}
+    known = dedupe_hit(conn, rest, at=at)
+    # What is neither new nor known is here, and damaged.
+    damaged = [sha256 for sha256 in rest if sha256 not in known]
+    return numbers | (_mended(conn, damaged, at) if damaged else {}), known
 
 
 def _known(conn: Connection, digests: Sequence[bytes], at: datetime) -> dict[bytes, int]:
