@@ -120,6 +120,10 @@ BYTE_PATHS: Final[dict[str, dict[str, Any]]] = {
             "put": {
                 "name": "file",
                 "summary": "The body becomes the entry: one revision",
+                "description": (
+                    "Sent again because its answer was lost, it makes another revision of the same bytes. With "
+                    "`expected` the second one is refused as stale (409), and nothing is written twice."
+                ),
                 "parameters": [
                     _VERSION,
                     _PATH,
