@@ -27,12 +27,13 @@ from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.strategies import SearchStrategy
 
 from entrepot.catalog.entries import sweep_strands
-from entrepot.depot import checking, collection, copies, entries, packing, projects, putting, trash
+from entrepot.depot import checking, collection, copies, entries, packing, projects, putting, trash, versions
 from entrepot.depot.context import Depot
 from entrepot.depot.putting import NewFile
+from entrepot.depot.versions import NewVersion
 from entrepot.model.access import Actor
 from entrepot.model.errors import EntrepotError
-from entrepot.model.values import Numbering
+from entrepot.model.values import Numbering, Visibility
 from entrepot.testing.faulty import Crash
 from entrepot.wire import frames
 from tests.support import entry_model
@@ -191,6 +192,8 @@ class LongLife(DepotMachine):
         self.lived.lives += 1
 
     def _one(self) -> None:
+        if not self.model.records:
+            self._make("ann", None)
         with self.dice.step():
             one: Kind = self.chance.choice(self.wheel)
             if not one.can(self):
@@ -212,13 +215,34 @@ class LongLife(DepotMachine):
         if n % _WAIT == _WAIT // 2:
             self.wait(dice.choice([1, 13, 25, 49, 24 * 8]), None)
             return
-        one = dice.choice(sorted(self.model.records)) if self.model.records else 0
+        if n % 20 == 0:
+            # Without housekeeping: whose grace is over now is ended by the other thread, beside what comes next.
+            self.model = self.model.copy()
+            self.model.now = self.premises.clock.move(hours=3)
+        if sum(record.trash is None for record in self.model.records.values()) < 3:
+            self._make("ann", doom)
+            return
+        one = dice.choice(sorted(self.model.records))
         step = dice.choices(_QUICK, _WEIGHTS)[0]
         self.is_sound = False
         before = self.lived.operations
         step(self, one, dice.choice(("ann", "ann", "ann", "bob")), doom)
         self.lived.kinds[step.__name__.strip("_")] += self.lived.operations - before
         self.is_sound = True
+
+    def _make(self, who: str, doom: Doom | None) -> None:
+        """A version, so that there is something to work with."""
+        homes = [n for n, home in self.model.homes.items() if not home.personal and not home.trashed]
+        home = self.chance.choice(homes or sorted(self.model.homes))
+        name, before = self.chance.choice(NAMES), self.lived.operations
+        self.attempt(
+            f"{who} makes {name} in project {home}",
+            who,
+            lambda m, w: m.create(w, home, name, Numbering.NEXT, Visibility.PRIVATE, None, None),
+            lambda depot, actor: versions.create(depot, actor, home, NewVersion(name, numbering=Numbering.NEXT)),
+            doom,
+        )
+        self.lived.kinds["make"] += self.lived.operations - before
 
     def _content(self) -> bytes:
         return self.chance.choice(CONTENTS) if self.chance.randrange(3) else self.chance.randbytes(5)

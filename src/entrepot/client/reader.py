@@ -6,12 +6,14 @@ larger stretches. Small entries are fetched whole, through the content cache.
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections import OrderedDict
 
 from entrepot.client.cache import ContentCache
-from entrepot.client.download import Wanted, fetch_bytes
+from entrepot.client.download import Wanted, fetch_bytes, mismatch
 from entrepot.client.transport import Transport
+from entrepot.model.digests import parse_sha256
 from entrepot.model.errors import Unavailable
 
 __all__ = ["WHOLE", "EntryReader", "read_range"]
@@ -28,13 +30,19 @@ def read_range(transport: Transport, wanted: Wanted, start: int, end: int) -> by
 
     Raises:
         Unavailable: Fewer bytes came.
+        DigestMismatch: Others came, from somebody who knows no ranges.
     """
     start, end = max(0, start), min(end, wanted.size)
     if start >= end:
         return b""
     headers = {"Range": f"bytes={start}-{end - 1}", "Accept": "*/*", "Accept-Encoding": "identity"}
     answer = transport.send("GET", wanted.address, params={"revision": wanted.revision}, headers=headers)
-    content = answer.content if answer.status_code == 206 else answer.content[start:end]
+    content = answer.content
+    if answer.status_code != 206:
+        # Somebody in between knows no ranges and sent everything; or it is a page of theirs.
+        if hashlib.sha256(content).digest() != parse_sha256(wanted.sha256):
+            raise mismatch(wanted)
+        content = content[start:end]
     if len(content) != end - start:
         raise Unavailable(f"{len(content)} of {end - start} bytes of {wanted.path!r} came. Try again.")
     return content

@@ -215,6 +215,7 @@ class Transport:
             )
             self._reached = True
             if response.is_success or response.status_code == 304:
+                _require_no_page(response)
                 return response
             raise _error(response, response.content)
 
@@ -443,6 +444,16 @@ def _error(response: httpx2.Response, body: bytes) -> EntrepotError:
             f"{response.request.url.host} answers with a redirect. Name the address it leads to as the server's.",
         )
     return error
+
+
+def _require_no_page(response: httpx2.Response) -> None:
+    """A change that somebody on the way answered for was not made: whoever revokes a token must not believe it was."""
+    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if response.request.method not in ("GET", "HEAD") and media_type == "text/html":
+        raise Unsupported(
+            f"{response.request.url.host} answered with a web page, so nothing was done. Check that the address is "
+            "that of an Entrepot server, and that no network on the way wants to be signed in to."
+        )
 
 
 def _start_of(response: httpx2.Response) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,12 +13,15 @@ import pytest
 import stamina
 
 from entrepot.client.client import Client
+from entrepot.client.download import Wanted
 from entrepot.client.pins import Pin
+from entrepot.client.reader import read_range
 from entrepot.client.transport import Transport, entry_segments, segment
 from entrepot.model import errors
 from entrepot.model.errors import (
     Conflict,
     Corrupt,
+    DigestMismatch,
     Invalid,
     NotFound,
     RateLimited,
@@ -249,6 +253,29 @@ def test_long_work_of_the_server_is_waited_for() -> None:
     transport(server).send("POST", "/uploads/up_1/finish", timeout_s=900)
     transport(server).get("/projects/lab", Project)
     assert [request.extensions["timeout"]["read"] for request in server.asked] == [900, 30]
+
+
+def test_a_page_of_somebody_on_the_way_is_no_success() -> None:
+    page = httpx2.Response(200, text="<p>Please sign in to this network.", headers={"Content-Type": "text/html"})
+    with (
+        Client(URL, "token", transport=httpx2.MockTransport(Server_(page))) as client,
+        pytest.raises(Unsupported, match="nothing was done"),
+    ):
+        client.tokens.revoke("tok_" + "0" * 32)
+
+
+def test_a_part_of_a_file_is_of_that_file() -> None:
+    whole = b"0123456789"
+    wanted = Wanted("ver_0", 1, "a", len(whole), "sha256:" + hashlib.sha256(whole).hexdigest())
+    server = Server_(
+        httpx2.Response(206, content=whole[2:5]),
+        httpx2.Response(200, content=whole),
+        httpx2.Response(200, text="Please sign in to this network."),
+    )
+    asking = transport(server)
+    assert [read_range(asking, wanted, 2, 5) for _ in range(2)] == [b"234", b"234"]
+    with pytest.raises(DigestMismatch):
+        read_range(asking, wanted, 2, 5)
 
 
 def test_what_is_no_archive_is_not_kept_as_one(tmp_path: Path) -> None:
