@@ -68,6 +68,8 @@ NARROWED: Mapping[str, Row | Judge] = {
     "copies.copy away": copied_away(MEMBER),
     "copies.merge from": from_ones_own(EDIT),
     "copies.merge into": EDIT,
+    "merging.preview from": from_ones_own(EDIT),
+    "merging.preview into": EDIT,
     "trash.reinstate": STAFF,
     "trash.reinstate_many": as_invalid(STAFF),
     "trash.purge": STAFF,
