@@ -133,6 +133,8 @@ def test_rows_and_items_that_differ_are_told(client: Client, window: Watched, po
     page.get_by_role("button", name="Compare", exact=True).click()
     expect(page.get_by_text("1 row added, 1 row removed, 1 row changed")).to_be_visible()
     expect(page.get_by_role("row").filter(has_text="pool = 1")).to_contain_text("crabs: 4 5")
+    expect(page.get_by_role("row").filter(has_text="pool = 3")).to_contain_text("crabs: 7; name: Wide")
+    expect(page.get_by_role("row").filter(has_text="pool = 2")).to_contain_text("crabs: 0; name: Deep")
     window.accessible()
     window.shoot("row-diff")
     page.get_by_label("Columns that name a row").fill("no such column")

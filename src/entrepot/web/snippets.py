@@ -80,7 +80,7 @@ def groups(version: Version, first: Entry | None, base_url: str, doors: Collecti
     if "benchling" in doors and version.kind is Kind.TABLE:
         made.append(_benchling(version, base_url))
     if "flow" in doors:
-        made.append(_flow(version, path, base_url))
+        made.append(_flow(version, first, base_url))
     if "datature" in doors and version.kind is Kind.RECORDS:
         made.append(_datature(version, base_url))
     if "ufdl" in doors:
@@ -130,7 +130,9 @@ def _curl(version: Version, path: str, base_url: str) -> Group:
         "The API is described at `/api/v1/openapi.json`.",
         (
             Snippet("The record", f"curl -s {who} {api}"),
-            Snippet("One file; repeat it to go on", f"curl -OC - {who} {_shell(f'{api}/files/{quote(path)}')}"),
+            Snippet(
+                "One file; repeat it to go on", f"curl -C - {_save(path)} {who} {_shell(f'{api}/files/{quote(path)}')}"
+            ),
             Snippet("All files as one archive", f"curl -OJ {who} '{api}/archive?format=zip'"),
         ),
     )
@@ -160,19 +162,26 @@ def _benchling(version: Version, base_url: str) -> Group:
     )
 
 
-def _flow(version: Version, path: str, base_url: str) -> Group:
+def _flow(version: Version, first: Entry | None, base_url: str) -> Group:
     number = ids.flow_data(version.n)
-    name = quote(path.rpartition("/")[2])
+    # There a version is a file if it has one; of several it is a directory, and each file has an id of its own.
+    alone = version.n_entries == 1 and version.unpacked_from is None and "flow.sample" not in version.properties
+    thing = number if first is None or alone else ids.flow_entry(version.n, first.position)
+    name = quote((first.path if first is not None else "FILE").rpartition("/")[2])
     who = '-H "Authorization: Bearer $ENTREPOT_TOKEN"'
-    address = f"{base_url}/flow/api/downloads/{number}/{name}"
+    address = f"{base_url}/flow/api/downloads/{thing}/{name}"
     return Group(
         "Flow",
-        f"Here this is data {number}. The client `flowbio` sends new versions of it.",
+        f"Here this is data {number}. What its client `flowbio` sends goes to your default project; under a name that "
+        "is there already it is the next version.",
         (
             Snippet("Look it up", f"curl -s {who} {base_url}/flow/api/data/{number}"),
-            Snippet("Get the file", f"curl -O {who} {_shell(address)}"),
             Snippet(
-                "Send the next version",
+                "Get the file" if alone else "Get a file of it",
+                f"curl {_save(first.path if first is not None else 'FILE')} {who} {_shell(address)}",
+            ),
+            Snippet(
+                "Send a file",
                 "from pathlib import Path\nfrom flowbio.v2 import Client, TokenCredentials\n\n"
                 f"client = Client({f'{base_url}/flow/api'!r})\nclient.log_in(TokenCredentials(token))\n"
                 f"client.data.upload_data(Path({version.name!r}))",
@@ -206,9 +215,15 @@ def _ufdl(version: Version, path: str, base_url: str) -> Group:
         (
             Snippet("Look it up", f"curl -s {who} {api}"),
             Snippet("All files as one archive", f"curl -o {version.slug}.zip {who} '{api}/download?filetype=zip'"),
-            Snippet("One file", f"curl -O {who} {_shell(f'{api}/files/{quote(path)}')}"),
+            Snippet("One file", f"curl {_save(path)} {who} {_shell(f'{api}/files/{quote(path)}')}"),
         ),
     )
+
+
+def _save(path: str) -> str:
+    """How curl is told the name of the file; by itself it takes that of the address, with everything encoded in it."""
+    name = path.rpartition("/")[2]
+    return "-O" if quote(name) == name else f"-o {shlex.quote(name)}"
 
 
 def _shell(address: str) -> str:
@@ -222,7 +237,7 @@ def of_file(version: Version, entry: Entry, base_url: str) -> tuple[Snippet, ...
     pinned = f"{reference(version, pinned=True)}/{entry.path}"
     made = [
         Snippet("Command line", f"entrepot pull {shlex.quote(pinned)} ."),
-        Snippet("curl", f'curl -OC - -H "Authorization: Bearer $ENTREPOT_TOKEN" {_shell(api)}'),
+        Snippet("curl", f'curl -C - {_save(entry.path)} -H "Authorization: Bearer $ENTREPOT_TOKEN" {_shell(api)}'),
     ]
     if entry.path.lower().endswith((".csv", ".tsv", ".csv.gz", ".parquet")) and not pinned.startswith("ver_"):
         reader = "read_parquet" if entry.path.lower().endswith(".parquet") else "read_csv"

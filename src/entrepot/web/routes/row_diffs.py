@@ -32,7 +32,7 @@ class _Line:
     """One row or item that differs.
 
     Args:
-        cells: Name, what was there, what is there; empty where there was or is nothing.
+        cells: Name, what was there, what is there. Of rows that came or went only one of the two says anything.
         before, after: Of items, their numbers on either side.
     """
 
@@ -113,10 +113,7 @@ def _of_table(found: Mapping[str, Any]) -> dict[str, Any]:
     lines = []
     for row in found["rows"]:
         cells = [
-            (name, _text(values.get("before")) if "before" in values else "", _text(values.get("after")))
-            if "after" in values
-            else (name, _text(values.get("before")), "")
-            for name, values in row["cells"].items()
+            (name, _text(values.get("before")), _text(values.get("after"))) for name, values in row["cells"].items()
         ]
         told = row["key"]
         said = "" if told is None else ", ".join(f"{name} = {_text(value)}" for name, value in told.items())
