@@ -31,6 +31,7 @@ from entrepot.depot import (
     sending,
     sessions,
     splits,
+    table_summaries,
     tables,
     upkeep,
     uploads,
@@ -109,6 +110,7 @@ def kinds(depot: Depot) -> dict[str, JobKind]:
     found["scrub.bytes"] = JobKind(partial(_scrub, depot))
     found[ingests.JOB] = JobKind(partial(ingests.run, depot), partial(ingests.abandoned, depot), partial(_ended, depot))
     found[tables.SORT_JOB] = JobKind(partial(tables.sort, depot), None, partial(_ended, depot))
+    found[table_summaries.JOB] = JobKind(partial(table_summaries.run, depot), None, partial(_ended, depot))
     found[sample_imports.JOB] = JobKind(partial(sample_imports.run, depot), None, partial(_ended, depot))
     found[crates.JOB] = JobKind(partial(crates.run, depot), partial(crates.abandoned, depot), partial(_ended, depot))
     found[delivery_rows.JOB] = JobKind(partial(delivering.deliver, depot))

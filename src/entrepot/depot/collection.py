@@ -24,12 +24,16 @@ from entrepot.catalog.reach import Frees
 from entrepot.depot import compaction, lookup
 from entrepot.depot.context import Depot
 from entrepot.model.access import Action, Actor, Standing, require
-from entrepot.model.errors import EntrepotError
+from entrepot.model.errors import EntrepotError, Invalid
 
 log = structlog.get_logger(__name__)
 
 #: Contents looked at in one read, and ended in one transaction.
 _LOOK, _END = 5000, 50
+#: Entries of a part of a version whose purge is weighed, and parts at most. Each looks through all entries, which costs
+#: little beside what it does with its own.
+PART, MOST_PARTS = 10_000, 100
+_COUNTED = PART * MOST_PARTS
 
 Step = Callable[[int], None]
 
@@ -69,6 +73,42 @@ def frees(depot: Depot, actor: Actor, key: lookup.Key) -> Frees:
     """
     with depot.catalog.read() as conn:
         return reach.frees(conn, lookup.version(conn, actor, key, Action.PURGE).version.n)
+
+
+@dataclass(frozen=True, slots=True)
+class FreesPart:
+    """A part of what a purge would free.
+
+    Args:
+        part, parts: Which, and how many there are. One part says about as much as any other.
+    """
+
+    part: int
+    parts: int
+    frees: Frees
+
+    @property
+    def is_last(self) -> bool:
+        return self.part + 1 >= self.parts
+
+
+def frees_part(depot: Depot, actor: Actor, key: lookup.Key, part: int = 0, parts: int | None = None) -> FreesPart:
+    """What purging this version would free, a part at a time: for those who wait, of versions of many files.
+
+    Args:
+        part, parts: Which part, of as many as an earlier answer said; without that it is the first, and the answer says
+            how many there are. The sum of all is what `frees` says, if nothing changes meanwhile.
+
+    Raises:
+        Invalid: There is no such part.
+    """
+    with depot.catalog.read() as conn:
+        n = lookup.version(conn, actor, key, Action.PURGE).version.n
+        if parts is None:
+            parts = min(MOST_PARTS, max(1, -(-reach.held(conn, n, most=_COUNTED) // PART)))
+        if not 0 <= part < parts <= MOST_PARTS:
+            raise Invalid(f"There is no part {part} of {parts}.")
+        return FreesPart(part, parts, reach.frees(conn, n, part=part, parts=parts))
 
 
 def gc(depot: Depot, actor: Actor, *, dry_run: bool = False, looks: int | None = None) -> Collected:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final, Literal
 
 from entrepot.catalog import derived as derived_rows
@@ -32,15 +33,17 @@ from entrepot.depot.tabling import Effort, answer, ask, data_of, files_of
 from entrepot.depot.uploads import blocks_of
 from entrepot.model.access import Action, Actor
 from entrepot.model.columns import Column, rules_of
-from entrepot.model.errors import Corrupt, InProgress, Invalid, KindMismatch, NotFound, TooLarge
-from entrepot.model.values import Kind, State, TaskState, Version
+from entrepot.model.errors import Corrupt, InProgress, Invalid, KindMismatch, NotFound, TooLarge, Unavailable
+from entrepot.model.values import Kind, State, Task, TaskState, Version
 
 __all__ = [
     "Pinned",
     "Queried",
     "Schema",
+    "begin_in",
     "diff",
     "export",
+    "pin_revision",
     "query",
     "rejects",
     "rows",
@@ -67,6 +70,8 @@ _TABLES, _SQL = 20, 100_000
 #: Rows of an answer to a query that is JSON, and bytes of its values.
 _JSON_ROWS: Final = 10_000
 _JSON_BYTES: Final = 16 << 20
+#: How long nobody begins again what failed.
+_FAILED_FOR: Final = timedelta(minutes=10)
 _ALIAS: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
@@ -92,7 +97,13 @@ class Schema:
     columns: tuple[Column, ...]
 
 
-def _pinned(depot: Depot, actor: Actor, key: Key, revision: int | None) -> Pinned:
+def pin_revision(depot: Depot, actor: Actor, key: Key, revision: int | None) -> Pinned:
+    """What a revision of a table is read from; one whose canonical form is missing gets it again.
+
+    Raises:
+        KindMismatch: It is no table.
+        NotFound: It has no rows yet, or no such revision.
+    """
     with depot.catalog.read() as conn:
         found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
         version = found.version
@@ -169,7 +180,7 @@ def schema(depot: Depot, actor: Actor, key: Key, *, revision: int | None = None)
         KindMismatch: It is no table.
         NotFound: It has no rows yet, or no such revision.
     """
-    pinned = _pinned(depot, actor, key, revision)
+    pinned = pin_revision(depot, actor, key, revision)
     with ExitStack() as stack:
         paths = files_of(depot, pinned.files, stack)
         abouts = [answer(depot, {"do": "about", "paths": [path]}, Effort.READ)[0] for path in paths]
@@ -211,7 +222,7 @@ def rows(
         InProgress: The order is being made; `details` names the task.
     """
     size = paging.size(depot, limit)
-    pinned = _pinned(depot, actor, key, revision)
+    pinned = pin_revision(depot, actor, key, revision)
     files: Sequence[int] = pinned.files
     if sort is not None:
         files = [_in_order(depot, actor, pinned, sort)]
@@ -253,41 +264,61 @@ def _in_order(depot: Depot, actor: Actor, pinned: Pinned, sort: str) -> int:
     if known[column]["list"] or known[column]["type"] == "JSON":
         raise Invalid(f"Column {column!r} holds {known[column]['type']} values; they have no order.")
 
-    def work(conn: Connection) -> Any:
-        waiting = _waiting(conn, pinned.version.n, kind)
-        if waiting is not None:
-            return waiting
-        payload = {
-            "version": pinned.version.n,
-            "kind": kind,
-            "sources": list(pinned.sources),
-            "files": list(pinned.files),
-            "sort": sort,
-        }
-        return asking.begin(
-            conn,
-            depot,
-            SORT_JOB,
-            payload,
-            on=SORT_QUEUE,
-            starter=actor.user,
-            project=pinned.version.project,
-            version=pinned.version.n,
-        )
-
-    task = depot.catalog.write(work)
+    task = depot.catalog.write(lambda conn: begin_in(conn, depot, actor, pinned, SORT_JOB, kind, {"sort": sort}))
     raise InProgress(
         f"The rows of {pinned.version.label} are being put in the order of {sort!r}. Ask again in a moment.",
         details={"task": task.uid.hex, "retry_after_s": 1},
     )
 
 
-def _waiting(conn: Connection, version: int, kind: str) -> Any:
-    task = task_rows.of_version(conn, version, SORT_JOB)
-    if task is None or task.state not in (TaskState.READY, TaskState.RUNNING):
+def begin_in(
+    conn: Connection, depot: Depot, actor: Actor, pinned: Pinned, job: str, kind: str, further: Mapping[str, Any]
+) -> Task:
+    """The task that makes something of a whole revision, begun now or by somebody before.
+
+    Args:
+        kind: The name under which what it makes is kept beside the first file.
+
+    Raises:
+        Unavailable: It failed a moment ago.
+        TooLarge: The caller has too many tasks that wait or run.
+    """
+    waiting = _waiting(conn, depot, pinned.version.n, job, kind)
+    if waiting is not None:
+        return waiting
+    payload = {
+        "version": pinned.version.n,
+        "kind": kind,
+        "sources": list(pinned.sources),
+        "files": list(pinned.files),
+        **further,
+    }
+    return asking.begin(
+        conn,
+        depot,
+        job,
+        payload,
+        on=SORT_QUEUE,
+        starter=actor.user,
+        project=pinned.version.project,
+        version=pinned.version.n,
+    )
+
+
+def _waiting(conn: Connection, depot: Depot, version: int, job: str, kind: str) -> Task | None:
+    task = task_rows.of_version(conn, version, job)
+    if task is None or task.state in (TaskState.DONE, TaskState.CANCELLED):
         return None
     about = task_rows.about(conn, task.n)
-    return task if about is not None and about.payload.get("kind") == kind else None
+    if about is None or about.payload.get("kind") != kind:
+        return None
+    if task.state is not TaskState.FAILED:
+        return task
+    if task.ended_at is None or task.ended_at < depot.now() - _FAILED_FOR:
+        return None
+    # Whoever waits asks every second: what failed a moment ago would fail again and again.
+    why = (task.error or {}).get("message") or (task.error or {}).get("detail") or "The work failed."
+    raise Unavailable(f"{why} It is tried again on request after {_FAILED_FOR.seconds // 60} minutes.")
 
 
 def sort(depot: Depot, work: Work) -> None:
@@ -336,7 +367,7 @@ def export(
     revision: int | None = None,
 ) -> Exported:
     """All rows as CSV, Parquet, an Arrow stream or NDJSON. An error in the middle is raised there."""
-    pinned = _pinned(depot, actor, key, revision)
+    pinned = pin_revision(depot, actor, key, revision)
     suffix = "parquet" if format == "parquet" else format
     name = f"{pinned.version.slug}.{suffix}"
 
@@ -357,7 +388,7 @@ def statistics(
     depot: Depot, actor: Actor, key: Key, *, columns: Sequence[str] | None = None, revision: int | None = None
 ) -> tuple[Pinned, Mapping[str, Any]]:
     """Of each column: nulls, different values, bounds, mean, a histogram, the most frequent values."""
-    pinned = _pinned(depot, actor, key, revision)
+    pinned = pin_revision(depot, actor, key, revision)
     with ExitStack() as stack:
         request = {
             "do": "statistics",
@@ -387,12 +418,12 @@ def diff(
     Raises:
         Invalid: A key is no column of both, or does not name each row.
     """
-    new = _pinned(depot, actor, key, revision)
+    new = pin_revision(depot, actor, key, revision)
     if base is None and base_version is None:
         if new.revision == 1:
             raise Invalid(f"{new.version.label} has one revision only. Name another version to compare it with.")
         base = new.revision - 1
-    old = _pinned(depot, actor, key if base_version is None else base_version, base)
+    old = pin_revision(depot, actor, key if base_version is None else base_version, base)
     with ExitStack() as stack:
         request = {
             "do": "difference",
@@ -457,7 +488,7 @@ def query(
     with ExitStack() as stack:
         lent: dict[str, list[str]] = {}
         for name, (key, revision) in tables.items():
-            lent[name] = files_of(depot, _pinned(depot, actor, key, revision).files, stack)
+            lent[name] = files_of(depot, pin_revision(depot, actor, key, revision).files, stack)
         size = depot.limits.query_bytes if arrow else min(depot.limits.query_bytes, _JSON_BYTES)
         request = {"do": "query", "sql": sql, "tables": lent, "limit": most, "size": size, "arrow": arrow}
         said, data = answer(depot, request, Effort.QUERY)

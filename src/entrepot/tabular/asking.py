@@ -103,12 +103,14 @@ def _quoted(name: object) -> str:
 # --- statistics -------------------------------------------------------------------------------------------------------
 
 
-def statistics(table: Table, paths: Sequence[str], columns: Sequence[str] | None, *, memory: int) -> dict[str, Any]:
+def statistics(
+    table: Table, paths: Sequence[str], columns: Sequence[str] | None, *, memory: int, spill: str = ""
+) -> dict[str, Any]:
     """Of each column: nulls, different values, least, greatest, mean, a histogram, the most frequent values."""
     chosen = table.chosen(columns)
     if len(chosen) > _COLUMNS:
         raise TooLarge(f"Statistics are told of at most {_COLUMNS} columns at a time; this table has {len(chosen)}.")
-    connection = _connect(memory)
+    connection = _connect(memory, spill)
     named = _register(connection, "t", paths, table.columns)
     _lock(connection)
     return {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, BinaryIO, Final
@@ -25,7 +25,7 @@ from entrepot.tabular.canonical import batches_of, columns_in
 from entrepot.tabular.faults import BadCell
 from entrepot.tabular.values import arrow_type, parse, schema_of
 
-__all__ = ["ROW", "Table", "condition", "export", "page"]
+__all__ = ["ROW", "Table", "condition", "export", "page", "plain"]
 
 #: In sorted copies: the number of the row in the table.
 ROW: Final = "__entrepot_row"
@@ -83,7 +83,7 @@ def page(
     chosen = table.chosen(columns)
     names = [str(one.name) for one in chosen]
     wanted = condition(table, where) if where is not None else None
-    needed = list(dict.fromkeys([*names, *([] if wanted is None else wanted.names), *([ROW] if table.sorted else [])]))
+    needed = [*names, *([ROW] if table.sorted else [])]
     out: list[bytes] = []
     size, searched, at = 0, 0, max(first, 0)
     for start, file, group, rows in table.groups:
@@ -91,17 +91,23 @@ def page(
             continue
         if len(out) >= limit or size > _PAGE_BYTES or searched >= _SEARCHED:
             break
-        searched += 1 if wanted is not None else 0
-        found = file.read_row_group(group, columns=needed)
         inside = at - start
-        found = found.slice(inside)
         if wanted is None:
-            found = found.slice(0, limit - len(out))
+            found = file.read_row_group(group, columns=needed).slice(inside, limit - len(out))
             places: Any = range(at, at + found.num_rows)
         else:
-            kept = pc.indices_nonzero(wanted(found))
-            places = [at + i for i in kept[: limit - len(out)].to_pylist()]
-            found = found.take(kept[: limit - len(out)])
+            if wanted.rules_out(file, group):
+                at = start + rows
+                continue
+            searched += 1
+            # Most groups hold nothing that fits: what else stands in them is then not read at all.
+            judged = file.read_row_group(group, columns=wanted.names).slice(inside)
+            kept = pc.indices_nonzero(wanted(judged))[: limit - len(out)]
+            if not len(kept):
+                at = start + rows
+                continue
+            places = [at + i for i in kept.to_pylist()]
+            found = file.read_row_group(group, columns=needed).slice(inside).take(kept)
         numbers = found[ROW].to_pylist() if table.sorted else places
         at = start + rows
         for place, number, line in zip(places, numbers, _lines(found, chosen), strict=True):
@@ -124,15 +130,15 @@ def page(
 
 def _lines(found: pa.Table, columns: Sequence[Column]) -> Iterator[bytes]:
     """Each row as a JSON list."""
-    cells = [_plain(found[str(one.name)], one) for one in columns]
+    cells = [plain(found[str(one.name)], one) for one in columns]
     encode = msgspec.json.Encoder().encode
     if not cells:
         return (b"[]" for _ in range(found.num_rows))
     return (encode(row) for row in zip(*cells, strict=True))
 
 
-def _plain(array: pa.ChunkedArray, column: Column) -> list[Any]:
-    """Values as JSON has them. What JSON has no word for is a text: `"NaN"`, times in ISO 8601."""
+def plain(array: pa.ChunkedArray, column: Column) -> list[Any]:
+    """Values as JSON has them, for msgspec. What JSON has no word for is a text: `"NaN"`, times in ISO 8601."""
     values: list[Any] = array.to_pylist()
     if column.list:
         return [None if one is None else [_one(value, column.type) for value in one] for one in values]
@@ -185,7 +191,8 @@ class condition:
                 break
             if self._word(tokens, text).lower() != "and":
                 raise Invalid(f"Conditions are joined by `and`; this is not one: {text[:200]!r}.")
-        self.names = [name for name, _, _ in self._tests]
+        self.names = list(dict.fromkeys(name for name, _, _ in self._tests))
+        self._leaves: dict[int, Mapping[str, int]] = {}
 
     @staticmethod
     def _tokens(text: str) -> list[tuple[str, str]]:
@@ -234,6 +241,23 @@ class condition:
         except BadCell as fault:
             raise Invalid(f"Column {name!r} is {column.type.value}: {value!r} {fault.why}.") from None
 
+    def rules_out(self, file: pq.ParquetFile, group: int) -> bool:
+        """Whether the bounds that the file keeps of a group tell that none of its rows fits."""
+        about = file.metadata.row_group(group)
+        leaves = self._leaves.get(id(file))
+        if leaves is None:
+            leaves = {about.column(i).path_in_schema: i for i in range(about.num_columns)}
+            self._leaves[id(file)] = leaves
+        for name, op, value in self._tests:
+            column = self._known[name]
+            if op not in _BEYOND or column.list or column.type not in _BOUNDED or name not in leaves:
+                continue
+            bounds = about.column(leaves[name]).statistics
+            # What is no number has no place among the bounds; a comparison with it is not judged here.
+            if bounds is not None and bounds.has_min_max and value == value and _BEYOND[op](bounds, value):
+                return True
+        return False
+
     def __call__(self, found: pa.Table) -> pa.ChunkedArray:
         mask: Any = None
         for name, op, value in self._tests:
@@ -260,6 +284,18 @@ _COMPARES: Final[Mapping[str, Any]] = {
 }
 
 
+#: Types whose bounds compare as their values do.
+_BOUNDED: Final = frozenset({ColumnType.INT, ColumnType.FLOAT, ColumnType.DATE})
+#: Whether all of a group lies beyond what a comparison wants.
+_BEYOND: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "==": lambda bounds, value: bool(value < bounds.min or value > bounds.max),
+    "<": lambda bounds, value: bool(bounds.min >= value),
+    "<=": lambda bounds, value: bool(bounds.min > value),
+    ">": lambda bounds, value: bool(bounds.max <= value),
+    ">=": lambda bounds, value: bool(bounds.max < value),
+}
+
+
 # --- exports ----------------------------------------------------------------------------------------------------------
 
 
@@ -283,7 +319,7 @@ def export(table: Table, sink: BinaryIO, format: str, columns: Sequence[str] | N
         encode = msgspec.json.Encoder().encode
         for batch in _batches(table, names):
             whole = pa.Table.from_batches([batch])
-            cells = [_plain(whole.column(i), one) for i, one in enumerate(chosen)]
+            cells = [plain(whole.column(i), one) for i, one in enumerate(chosen)]
             sink.write(
                 b"".join(
                     encode({name: value for name, value in zip(names, row, strict=True) if value is not None}) + b"\n"
@@ -314,7 +350,7 @@ def _csv(array: pa.Array, column: Column) -> pa.Array:
     if array.type == _in_csv(column):
         return array
     if column.list:
-        values = _plain(pa.chunked_array([array]), column)
+        values = plain(pa.chunked_array([array]), column)
         return pa.array([None if one is None else msgspec.json.encode(one).decode() for one in values], pa.string())
     if column.type is ColumnType.FLOAT:
         return pa.array([None if one is None else _digits(one) for one in array.to_pylist()], pa.string())

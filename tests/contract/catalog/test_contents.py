@@ -362,6 +362,22 @@ def test_frees_is_what_only_this_version_keeps_alive(histories: Histories) -> No
     assert frees(x) == (0, 0), "a slot lasts as long as its version needs it"
 
 
+def test_parts_of_what_is_freed_are_alike_and_add_up(histories: Histories) -> None:
+    h, v, w = histories, histories.version(), histories.version()
+    for start in range(0, 60, 20):
+        h.put(v, **{f"f{n}": f"{n:02} of its own" for n in range(start, start + 20)})
+    h.put(w, **{f"g{n}": f"{n:02} of its own" for n in range(0, 60, 6)})
+    h.commit(v, Remove("f59"))
+    with h.catalog.read() as conn:
+        whole = reach.frees(conn, v)
+        parts = [reach.frees(conn, v, part=part, parts=4) for part in range(4)]
+        assert reach.held(conn, v, most=1000) == 60, "those of older revisions too"
+        assert reach.held(conn, v, most=7) == 8
+    assert (whole.contents, sum(one.contents for one in parts)) == (50, 50)
+    assert sum(one.n_bytes for one in parts) == whole.n_bytes
+    assert all(one.contents > 5 for one in parts)
+
+
 def test_what_frees_promises_is_what_the_collector_removes(histories: Histories) -> None:
     h, v, w = histories, histories.version(), histories.version()
     h.put(v, a="1", b="22", c="333")

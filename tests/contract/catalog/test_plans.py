@@ -32,6 +32,7 @@ WHOLE = {
     "listing._BY_POSITION[2]",
     "listing._OF_HEADS",
     "reach._FREES",
+    "reach._HELD",
     "strands._COPY_VISIBLE",
     "strands._DROP_LIVE",
     "strands._DROP_PAST",

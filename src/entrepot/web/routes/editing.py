@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
+from uuid import UUID
 
 from entrepot.depot import collection, copies, entries, history, licences, projects, trash, versions
 from entrepot.depot.context import Depot
@@ -211,13 +212,43 @@ async def reinstate(asked: Asked) -> None:
 
 
 async def purge_form(asked: Asked) -> None:
-    """What removing a version for good frees, before it is done."""
+    """What removing a version for good frees, before it is done; of many files about so much, until all are counted."""
     wanted = key(asked.found["version"])
 
     def work(depot: Depot, actor: Actor) -> dict[str, Any]:
-        return about(depot, actor, wanted) | {"frees": collection.frees(depot, actor, wanted).n_bytes}
+        return about(depot, actor, wanted) | weighed(depot, actor, wanted)
 
     await asked.page("purge.html", work)
+
+
+async def frees(asked: Asked) -> None:
+    """The next part of what removing a version for good frees: a piece of a page, which asks for the one after it."""
+    wanted = key(asked.found["version"])
+    part, parts, before = asked.number("part") or 0, asked.number("parts"), asked.number("so_far") or 0
+
+    def work(depot: Depot, actor: Actor) -> dict[str, Any]:
+        found = versions.get(depot, actor, wanted).version
+        return {"v": found} | weighed(depot, actor, wanted, part, parts, before)
+
+    await asked.page("frees.html", work)
+
+
+def weighed(
+    depot: Depot, actor: Actor, wanted: UUID, part: int = 0, parts: int | None = None, before: int = 0
+) -> dict[str, Any]:
+    """What is known of the bytes that a purge frees after one more part of them was looked at.
+
+    Args:
+        before: Bytes that the parts before it free.
+    """
+    found = collection.frees_part(depot, actor, wanted, part, parts)
+    so_far = before + found.frees.n_bytes
+    return {
+        "frees": so_far if found.is_last else so_far * found.parts // (found.part + 1),
+        "frees_known": found.is_last,
+        "frees_seen": 100 * (found.part + 1) // found.parts,
+        "frees_more": None if found.is_last else {"part": found.part + 1, "parts": found.parts, "so_far": so_far},
+    }
 
 
 async def purge(asked: Asked) -> None:

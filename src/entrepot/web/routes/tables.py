@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal, cast
+from uuid import UUID
 
-from entrepot.depot import tables
+from entrepot.depot import table_summaries, tables
 from entrepot.depot.context import Depot
 from entrepot.http.content import Representation, send_stream
 from entrepot.http.disposition import disposition
@@ -101,13 +102,20 @@ async def columns(asked: Asked) -> None:
         names = [one.name or "" for one in schema.columns]
         chosen = names[start : start + _COLUMNS]
         said: Mapping[str, Any] = {"rows": schema.rows, "columns": []}
+        busy: InProgress | None = None
         if chosen:
-            said = tables.statistics(depot, actor, wanted, columns=chosen, revision=revision)[1]
+            try:
+                said = table_summaries.summary(depot, actor, wanted, schema, columns=chosen, revision=revision)
+            except InProgress as waiting:
+                busy = waiting
         return {
             **top,
             "revision": revision,
             "rows": said["rows"],
             "columns": [_column(one, said["rows"]) for one in said["columns"]],
+            "busy": None if busy is None else busy.message,
+            "task": None if busy is None else ids.encode(Noun.TASK, UUID(str(busy.details["task"]))),
+            "chosen": chosen,
             "all": len(names),
             "first": start,
             "next": start + _COLUMNS if start + _COLUMNS < len(names) else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from entrepot.depot import checking, collection, entries, history, licences, reports, tasks, versions
+from entrepot.depot import checking, entries, history, licences, reports, tasks, versions
 from entrepot.depot.context import Depot
 from entrepot.model.access import Actor
 from entrepot.model.data_types import Standing
@@ -16,12 +16,13 @@ from entrepot.web import activity, links, snippets
 from entrepot.web.about import about, key
 from entrepot.web.context import Asked
 from entrepot.web.previews import HEAD
+from entrepot.web.routes.editing import weighed
 
 _READMES = ("README.md", "readme.md", "Readme.md", "README.markdown", "README.txt", "README", "README.rst")
 _FILES = 15
 #: Of more files the reports are not gone through for the first page, which must not take seconds.
 _FEW = 500
-#: Nor are their digests asked for, nor what removing them would free: that reads a row of each file.
+#: Nor are their digests asked for: that reads a row of each file.
 _SOME = 10_000
 _REVISIONS = 50
 _CHANGES = 500
@@ -47,9 +48,7 @@ async def show(asked: Asked) -> None:
             "attempts": history.ingests_of(depot, actor, version.n) if given["can_edit"] else (),
             "running": _running(depot, actor, version),
             "cite": snippets.citation(version, asked.base_url),
-            "frees": collection.frees(depot, actor, version.n).n_bytes
-            if given["can_purge"] and version.n_entries <= _SOME
-            else None,
+            **(weighed(depot, actor, version.uid) if given["can_purge"] else {"frees": None, "frees_known": True}),
         }
 
     await asked.page("version.html", work, public=True)
