@@ -3,6 +3,8 @@
 import Alpine from "@alpinejs/csp";
 import htmx from "htmx.org";
 
+import { Suggest } from "./suggest.js";
+
 htmx.config.allowEval = false;
 // Its own style element would break the pages' policy; what it holds is in our style sheet.
 htmx.config.includeIndicatorStyles = false;
@@ -45,6 +47,8 @@ for (const input of document.querySelectorAll("[data-suggest]")) {
   };
   for (const [name, value] of Object.entries(given)) input.setAttribute(name, value);
 }
+
+for (const input of document.querySelectorAll("[data-combobox]")) new Suggest(input);
 
 // Times are written in UTC; a person reads them in their own zone.
 for (const time of document.querySelectorAll("time[datetime]")) {

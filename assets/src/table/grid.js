@@ -28,8 +28,9 @@ export class Grid {
     this.editing = editable === undefined ? null : new Editing(this, { version, seen: Number(seen) });
     if (this.editing) this.below.append(this.editing.bar);
     // A search begins at the top; a row that an address names is gone to.
-    this.view.scrollTop = this.#scrollOf(this.cursor.row);
+    this.#moveTo(this.cursor.row);
     this.draw();
+    this.#goByForm();
     new ResizeObserver(() => this.draw()).observe(this.view);
   }
 
@@ -39,7 +40,10 @@ export class Grid {
     this.body = h("tbody");
     this.table = h("table.cells", { role: "grid", "aria-label": "Rows", "aria-readonly": this.root.dataset.editable === undefined ? "true" : null, "aria-colcount": this.names.length + 1 }, h("thead", {}, this.head), this.body);
     this.space = h("div.grid-space", {}, this.table);
+    this.over = 0;
     this.view = h("div.grid-view", { tabindex: "0", role: "region", "aria-label": "All rows; the arrow keys move from cell to cell", onscroll: () => this.#scrolled(), onkeydown: (event) => this.#key(event) }, this.space);
+    // Not passive: where the scroll bar is coarser than rows, a turn of the wheel is counted in rows by us.
+    this.view.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     this.whole = h("div.grid-cell", { "aria-live": "polite", tabindex: "0", role: "region", "aria-label": "The chosen cell" });
     this.below = h("div");
     this.root.replaceChildren(h("div.grid-bar", {}, this.line), this.view, this.whole, this.below);
@@ -115,8 +119,11 @@ export class Grid {
     let next = top;
     if (row < top) next = row;
     else if (row >= top + visible) next = row - visible + 1;
-    if (next === top) return;
-    this.held = Math.max(0, Math.min(next, this.#last()));
+    if (next !== top) this.#moveTo(next);
+  }
+
+  #moveTo(row) {
+    this.held = Math.max(0, Math.min(row, this.#last()));
     const scroll = this.#scrollOf(this.held);
     if (Math.abs(scroll - this.view.scrollTop) >= 1) {
       this.moving = true;
@@ -124,11 +131,47 @@ export class Grid {
     }
   }
 
+  #wheel(event) {
+    if (this.#height < MOST || event.deltaY === 0 || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    const rows = event.deltaMode === WheelEvent.DOM_DELTA_PAGE ? this.visible : event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 1 : 1 / ROW;
+    this.over += event.deltaY * rows;
+    const whole = Math.trunc(this.over);
+    this.over -= whole;
+    this.view.scrollLeft += event.deltaX;
+    if (whole === 0) return;
+    this.#moveTo(this.top + whole);
+    this.draw();
+  }
+
+  // To a row by its number, without loading the page anew.
+  goTo(row) {
+    this.#moveTo(row);
+    this.#choose(Math.max(0, Math.min(row, this.rows.count - 1)), this.cursor.column);
+    this.view.focus();
+  }
+
+  // The form over the rows says where to begin; what else it says is another page.
+  #goByForm() {
+    const form = document.querySelector("form[data-rows]");
+    form?.addEventListener("submit", (event) => {
+      const field = (name) => form.elements[name]?.value.trim() ?? "";
+      if (this.where || field("where") || field("sort") !== this.sort) return;
+      event.preventDefault();
+      const address = new URL(location.href);
+      if (field("first")) address.searchParams.set("first", field("first"));
+      else address.searchParams.delete("first");
+      history.replaceState(null, "", address);
+      this.goTo(Number(field("first")) || 0);
+    });
+  }
+
   draw() {
     this.space.style.height = `${this.#height}px`;
     this.table.setAttribute("aria-rowcount", this.rows.complete ? this.rows.count + 1 : -1);
     const first = this.top;
     const shown = Math.min(this.visible + 1, this.rows.count - first);
+    this.rows.forget();
     this.rows.search(first + 3 * this.visible);
     while (this.drawn.length > Math.max(0, shown)) this.drawn.pop().remove();
     while (this.drawn.length < shown) {
@@ -138,6 +181,8 @@ export class Grid {
     }
     for (let i = 0; i < shown; i++) this.#fill(this.drawn[i], first + i);
     this.#tell(first, shown);
+    // A row that was gone to and has just come.
+    if (this.untold && this.rows.at(this.cursor.row)) this.#detail();
   }
 
   #fill(row, place) {
@@ -191,9 +236,17 @@ export class Grid {
   #choose(row, column) {
     this.cursor = { row, column };
     this.#show(row);
+    this.untold = true;
     this.draw();
+    this.#detail();
+  }
+
+  // All of the chosen cell, as soon as its row is there.
+  #detail() {
+    const { row, column } = this.cursor;
     const found = this.rows.at(row);
     if (!found) return;
+    this.untold = false;
     const edited = this.editing?.value(found.n, column);
     const value = edited === undefined ? found.values[column] : edited;
     this.whole.replaceChildren(h("strong", {}, `${this.names[column]}, row ${found.n}: `), value === null ? "empty" : long(value));

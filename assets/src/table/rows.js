@@ -5,9 +5,13 @@ import { Api, Refused } from "../upload/api.js";
 
 const PAGE = 200;
 const KEPT = 60;
+// Whoever drags the scroll bar over millions of rows passes thousands of pages: only where the hand rests is fetched.
+const AT_ONCE = 2;
 
 export class Rows {
   #pages = new Map();
+  #wanted = new Set();
+  #flying = 0;
   #found = [];
   #next = 0;
   #searching = null;
@@ -35,7 +39,8 @@ export class Rows {
     const page = Math.floor(place / PAGE);
     const kept = this.#pages.get(page);
     if (kept === undefined) {
-      this.#fetch(page);
+      this.#wanted.add(page);
+      this.#pump();
       return null;
     }
     if (kept === null) return null;
@@ -43,6 +48,19 @@ export class Rows {
     this.#pages.delete(page);
     this.#pages.set(page, kept);
     return kept[place - page * PAGE] ?? null;
+  }
+
+  // What was wanted for a place that is no longer looked at.
+  forget() {
+    this.#wanted.clear();
+  }
+
+  #pump() {
+    for (const page of this.#wanted) {
+      if (this.#flying >= AT_ONCE) return;
+      this.#wanted.delete(page);
+      if (!this.#pages.has(page)) this.#fetch(page);
+    }
   }
 
   async #ask(first) {
@@ -67,6 +85,7 @@ export class Rows {
 
   async #fetch(page) {
     this.#pages.set(page, null);
+    this.#flying += 1;
     try {
       const found = await this.#ask(page * PAGE);
       this.#pages.set(page, found.rows);
@@ -79,7 +98,9 @@ export class Rows {
       // Scrolling there again asks again, but not at once.
       setTimeout(() => this.#pages.delete(page), 2000);
     }
+    this.#flying -= 1;
     this.changed();
+    this.#pump();
   }
 
   // More rows that fit, until there are enough for what is to be seen.

@@ -11,7 +11,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 __all__ = ["HEAD", "PICTURES", "Preview", "preview"]
@@ -46,7 +46,7 @@ class Preview:
     """What is shown of a file.
 
     Args:
-        text: Of `text` and `markdown`.
+        text: Of `text` and `markdown`; of `table` what stands in the file before its rows.
         columns, rows: Of `table`.
         records: Of `records`: number of the line and the line, laid out if it is JSON.
         whole: Whether that is all of it.
@@ -82,7 +82,8 @@ def preview(path: str, size: int, read: Callable[[int, int], bytes]) -> Preview:
         unpacked = _unpacked(head)
         if unpacked is None:
             return Preview("none")
-        head, whole = unpacked, False
+        head, ended = unpacked
+        whole = whole and ended
         note = "It is compressed; this is what is inside."
         name = name.removesuffix(".gz").removesuffix(".bgz")
         ending = name.rpartition(".")[2] if "." in name else ""
@@ -91,6 +92,10 @@ def preview(path: str, size: int, read: Callable[[int, int], bytes]) -> Preview:
         return Preview("none")
     if ending in ("csv", "tsv", "tab"):
         return _table(text, "\t" if ending != "csv" else None, whole, note)
+    if ending == "vcf":
+        return _variants(text, whole, note)
+    if ending in ("fastq", "fq"):
+        return _reads(text, whole, note)
     if ending in ("ndjson", "jsonl"):
         return _records(text, whole, note)
     if ending in _MARKDOWN and whole:
@@ -100,17 +105,17 @@ def preview(path: str, size: int, read: Callable[[int, int], bytes]) -> Preview:
     return _lines(text, whole, note)
 
 
-def _unpacked(head: bytes) -> bytes | None:
-    """The beginning of what is in gzip, of several members too: that is how block gzip is made."""
-    out = b""
+def _unpacked(head: bytes) -> tuple[bytes, bool] | None:
+    """The beginning of what is in gzip, of several members too: that is how block gzip is made. And if it is all."""
+    out, ended = b"", False
     try:
         while head.startswith(_GZIP) and len(out) < _UNPACKED:
             engine = zlib.decompressobj(wbits=31)
             out += engine.decompress(head, _UNPACKED - len(out))
-            head = engine.unused_data
+            head, ended = engine.unused_data, engine.eof
     except zlib.error:
-        pass
-    return out or None
+        ended = False
+    return (out, ended and not head) if out else None
 
 
 def _text(head: bytes, whole: bool) -> str | None:
@@ -159,6 +164,35 @@ def _table(text: str, delimiter: str | None, whole: bool, note: str) -> Preview:
         return _lines(text, whole, note)
     return Preview(
         "table", columns=rows[0], rows=rows[1 : _ROWS + 1], whole=whole and len(rows) <= _ROWS + 1, note=note
+    )
+
+
+def _variants(text: str, whole: bool, note: str) -> Preview:
+    """Variants as rows; what is said about the file before them is text beside them."""
+    lines = text.splitlines(keepends=True)
+    about = next((at for at, line in enumerate(lines) if not line.startswith("##")), len(lines))
+    if about == len(lines) or not lines[about].startswith("#CHROM"):
+        return _lines(text, whole, note)
+    found = _table("".join(lines[about:]).removeprefix("#"), "\t", whole, note)
+    return replace(found, text=_lines("".join(lines[:about]), True, "").text)
+
+
+def _reads(text: str, whole: bool, note: str) -> Preview:
+    """Reads of a sequencer, four lines each, as rows; anything else as it is."""
+    lines = text.splitlines()
+    if not whole and lines:
+        lines.pop()
+    reads = [lines[at : at + 4] for at in range(0, len(lines) - 3, 4)]
+    if not reads or not all(one[0].startswith("@") and one[2].startswith("+") for one in reads):
+        return _lines(text, whole, note)
+    rows = [[one[0][1 : _CELL + 1], one[1][:_CELL], one[3][:_CELL]] for one in reads[:_ROWS]]
+    # Of longer reads their beginning: the file says the rest.
+    return Preview(
+        "table",
+        columns=("Read", "Sequence", "Quality"),
+        rows=rows,
+        whole=whole and len(reads) <= _ROWS,
+        note=note,
     )
 
 

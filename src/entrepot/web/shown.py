@@ -73,6 +73,8 @@ def number(value: float | int | None) -> str:
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer() and abs(value) < 1e12):
         # Years have four digits and are no amounts.
         return str(int(value)) if abs(value) < 10_000 else words.count(int(value))
+    if 10_000 <= abs(value) < 1e12:
+        return words.count(round(value))
     return f"{value:.5g}"
 
 

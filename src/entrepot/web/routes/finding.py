@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -11,12 +12,13 @@ from uuid import UUID
 from entrepot.depot import browse, data_types, history, projects, search, standings, tasks, versions
 from entrepot.depot.browse import Found, Wanted
 from entrepot.depot.context import Depot
+from entrepot.http.errors import Answer
 from entrepot.model import ids
 from entrepot.model.access import Action, Actor
-from entrepot.model.errors import EntrepotError
+from entrepot.model.errors import EntrepotError, Invalid
 from entrepot.model.ids import Noun
 from entrepot.model.values import Kind, Page, Task, TaskState, Version
-from entrepot.web import activity, links
+from entrepot.web import activity, links, rendering, words
 from entrepot.web.about import removed_at
 from entrepot.web.context import Asked
 
@@ -24,6 +26,7 @@ _PAGE: Final = 50
 #: So many of the best hits are counted into facets and filtered by them.
 _DEEPEST: Final = 200
 _FACET: Final = 12
+_SUGGESTED: Final = 7
 #: What a facet says of a version. A version can say several things, as with tags.
 _FACETS: Final[dict[str, Callable[[Version], Sequence[str]]]] = {
     "project": lambda one: (one.project_slug,),
@@ -103,6 +106,36 @@ def _facets(found: Sequence[Found], query: str, chosen: dict[str, str]) -> list[
         if len(values) > 1:
             made.append((name, values))
     return made
+
+
+async def suggest(asked: Asked) -> None:
+    """The best few datasets for what was typed so far, as JSON for the field in the head of every page."""
+    query = (asked.text("q") or "").strip()[:200]
+
+    def work(depot: Depot, actor: Actor) -> bytes:
+        page = search.search(depot, actor, query, limit=_SUGGESTED) if query else Page(())
+        rows = [_suggestion(one.found.version) for one in page.rows]
+        return json.dumps({"rows": rows, "more": page.cursor is not None}, ensure_ascii=False).encode()
+
+    try:
+        body = await asked.call(work)
+    except Invalid:
+        # A condition that is typed halfway.
+        body = b'{"rows": [], "more": false}'
+    await asked.answer(Answer(200, body, "application/json", rendering.PAGE_FIELDS))
+
+
+def _suggestion(one: Version) -> dict[str, str]:
+    number = f", version {one.number}" if one.number and one.number > 1 else ""
+    holds = {Kind.TABLE: "row", Kind.RECORDS: "item"}.get(one.kind)
+    much = words.plural(one.n_entries, "file") if holds is None else words.plural(one.item_count or 0, holds)
+    return {
+        "name": f"{one.name}{number}",
+        "kind": one.kind.value,
+        "url": links.version(one),
+        "note": f"{one.project_slug} · {much}, {words.size(one.n_bytes)}",
+        "text": words.summary(one.description, 120),
+    }
 
 
 async def show_activity(asked: Asked) -> None:
