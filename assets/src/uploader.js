@@ -4,6 +4,7 @@ import { Api } from "./upload/api.js";
 import { commonFolder, fromDrop, fromInput } from "./upload/collect.js";
 import { Engine } from "./upload/engine.js";
 import { Hashing } from "./upload/hashing.js";
+import { lookAtRecords, lookAtTable } from "./upload/look.js";
 import { Digests, run } from "./upload/memory.js";
 import { count, duration, h, plural, size } from "./say.js";
 
@@ -43,7 +44,37 @@ class Uploader {
       this.#submitted();
     });
     form.querySelector("#path")?.addEventListener("input", () => this.example?.());
+    form.addEventListener("change", (event) => {
+      if (!this.items || !["kind", "null_values", "quarantine", "headless"].includes(event.target.name)) return;
+      this.example();
+      this.#look();
+    });
     this.#welcome();
+  }
+
+  // Files, or what is checked row by row or line by line before anybody sees it.
+  get #kind() {
+    return this.form.querySelector("input[name=kind]:checked")?.value ?? "files";
+  }
+
+  // How a table is to be read, as the fields of the form say.
+  get #rules() {
+    const on = (name) => this.form.querySelector(`#${name}`)?.checked;
+    return {
+      ...(this.#field("null_values") ? { null_values: this.#field("null_values") } : {}),
+      ...(on("quarantine") ? { quarantine: "1" } : {}),
+      ...(on("headless") ? { headless: "1" } : {}),
+    };
+  }
+
+  get #declared() {
+    const { null_values: words, quarantine, headless } = this.#rules;
+    if (this.#kind !== "table" || !(words || quarantine || headless)) return null;
+    return {
+      ...(words ? { null_values: words.split(",").map((one) => one.trim()).filter(Boolean) } : {}),
+      ...(quarantine ? { quarantine: true } : {}),
+      ...(headless ? { header: false } : {}),
+    };
   }
 
   #field(name) {
@@ -137,6 +168,7 @@ class Uploader {
       shown.textContent = this.#place(items[0]);
     };
     this.example();
+    this.looked = h("div", { "aria-live": "polite" });
     const other = this.last && this.last.files !== items.length;
     this.#say("");
     this.body.replaceChildren(
@@ -146,12 +178,36 @@ class Uploader {
         this.top ? h("p", {}, this.keep, h("label.plain", { for: "upload-keep" }, `Keep “${this.top}” at the beginning of each path`)) : null,
         h("p.hint", {}, "The first one will be ", shown),
         h("p", {}, h("button", { type: "button", onclick: () => this.#welcome() }, "Choose something else"))),
+      this.looked,
     );
     this.submit.disabled = false;
     this.submit.focus();
+    this.#look();
+  }
+
+  // The first file, by its beginning. What was asked before does not matter any more.
+  async #look() {
+    this.looking?.abort();
+    const { signal } = (this.looking = new AbortController());
+    const kind = this.#kind;
+    if (kind === "files") {
+      this.looked.replaceChildren();
+      return;
+    }
+    const [{ file }] = this.items;
+    const path = this.#place(this.items[0]);
+    try {
+      const found = kind === "table"
+        ? await lookAtTable(file, path, this.#rules, { token: this.api.token, signal })
+        : await lookAtRecords(file, path);
+      if (!signal.aborted) this.looked.replaceChildren(...found);
+    } catch (error) {
+      if (!signal.aborted) this.looked.replaceChildren(h("p.hint", {}, `${error.message} The check of the whole file is what counts.`));
+    }
   }
 
   #place({ path }) {
+    if (this.#kind !== "files") return path.split("/").pop();
     const own = this.top && !this.keep.checked ? path.slice(this.top.length + 1) : path;
     const folder = this.#field("path").replace(/^\/+|\/+$/g, "");
     return folder ? `${folder}/${own}` : own;
@@ -162,7 +218,7 @@ class Uploader {
     const fields = Object.fromEntries(["path", "message", "name", "description", "tags", "licence", "project"].map((name) => [name, this.#field(name)]));
     if (!this.page.version && (await this.#taken(fields))) return;
     this.page.project = fields.project || null;
-    this.fields = fields;
+    this.fields = { ...fields, declared: this.#declared };
     this.#alone(true);
     await this.#begin(this.items.map((item) => ({ path: this.#place(item), file: item.file })), {
       files: this.items.length, bytes: this.bytes, name: this.top, keep: this.keep.checked, fields,
@@ -172,7 +228,7 @@ class Uploader {
   // Better said before a long upload than after it.
   async #taken({ project, name }) {
     try {
-      const found = await this.api.send("GET", `/versions?${new URLSearchParams({ project, name, limit: 1 })}`, null);
+      const found = await this.api.send("GET", `/versions?${new URLSearchParams({ project, name, limit: 1, ...(this.#kind === "files" ? {} : { ready: true }) })}`, null);
       if (found.rows.length === 0) return false;
       this.#say(`This project has a dataset “${name}” already. Choose another name, or add files to that one.`);
       return true;
@@ -193,7 +249,7 @@ class Uploader {
     await run.put(this.key, about);
     this.hashing ??= new Hashing(HASHER);
     const digests = await Digests.load(this.key);
-    this.engine = new Engine({ items, api: this.api, hashing: this.hashing, digests, page: this.page });
+    this.engine = new Engine({ items, api: this.api, hashing: this.hashing, digests, page: this.page, kind: this.#kind });
     this.bar = h("progress", { max: "1", "aria-label": "All files" });
     this.line = h("p.upload-line");
     this.list = h("ul.upload-files", { "aria-label": "Files", tabindex: "0" });
@@ -227,6 +283,7 @@ class Uploader {
   }
 
   async #transfer() {
+    this.halted = false;
     try {
       await this.engine.transfer();
     } catch (error) {
@@ -234,6 +291,7 @@ class Uploader {
       return;
     }
     this.#draw();
+    this.halted = true;
     if (this.engine.failed.length > 0) this.#someFailed();
     else await this.#commit();
   }
@@ -249,7 +307,10 @@ class Uploader {
 
   #draw() {
     const { engine } = this;
-    if (engine.cancelled || engine.committing) return;
+    clearTimeout(this.later);
+    if (engine.cancelled || engine.committing || this.halted) return;
+    // Also while nothing moves: a speed that was is none that is.
+    if (!engine.paused && engine.done < engine.items.length) this.later = setTimeout(() => this.#draw(), 1000);
     const sent = engine.items.reduce((sum, item) => sum + Math.min(item.sent, item.file.size), 0);
     const done = engine.done;
     // By bytes, and by files: a hundred thousand empty files are work too.
@@ -288,13 +349,17 @@ class Uploader {
     const rows = shown.map((item) => {
       let row = this.rows.get(item);
       if (!row) {
-        row = h("li", {}, h("span.path", { text: item.path, title: item.path }), h("span.state"), h("span.why"));
+        row = h("li", {}, h("span.path", { text: item.path, title: item.path }), h("span.state"), h("progress", { max: "1", "aria-label": item.path }), h("span.why"));
         this.rows.set(item, row);
       }
-      const part = item.state === "sending" && item.sent > 0 ? ` ${Math.floor((100 * item.sent) / item.file.size)} %` : "";
-      const [, state, why] = row.children;
+      const done = { reading: item.read, sending: item.sent }[item.state] ?? 0;
+      const part = done > 0 ? ` ${Math.floor((100 * done) / item.file.size)} %` : "";
+      const [, state, bar, why] = row.children;
       row.className = item.state;
       state.textContent = `${size(item.file.size)} · ${WORDS[item.state]}${part}`;
+      // What goes by in a moment needs no bar of its own.
+      bar.hidden = !(item.state === "sending" || item.state === "reading") || item.file.size === 0;
+      if (!bar.hidden) bar.value = done / item.file.size;
       why.textContent = item.why ?? "";
       return row;
     });
@@ -328,6 +393,10 @@ class Uploader {
     const { engine } = this;
     this.bar.value = 1;
     this.buttons.replaceChildren();
+    if (engine.kind !== "files") {
+      await this.#check();
+      return;
+    }
     this.#say("All files are there. Making one revision of them …");
     try {
       const made = await engine.commit(this.fields);
@@ -352,6 +421,76 @@ class Uploader {
     }
   }
 
+  // Every row or line is looked at before anything is published; this goes on if the page is closed.
+  async #check() {
+    const { engine } = this;
+    const [what, page] = engine.kind === "table" ? ["row", "table"] : ["line", "records"];
+    this.#say(`All files are there. Every ${what} is being checked …`);
+    try {
+      const { version, task } = await engine.check(this.fields);
+      engine.committing = true;
+      removeEventListener("beforeunload", this.#warn);
+      await Promise.all([run.remove(this.key), engine.digests.forget()]);
+      this.list.remove();
+      this.bar.removeAttribute("value");
+      this.line.textContent = "This page can be closed: the check goes on.";
+      const ended = await engine.follow(task, ({ progress }) => {
+        if (progress?.total) this.bar.value = progress.done / progress.total;
+      });
+      const record = await this.api.send("GET", `/versions/${version.id}`, null);
+      this.line.remove();
+      if (ended.state === "done" && record.state === "ready") this.#checked(record, what, page);
+      else await this.#refused(record, what, page, ended);
+    } catch (error) {
+      if (!engine.cancelled) this.#stopped(error);
+    }
+  }
+
+  #checked(record, what, page) {
+    const bad = record.report?.rejected_rows ?? 0;
+    const title = `Done: ${plural(record.items ?? 0, page === "table" ? "row" : "item")}`;
+    this.#say(`${title}.`);
+    this.hashing.close();
+    this.hashing = null;
+    this.body.replaceChildren(
+      h("div.box", { class: `box ${bad > 0 ? "warn" : "good"}`, "data-done": "" },
+        h("h2", {}, title),
+        h("p", {}, bad > 0 ? `${plural(bad, what)} ${bad === 1 ? "was" : "were"} left out, as you asked.` : `Every ${what} is good.`),
+        h("p.buttons", {}, h("a.button.primary", { href: `/ui/versions/${record.id}/${page}` }, page === "table" ? "Look at the rows" : "Look at the items"),
+          bad > 0 ? h("a.button", { href: `/ui/versions/${record.id}/${page}/rejects` }, "What was left out") : null,
+          h("a.button", { href: `/ui/versions/${record.id}` }, "About this dataset"))),
+    );
+  }
+
+  // Which rows or lines, and why: the first ones here, the rest on a page of their own.
+  async #refused(record, what, page, task) {
+    const found = await this.api.send("GET", `/versions/${record.id}/${page === "table" ? "table/" : ""}rejects`, null).catch(() => null);
+    const faults = found?.errors ?? [];
+    const message = found?.message || record.report?.message || task.error?.message || "The check failed.";
+    this.#say("The check refused it. Nothing was published.");
+    const cell = (text, num = false) => h(num ? "td.num" : "td", {}, text);
+    const rows = faults.slice(0, 20).map((one) => h("tr", {}, cell(one.part), cell(count(one.row ?? one.line), true),
+      page === "table" ? cell(one.column ?? "the whole row") : null, cell(one.detail), h("td", {}, h("code", {}, one.excerpt))));
+    const heads = ["File", what === "row" ? "Row" : "Line", ...(page === "table" ? ["Column"] : []), "Why", "What stood there"];
+    const table = h("table", {}, h("thead", {}, h("tr", {}, ...heads.map((text) => h(text === "Row" || text === "Line" ? "th.num" : "th", { scope: "col" }, text)))), h("tbody", {}, ...rows));
+    this.body.replaceChildren(
+      h("div.box.bad", { "data-refused": "" }, h("h2", {}, "Not published"), h("p", {}, message)),
+      ...(rows.length > 0 ? [h("div.scroll", { tabindex: "0", role: "region", "aria-label": "What was refused" }, table)] : []),
+      h("p", {}, `Mend the file and choose it again${page === "table" ? "; or say which words mean that there is no value, or leave bad rows out" : ""}. What was sent is not sent again.`),
+      h("p.buttons", {},
+        h("button.primary", { type: "button", onclick: () => this.#retry(record) }, "Change something"),
+        h("a.button", { href: `/ui/versions/${record.id}/${page}/rejects` }, "The whole report")),
+    );
+  }
+
+  // The attempt that failed is in nobody's way; it lies in the trash for a while.
+  async #retry(record) {
+    this.api.call("POST", `/versions/${record.id}/trash`, { reason: "refused by its check, and sent again" }).catch(() => {});
+    this.engine.cancel();
+    this.#alone(false);
+    this.#chosen(this.items);
+  }
+
   // To the form again, with the same files; what was sent is known by then.
   #back() {
     this.engine.cancel();
@@ -362,6 +501,7 @@ class Uploader {
 
   #stopped(error) {
     const rows = (error.problem?.errors ?? []).slice(0, 20).map((one) => h("li", {}, (one.detail ?? "").includes(one.path) ? one.detail : `${one.path ?? ""} ${one.detail ?? ""}`.trim()));
+    this.halted = true;
     this.#say("The upload stopped.");
     this.notice.replaceChildren(
       h("div.box.bad", {}, h("p", {}, error.message), rows.length > 0 ? h("ul", {}, ...rows) : null,

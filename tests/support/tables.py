@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrepot.catalog.contents import Extent
 from entrepot.catalog.work import JobKind
-from entrepot.depot import ingests, slots, table_checks, tables, versions
+from entrepot.depot import ingests, slots, table_checks, table_summaries, tables, versions
 from entrepot.depot.slots import NewSlot
 from entrepot.depot.tabling import Effort, Frames
 from entrepot.depot.versions import NewVersion
@@ -62,11 +62,12 @@ class Canned:
 
 
 def work(house: House) -> None:
-    """Run every ingest and every sorting that waits."""
+    """Run every ingest, every sorting and every counting that waits."""
     depot = house.depot
     kinds = {
         ingests.JOB: JobKind(partial(ingests.run, depot), partial(ingests.abandoned, depot)),
         tables.SORT_JOB: JobKind(partial(tables.sort, depot)),
+        table_summaries.JOB: JobKind(partial(table_summaries.run, depot)),
     }
     runner = Runner(depot.catalog, kinds, queue=ingests.QUEUE, worker="test")
     while runner.step():

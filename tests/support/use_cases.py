@@ -36,6 +36,7 @@ from entrepot.depot import (
     resolving,
     slots,
     table_changes,
+    table_summaries,
     tables,
     tallying,
     tasks,
@@ -192,6 +193,13 @@ CASES: Mapping[str, Case] = {
     "tables.rows": Case(lambda c, a, v: tables.rows(c.depot, a, v.n), CONTENT, rows, keeps=True),
     "tables.export": Case(lambda c, a, v: drop(tables.export(c.depot, a, v.n).blocks), CONTENT, rows, keeps=True),
     "tables.statistics": Case(lambda c, a, v: tables.statistics(c.depot, a, v.n), CONTENT, rows, keeps=True),
+    "tables.pin_revision": Case(lambda c, a, v: tables.pin_revision(c.depot, a, v.n, None), CONTENT, rows, keeps=True),
+    "table_summaries.summary": Case(
+        lambda c, a, v: table_summaries.summary(c.depot, a, v.n, tables.schema(c.depot, a, v.n), columns=["a"]),
+        CONTENT,
+        rows,
+        keeps=True,
+    ),
     "tables.diff": Case(lambda c, a, v: tables.diff(c.depot, a, v.n, base_version=v.n), CONTENT, rows, keeps=True),
     "tables.query": Case(
         lambda c, a, v: tables.query(c.depot, a, "SELECT * FROM t", {"t": (v.n, None)}), CONTENT, rows, keeps=True
@@ -304,6 +312,7 @@ CASES: Mapping[str, Case] = {
     "trash.purge": Case(lambda c, a, v: trash.purge(c.depot, a, v.n), A),
     "trash.purge of the trash": Case(lambda c, a, v: trash.purge(c.depot, a, v.n), A, in_trash),
     "collection.frees": Case(lambda c, a, v: collection.frees(c.depot, a, v.n), A, keeps=True),
+    "collection.frees_part": Case(lambda c, a, v: collection.frees_part(c.depot, a, v.n), A, keeps=True),
     # edges
     "relationships.create from": Case(
         lambda c, a, v: relationships.create(c.depot, a, NewRelationship(v.n, c.target.n, c.fresh("verb"))),

@@ -137,6 +137,9 @@ def test_an_upload_that_a_closed_page_interrupted_is_continued(
     choose(window, dataset, place)
     page.get_by_role("button", name="Upload", exact=True).click()
     expect(page.get_by_text("The server cannot be reached. It goes on by itself")).to_be_visible()
+    expect(page.get_by_role("progressbar", name="second.bin")).to_be_visible()
+    expect(page.get_by_role("progressbar", name="first.txt")).to_have_count(0)
+    window.accessible()
     window.shoot("upload-away")
     page.on("dialog", lambda dialog: dialog.accept())
     page.unroute("**/api/v1/uploads/**")
@@ -174,6 +177,25 @@ def test_a_server_that_goes_away_for_a_moment_is_waited_for(
     window.page.get_by_role("button", name="Upload", exact=True).click()
     expect(window.page.get_by_role("heading", name="Done: 2 files")).to_be_visible()
     assert len(entries(client, dataset)) == 2
+
+
+def test_speed_and_the_time_that_is_left_are_told(
+    client: Client, window: Watched, dataset: Version, tmp_path: Path
+) -> None:
+    """Over a slow line, until they were seen."""
+    body = hashlib.sha256(b"slow").digest() * 40_000
+    place = make_tree(tmp_path / "slow", {"a.bin": body, "b.bin": body[::-1]})
+    page = window.page
+    choose(window, dataset, place)
+    line = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 100_000}
+    line.send("Network.emulateNetworkConditions", slow)
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.locator(".upload-line")).to_contain_text(re.compile(r"of 2 files · .* of 2\.4 MiB · .*iB/s · .* left"))
+    expect(page.get_by_role("progressbar", name="a.bin")).to_be_visible()
+    line.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
+    expect(page.get_by_role("heading", name="Done: 2 files")).to_be_visible()
+    assert entries(client, dataset) == digests({"a.bin": body, "b.bin": body[::-1]})
 
 
 def test_a_pause_holds_everything_and_a_cancel_changes_nothing(

@@ -19,16 +19,21 @@ const ASKED_AT_ONCE = 1000;
 const LANES = 3;
 const PAUSES_MS = [500, 1000, 2000, 4000, 8000, 15000];
 
+function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 export class Engine extends EventTarget {
   #queue = []; // digest known, to be asked about or sent
   #stop = new AbortController();
   #wake = [];
 
   // items: {path, file}; page: {version, project}; no version where a new dataset is made; digests: what is remembered of files.
-  constructor({ items, api, hashing, digests, page }) {
+  // kind: of a table or records each file has an upload of its own, which the check then reads.
+  constructor({ items, api, hashing, digests, page, kind = "files" }) {
     super();
-    Object.assign(this, { api, hashing, digests, page });
-    this.items = items.map(({ path, file }) => ({ path, file, state: "waiting", sent: 0, sha256: null, upload: null, why: null }));
+    Object.assign(this, { api, hashing, digests, page, kind });
+    this.items = items.map(({ path, file }) => ({ path, file, state: "waiting", read: 0, sent: 0, sha256: null, upload: null, why: null }));
     this.bytes = items.reduce((sum, { file }) => sum + file.size, 0);
     this.paused = false;
     this.away = null;
@@ -151,7 +156,10 @@ export class Engine extends EventTarget {
       if (!sha256) {
         await this.#allowed();
         this.#set(item, "reading");
-        sha256 = await this.hashing.digest(item.file);
+        sha256 = await this.hashing.digest(item.file, (read) => {
+          item.read = read;
+          this.tell();
+        });
         await this.digests.add(item, sha256);
       }
       item.sha256 = sha256;
@@ -175,8 +183,8 @@ export class Engine extends EventTarget {
           await new Promise((resolve) => setTimeout(resolve, 20));
           continue;
         }
-        const unknown = await this.#ask(some);
-        await this.#sendAll(unknown);
+        if (this.kind === "files") await this.#sendAll(await this.#ask(some));
+        else for (const item of some) await this.#sendLarge(item);
       }
     } catch (error) {
       if (!this.cancelled) throw error;
@@ -334,6 +342,36 @@ export class Engine extends EventTarget {
     });
   }
 
+  // A table or records of everything that is there, and the task that checks it.
+  async check({ name, description, tags, licence, project, declared }) {
+    this.once ??= newKey();
+    const version = {
+      name,
+      kind: this.kind,
+      numbering: "next",
+      description,
+      tags: tags.split(",").map((one) => one.trim()).filter(Boolean),
+      slots: this.items.filter(({ state }) => state === "there").map(({ path, upload }) => ({ file_name: path, upload })),
+      ...(declared ? { declared } : {}),
+      ...(project ? { project } : {}),
+      ...(licence ? { licence } : {}),
+    };
+    const headers = { "idempotency-key": this.once };
+    const made = await this.#patiently((signal) => this.api.call("POST", "/versions", version, { headers, signal }));
+    const task = await this.#patiently((signal) => this.api.send("POST", `/versions/${made.id}/ingest`, null, { signal }));
+    return { version: made, task };
+  }
+
+  // The task when it is over, told of on the way.
+  async follow(task, told) {
+    let one = task;
+    while (!["done", "failed", "cancelled"].includes(one.state)) {
+      told(one);
+      one = await this.#patiently((signal) => this.api.send("GET", `/tasks/${task.id}?wait=2`, null, { signal }));
+    }
+    return one;
+  }
+
   // One revision of everything that is there; of a new dataset, together with the dataset.
   commit({ message, name, description, tags, licence, project }) {
     const changes = this.items
@@ -346,8 +384,7 @@ export class Engine extends EventTarget {
         ...(file.type ? { media_type: file.type } : {}),
       }));
     // A request that is repeated because its answer was lost does nothing twice.
-    const key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-    const headers = { "idempotency-key": key };
+    const headers = { "idempotency-key": newKey() };
     if (this.page.version) {
       return this.#patiently((signal) =>
         this.api.call("POST", `/versions/${this.page.version}/commits`, { changes, message }, { headers, signal }),

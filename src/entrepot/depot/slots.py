@@ -22,6 +22,7 @@ from entrepot.depot.arriving import OnePut, attempt
 from entrepot.depot.context import Depot
 from entrepot.depot.lookup import Key
 from entrepot.depot.projects import default_in
+from entrepot.depot.table_changes import finished_of
 from entrepot.depot.uploads import ABORTED, FINISHED, OPEN
 from entrepot.depot.versions import NewVersion, again, create_in
 from entrepot.model import ids, names
@@ -49,6 +50,7 @@ class NewSlot:
         crc32c: Likewise.
         once: A second PUT is refused; otherwise it replaces the first until the ingest starts.
         starts: The last byte starts the ingest by itself.
+        upload: A finished upload of the caller's own that the slot is filled with at once.
     """
 
     file_name: str | None
@@ -57,6 +59,7 @@ class NewSlot:
     once: bool = False
     starts: bool = False
     suffix: str = ""
+    upload: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ def create(
 
     Raises:
         Invalid: No slot, two of one name, or a name that is no file name; `errors` tells each.
+            An upload that is not there, not the caller's, or not complete.
         QuotaExceeded: The project has no room for what was announced.
     """
     _check(depot, new, wanted)
@@ -122,9 +126,12 @@ def create(
             if known is not None:
                 return known, [_slot(row) for row in rows.of_version(conn, known.n, "slot")]
         version = create_in(conn, depot, actor, project, new, now)
+        given = [None if slot.upload is None else finished_of(conn, actor, slot.upload) for slot in wanted]
         made = [
             {
                 **uploads.fresh(depot, actor, now, depot.policy.slot_lifetime),
+                "state": OPEN if filled is None else FINISHED,
+                "content": None if filled is None else filled[0],
                 "length": slot.length,
                 "crc32c": slot.crc32c,
                 "file_name": _file_name(slot, version.slug),
@@ -133,13 +140,17 @@ def create(
                 "purpose": "slot",
                 "detail": {"once": slot.once, "starts": slot.starts},
             }
-            for slot in wanted
+            for slot, filled in zip(wanted, given, strict=True)
         ]
         rows.insert_uploads(conn, made)
         home = project_rows.find(conn, user=None, n=version.project)
         if home is not None:
             # Before anybody sends them: bytes that have no room are refused again when they are published.
-            lines.room_for(conn, home[0], sum(slot.length or 0 for slot in wanted))
+            sizes = [filled[1] if filled else slot.length or 0 for slot, filled in zip(wanted, given, strict=True)]
+            lines.room_for(conn, home[0], sum(sizes))
+        if any(given):
+            version_rows.change(conn, version.n, {"state": State.RECEIVING.value}, edited=False)
+            version = again(conn, actor, version.n)
         return version, [_slot(row) for row in rows.of_version(conn, version.n, "slot")]
 
     return depot.catalog.write(work)

@@ -27,7 +27,7 @@ from entrepot.model.errors import InProgress, Invalid, PathTaken, StaleRevision,
 from entrepot.model.ids import Noun
 from entrepot.model.values import Kind, State, Task, Version
 
-__all__ = ["change"]
+__all__ = ["change", "finished_of"]
 
 
 def change(
@@ -81,7 +81,7 @@ def change(
             _names_free(conn, version, [name for name, _ in clean])
         rules = evolved(rules_of(version.declared), columns, renamed or {})
         further: dict[str, Any] = {
-            "files": [[name, _content(conn, actor, upload)] for name, upload in clean],
+            "files": [[name, finished_of(conn, actor, upload)[0]] for name, upload in clean],
             "base": version.revision,
             "keeps": not replace,
             "declared": rules.as_json(),
@@ -100,11 +100,16 @@ def _names_free(conn: Connection, version: Version, wanted: Sequence[str]) -> No
         )
 
 
-def _content(conn: Connection, actor: Actor, upload: UUID) -> int:
+def finished_of(conn: Connection, actor: Actor, upload: UUID) -> tuple[int, int]:
+    """The content of a finished upload of one's own, and its size.
+
+    Raises:
+        Invalid: There is none, it is somebody else's, or bytes are missing.
+    """
     row = upload_rows.find(conn, uid=upload)
     name = ids.encode(Noun.UPLOAD, upload)
     if row is None or row.owner != actor.user or row.state == "aborted":
         raise Invalid(f"There is no upload {name}, or it is not yours.")
     if row.state != FINISHED or row.content is None:
         raise Invalid(f"Upload {name} is not complete. Send the rest first.")
-    return row.content
+    return row.content, row.content_size or 0

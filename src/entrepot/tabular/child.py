@@ -220,10 +220,19 @@ def _items(asked: dict[str, Any], frames: Frames, opened: _Opened) -> Any:
     return {"rows": count}
 
 
+def _look(asked: dict[str, Any], frames: Frames, opened: _Opened) -> Any:
+    from entrepot.model.columns import rules_of
+    from entrepot.tabular.bytesin import Source
+    from entrepot.tabular.looking import look
+
+    return look(Source.of(asked["source"]), rules_of(asked["rules"]), asked["rows"])
+
+
 def _statistics(asked: dict[str, Any], frames: Frames, opened: _Opened) -> Any:
     from entrepot.tabular.asking import statistics
 
-    return statistics(opened(asked["paths"]), asked["paths"], asked["columns"], memory=asked["memory"])
+    table = opened(asked["paths"])
+    return statistics(table, asked["paths"], asked["columns"], memory=asked["memory"], spill=asked["spill"])
 
 
 def _difference(asked: dict[str, Any], frames: Frames, opened: _Opened) -> Any:
@@ -281,6 +290,7 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "page": _page,
     "export": _export,
     "items": _items,
+    "look": _look,
     "statistics": _statistics,
     "difference": _difference,
     "sort": _sort,

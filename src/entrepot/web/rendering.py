@@ -50,6 +50,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "signed-out": "You are signed out.",
     "created": "Created.",
     "uploaded": "Your files are here, as one new revision.",
+    "checking": "Your files are here and are being checked. Nothing is published before the check is over.",
     "nothing": "Nothing changed: everything you sent was here already.",
     "restored": "The files are as they were then. It is a new revision, so nothing in between is lost.",
     "frozen": "Frozen: the files of this version do not change any more.",

@@ -75,6 +75,7 @@ NARROWED: Mapping[str, Row | Judge] = {
     "trash.purge": STAFF,
     "trash.purge of the trash": STAFF,
     "collection.frees": STAFF,
+    "collection.frees_part": STAFF,
     "projects.reinstate": of_project(STAFF),
     "projects.purge": of_project(STAFF),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,26 @@ import pyarrow as pa
 import pytest
 
 from entrepot.catalog import derived
-from entrepot.depot import table_changes, tables, versions
+from entrepot.catalog.work import JobKind, Work
+from entrepot.depot import ingests, slots, table_changes, table_looks, table_summaries, tables, versions
+from entrepot.depot.slots import NewSlot
 from entrepot.depot.table_checks import FORM
-from entrepot.model.access import Actor
+from entrepot.depot.versions import NewVersion
+from entrepot.jobs.runner import Runner
+from entrepot.model.access import ANONYMOUS, Actor
 from entrepot.model.columns import Column, ColumnType
-from entrepot.model.errors import InProgress, Invalid, KindMismatch, NotFound, PathTaken, TooLarge, Unsupported
-from entrepot.model.values import Stage, State, Version
+from entrepot.model.errors import (
+    InProgress,
+    Invalid,
+    KindMismatch,
+    NotFound,
+    PathTaken,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    Unsupported,
+)
+from entrepot.model.values import Kind, Numbering, Stage, State, Version
 from tests.support import tables as support
 from tests.support.house import House
 from tests.support.tables import checked
@@ -105,6 +120,83 @@ def test_another_order_is_made_by_a_task_and_then_read_as_fast(house: House, ann
     assert page["rows"] == [{"n": 2, "values": [2, "b"]}]
     with pytest.raises(Invalid, match="no column"):
         tables.rows(house.depot, ann, ready.n, sort="zz")
+
+
+def test_columns_of_a_large_table_are_counted_by_a_task_once(house: House, ann: Actor) -> None:
+    ready = checked(house, ann, {"a.csv": b"n,s\n3,c\n1,\n2,b\n"})
+    schema = tables.schema(house.depot, ann, ready.n)
+
+    def summary(columns: list[str], at_once: int = 5) -> Mapping[str, Any]:
+        return table_summaries.summary(house.depot, ann, ready.n, schema, columns=columns, at_once=at_once)
+
+    assert summary(["n"])["columns"][0]["max"] == 3, "three cells are counted at once"
+    waiting = []
+    for _ in range(2):
+        with pytest.raises(InProgress) as counting:
+            summary(["n", "s"])
+        waiting.append(counting.value.details["task"])
+    assert waiting[0] == waiting[1], "who comes second waits for the same task"
+    support.work(house)
+    assert summary(["n", "s"]) == summary(["n", "s"], at_once=1000)
+    source = tables.pin_revision(house.depot, ann, ready.n, None).sources[0]
+    with house.depot.catalog.read() as conn:
+        assert len(derived.kinds(conn, [source], "summary-")[source]) == 1, "it goes when the file goes"
+
+
+def test_what_failed_a_moment_ago_is_not_begun_at_every_look(house: House, ann: Actor) -> None:
+    ready = checked(house, ann, {"a.csv": b"n\n3\n1\n"})
+    with pytest.raises(InProgress):
+        tables.rows(house.depot, ann, ready.n, sort="n")
+
+    def broken(_work: Work) -> None:
+        raise TooLarge("This needs more memory than there is.")
+
+    runner = Runner(house.depot.catalog, {tables.SORT_JOB: JobKind(broken)}, queue=tables.SORT_QUEUE, worker="test")
+    assert runner.step()
+    with pytest.raises(Unavailable, match="after 10 minutes"):
+        tables.rows(house.depot, ann, ready.n, sort="n")
+    house.clock.move(minutes=11)
+    with pytest.raises(InProgress):
+        tables.rows(house.depot, ann, ready.n, sort="n")
+
+
+def test_a_table_can_be_made_of_uploads_that_are_there(house: House, ann: Actor) -> None:
+    new = NewVersion(name="Given", kind=Kind.TABLE, numbering=Numbering.NEXT)
+    given = [NewSlot(f"{n}.csv", upload=house.upload(ann, b"n\n%d\n" % n).uid) for n in (1, 2)]
+    version, made = slots.create(house.depot, ann, None, new, given)
+    assert ([one.full for one in made], version.state) == ([True, True], State.RECEIVING)
+    ingests.start(house.depot, ann, version.n)
+    support.work(house)
+    assert rows(house, ann, version) == [[1], [2]]
+    for who, wrong in ((house.user("bob"), given[0].upload), (ann, house.depot.new_uid())):
+        with pytest.raises(Invalid, match="not yours"):
+            slots.create(house.depot, who, None, new, [NewSlot("a.csv", upload=wrong)])
+
+
+def test_the_beginning_of_a_file_tells_what_it_would_be(house: House, ann: Actor) -> None:
+    def look(body: bytes, name: str = "a.csv", whole: bool = True, **rules: Any) -> Any:
+        return table_looks.look(house.depot, ann, name, body, whole=whole, rules=rules)
+
+    found = look(b"k,word,at\n1,one,2024-01-01\nx,2,3,4\n2,,2024-01-02\n")
+    assert [(one["name"], one["type"], one["nullable"]) for one in found["columns"]] == [
+        ("k", "Int", False),
+        ("word", "String", True),
+        ("at", "Date", False),
+    ]
+    assert found["rows"] == [[1, "one", "2024-01-01"], [2, None, "2024-01-02"]]
+    assert (found["good"], found["bad"], found["errors"][0]["row"]) == (2, 1, 2)
+    assert look(b"k\n1\nNA\n", null_values=["NA"])["columns"][0]["type"] == "Int"
+    cut = look(b'k,t\n1,a\n2,"two\nlines', whole=False)
+    assert (cut["good"], cut["bad"], cut["errors"]) == (1, 0, []), "a row that was cut is nobody's fault"
+    assert look(b'{"k": [1, {"a": null}]}\n', "a.ndjson")["rows"] == [[[1, {"a": None}]]]
+    assert look(b"PAR1 and so on", whole=False) is None
+    assert look(b"no end of a line", whole=False) is None
+    with pytest.raises(Invalid):
+        look(b"")
+    with pytest.raises(Unauthenticated):
+        table_looks.look(house.depot, ANONYMOUS, "a.csv", b"k\n1\n", whole=True)
+    with pytest.raises(TooLarge):
+        look(b"x" * (table_looks.LOOKED_AT + 1))
 
 
 def test_exports_give_back_every_value(house: House, ann: Actor) -> None:

@@ -12,25 +12,38 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from entrepot.depot import entries, licences, projects, putting, whole
+from entrepot.depot import browse, entries, ingests, licences, projects, putting, slots, table_looks, whole
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import Add
+from entrepot.depot.slots import NewSlot
 from entrepot.depot.uploads import NewUpload
 from entrepot.depot.versions import NewVersion
 from entrepot.http.body import pump, read_all
+from entrepot.http.browser import TOKEN_FIELD
 from entrepot.http.fields import field
 from entrepot.http.multipart import MultipartReader, Part, is_multipart
 from entrepot.http.threads import in_thread
 from entrepot.model.access import Actor
-from entrepot.model.errors import Forbidden, Frozen, Invalid, KindMismatch, Malformed, Trashed, Unsupported
+from entrepot.model.errors import (
+    Forbidden,
+    Frozen,
+    Invalid,
+    KindMismatch,
+    Malformed,
+    NameTaken,
+    Trashed,
+    Unsupported,
+)
 from entrepot.model.values import Kind, Numbering, Role, Version
-from entrepot.web import links
+from entrepot.web import links, shown
 from entrepot.web.about import about, key
 from entrepot.web.context import Asked, Form
 from entrepot.web.routes.editing import tags_of
 from entrepot.web.routes.projects import key as project_key
 
 _FIELD: Final = 256 << 10
+#: What a dataset can be made as.
+_KINDS: Final = {one.value: one for one in (Kind.FILES, Kind.TABLE, Kind.RECORDS)}
 #: What a browser says when it knows nothing.
 _UNTYPED: Final = frozenset({"", "application/octet-stream"})
 
@@ -42,6 +55,8 @@ async def new_form(asked: Asked) -> None:
         return {
             "projects": projects.list_projects(depot, actor, least=Role.WRITE, limit=1000).rows,
             "chosen": asked.text("project") or "",
+            "name": asked.text("name") or "",
+            "kind": asked.text("kind") if asked.text("kind") in _KINDS else Kind.FILES.value,
             "licences": licences.list_licences(depot, actor, limit=1000).rows,
         }
 
@@ -49,24 +64,92 @@ async def new_form(asked: Asked) -> None:
 
 
 async def new(asked: Asked) -> None:
-    """A dataset made of what was sent, in one step: all of it or nothing."""
+    """A dataset made of what was sent, in one step: all of it or nothing. A task checks rows and lines first."""
     form, added = await _receive(asked)
     home = form.optional("project")
+    kind = _KINDS.get(form.text("kind", Kind.FILES.value))
+    if kind is None:
+        raise Invalid("Say what it is: files, a table or records.")
     wanted = NewVersion(
         name=form.text("name"),
-        kind=Kind.FILES,
-        numbering=Numbering.ONLY,
+        kind=kind,
+        # Of what is checked an attempt that failed may be in the way, and a next one of its name is no harm.
+        numbering=Numbering.ONLY if kind is Kind.FILES else Numbering.NEXT,
         description=form.lines("description"),
         licence=form.optional("licence"),
         tags=tags_of(form),
+        declared=rules_of(form) if kind is Kind.TABLE else None,
     )
     message = form.text("message")
 
     def work(depot: Depot, actor: Actor) -> Version:
         place = None if home is None else project_key(home)
-        return whole.create(depot, actor, place, wanted, added, message=message).version
+        if kind is Kind.FILES:
+            return whole.create(depot, actor, place, wanted, added, message=message).version
+        _require_free(depot, actor, place, wanted.name)
+        version, _ = slots.create(depot, actor, place, wanted, [NewSlot(one.path, upload=one.upload) for one in added])
+        ingests.start(depot, actor, version.n)
+        return version
 
-    await asked.go(links.version(await asked.call(work)), notice="uploaded")
+    version = await asked.call(work)
+    await asked.go(links.version(version), notice="uploaded" if kind is Kind.FILES else "checking")
+
+
+def _require_free(depot: Depot, actor: Actor, place: Any, name: str) -> None:
+    """Refuse a name that a dataset has; a new version of that one is made elsewhere, and on purpose.
+
+    Raises:
+        NameTaken
+    """
+    wanted = browse.Wanted(project=place, name=name.strip(), ready_only=True)
+    if place is not None and browse.list_versions(depot, actor, wanted, limit=1).rows:
+        raise NameTaken(f"There is already a dataset named {name.strip()!r} here. Choose another name.")
+
+
+def rules_of(form: Form) -> dict[str, Any] | None:
+    """How the files of a table are to be read, by the fields of the form; what is as usual is not said."""
+    rules: dict[str, Any] = {}
+    if words := [one for one in (word.strip() for word in form.text("null_values").split(",")) if one]:
+        rules["null_values"] = words
+    if form.flag("quarantine"):
+        rules["quarantine"] = True
+    if form.flag("headless"):
+        rules["header"] = False
+    return rules or None
+
+
+async def look(asked: Asked) -> None:
+    """What the beginning of a file would be as a table: a piece of the page on which somebody chooses it."""
+    asked.require_here()
+    asked.require_token(field(asked.scope, TOKEN_FIELD) or "")
+    body = await read_all(asked.receive, table_looks.LOOKED_AT)
+    form = Form(list(asked.query.items()))
+    name, size = form.text("file"), form.number("size") or 0
+
+    def work(depot: Depot, actor: Actor) -> dict[str, Any]:
+        given: dict[str, Any] = {"name": name, "found": None, "problem": None, "columns": (), "rows": ()}
+        try:
+            found = table_looks.look(depot, actor, name, body, whole=size <= len(body), rules=rules_of(form))
+        except Invalid as wrong:
+            return {**given, "problem": wrong.message}
+        if found is None:
+            return given
+        types = [str(one["type"]) for one in found["columns"]]
+        return {
+            **given,
+            "found": found,
+            "beginning": size > len(body),
+            "columns": [
+                {**one, "type": shown.type_name(one["type"], many=one["list"]), "num": one["type"] in ("Int", "Float")}
+                for one in found["columns"]
+            ],
+            "rows": [
+                [shown.cell(value, kind, most=60) for value, kind in zip(row, types, strict=True)]
+                for row in found["rows"]
+            ],
+        }
+
+    await asked.page("look.html", work)
 
 
 async def add_form(asked: Asked) -> None:

@@ -14,6 +14,9 @@ class NewSlot(Request):
     file_name: str
     length: Count | None = None
     crc32c: Crc32c | None = None
+    upload: str | None = Field(
+        default=None, description="`up_…`, finished and the caller's own: the slot has this file from the start."
+    )
 
 
 SlotState = Literal["waiting", "full"]

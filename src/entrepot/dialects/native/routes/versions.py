@@ -90,7 +90,12 @@ async def create_version(ask: Ask, new: m.NewVersion) -> Response:
         if new.slots is None:
             return written.version_with_slots(depot, actor, versions.create(depot, actor, home, wanted), [])
         waiting = [
-            slots.NewSlot(file_name=one.file_name, length=one.length, crc32c=decode.crc32c(one.crc32c))
+            slots.NewSlot(
+                file_name=one.file_name,
+                length=one.length,
+                crc32c=decode.crc32c(one.crc32c),
+                upload=None if one.upload is None else ids.decode(Noun.UPLOAD, one.upload),
+            )
             for one in new.slots
         ]
         made, found = slots.create(depot, actor, home, wanted, waiting)
