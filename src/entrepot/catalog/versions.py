@@ -133,13 +133,10 @@ def _may_be_shared(found: Found, row: tuple[Any, ...]) -> bool:
     """Whether a value can be kept for later requests: short, and nothing in it that a careless hand could change."""
     one = found.version
     documents = [each for each in (one.custom, one.properties, one.report, one.declared, one.unpacked_from) if each]
-    if any(type(each) is not dict or any(isinstance(i, dict | list) for i in each.values()) for each in documents):
-        return False
-    return sum(len(text) for text in row if isinstance(text, str)) <= _SHORT
+    flat = all(type(each) is dict and not any(isinstance(i, dict | list) for i in each.values()) for each in documents)
+    return flat and sum(len(text) for text in row if isinstance(text, str)) <= 4096
 
 
-#: Characters of a row that is kept.
-_SHORT = 4096
 _BY_N = FirstRow(Prepared(_SELECT.where(version.c.id == bindparam("n"))), _found, _may_be_shared)
 _BY_UID = FirstRow(Prepared(_SELECT.where(version.c.uid == bindparam("uid"))), _found, _may_be_shared)
 
