@@ -234,7 +234,9 @@ class Life(RuleBasedStateMachine):
         return not refused.keep and self.refusals[str(refused)] % 4 != 1
 
     def asking(self, who: str | None) -> Who:
-        return self.shown[who][0] if who in self.shown else Who(who)
+        shown = self.shown.get(who) if who is not None else None
+        # A token that ended is put away by whoever acts next.
+        return shown[0] if shown is not None and self.model.is_good(shown[0]) else Who(who)
 
     def actor(self, who: str | None) -> Actor:
         """Somebody with what they show at present; a token that ended is put away."""

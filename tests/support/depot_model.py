@@ -273,6 +273,10 @@ class Model(Facts):
         if record.trash is None:
             record.trash, record.trashed_at = reason, self.now
             record.verbs.append("version.trashed")
+        elif record.trash == "expired" and reason != "expired":
+            # It went by itself, and somebody deletes it now.
+            record.trash = reason
+            record.verbs.append("version.trashed")
 
     def reinstate(self, who: Who, numbers: Sequence[int], rule: Numbering, *, many: bool) -> None:
         for record in self._all(who, numbers, WRITE, many=many):

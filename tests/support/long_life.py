@@ -215,10 +215,6 @@ class LongLife(DepotMachine):
         if n % _WAIT == _WAIT // 2:
             self.wait(dice.choice([1, 13, 25, 49, 24 * 8]), None)
             return
-        if n % 20 == 0:
-            # Without housekeeping: whose grace is over now is ended by the other thread, beside what comes next.
-            self.model = self.model.copy()
-            self.model.now = self.premises.clock.move(hours=3)
         if sum(record.trash is None for record in self.model.records.values()) < 3:
             self._make("ann", doom)
             return
