@@ -25,7 +25,7 @@ def sound(lived: Lived, operations: int) -> None:
 
 
 def test_a_short_life_with_collection_beside_it(shared: Path) -> None:
-    sound(run_lives(250, 11, shared, steps=200), 250)
+    sound(run_lives(80, 11, shared, steps=90), 80)
 
 
 @pytest.mark.soak
