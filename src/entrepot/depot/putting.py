@@ -16,6 +16,7 @@ from uuid import UUID
 from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import uploads as upload_rows
 from entrepot.catalog.connection import Connection
+from entrepot.catalog.entries import EntryRow
 from entrepot.catalog.uploads import UploadRow
 from entrepot.catalog.versions import Found
 from entrepot.depot import entries, lookup, refusing, spares, uploads
@@ -75,6 +76,8 @@ class NewFile:
         condition: What must be at the path before.
         metadata: None keeps the text that is there.
         expected: The revision that the caller saw; None applies the change to the head.
+        once: When the same bytes are there already, described in the same way, nothing is changed: a request that is
+            repeated because its answer was lost is carried out once.
     """
 
     path: str
@@ -86,6 +89,7 @@ class NewFile:
     condition: Condition = "any"
     expected: int | None = None
     message: str = ""
+    once: bool = False
 
 
 class FilePut:
@@ -143,8 +147,12 @@ class FilePut:
         def commit(conn: Connection, content: int) -> tuple[Committed, bool]:
             found = lookup.hold(conn, actor, self._version.n, Action.EDIT)
             before = lookup.writable(found, kind=Kind.FILES)
-            if self._check is not None:
-                self._check(_entry_at(conn, before, new.path))
+            if self._check is not None or new.once:
+                there = entry_rows.get(conn, before.n, before.revision, new.path)
+                if self._check is not None:
+                    self._check(None if there is None else entry_of(there))
+                if there is not None and self._changes_nothing(before, there, dtype):
+                    return entries.unchanged(conn, found), False
             put = entry_rows.Put(
                 path=new.path,
                 content=content,
@@ -164,6 +172,19 @@ class FilePut:
         spares.give(depot, self._row, renewed)
         committed: tuple[Committed, bool] = made
         return committed
+
+    def _changes_nothing(self, before: Version, there: EntryRow, dtype: str | None) -> bool:
+        new = self._new
+        return (
+            new.once
+            and new.condition != "absent"
+            and new.expected in (None, before.revision)
+            # An edit by whoever may decide accepts a proposal, whatever it writes.
+            and not before.is_proposal
+            and there.sha256 == self._receiver.digests().sha256
+            and (there.media, there.dtype) == (new.media_type, dtype)
+            and new.metadata in (None, there.meta)
+        )
 
     def close(self) -> None:
         """Give up: nothing of it is kept. After `finish` this does nothing that counts."""
@@ -217,6 +238,7 @@ def put_file(depot: Depot, actor: Actor, key: Key, new: NewFile, *, check: Check
         condition=new.condition,
         expected=new.expected,
         message=message,
+        once=new.once,
     )
     return FilePut(depot, actor, found, wanted, row, check, refuses)
 

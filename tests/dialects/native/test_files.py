@@ -132,6 +132,26 @@ def test_what_was_sent_is_never_guessed_to_be_html(alice: Client) -> None:
     assert "sandbox" in got.headers["content-security-policy"]
 
 
+def test_a_put_of_what_is_there_changes_nothing(alice: Client) -> None:
+    version = alice.version()
+    url = f"/versions/{version}/files/a.csv"
+    assert alice.put(url, content=b"x,y\n").status_code == 201
+    again = alice.put(url, content=b"x,y\n")
+    assert (again.status_code, again.json()["revision"]["number"]) == (200, 1)
+    # What says something else of the same bytes is a change.
+    for number, what in enumerate(({"metadata": "note"}, {"data_type": "text"}), 2):
+        said = alice.put(url, content=b"x,y\n", params=what)
+        assert said.json()["revision"]["number"] == number
+    typed = alice.put(url, content=b"x,y\n", headers={"Content-Type": "text/csv"}, params={"data_type": "text"})
+    assert typed.json()["revision"]["number"] == 4
+    # Somebody wrote in between: it comes back, as one more revision.
+    alice.put(url, content=b"other")
+    assert alice.put(url, content=b"x,y\n").json()["revision"]["number"] == 6
+    assert alice.put(url, content=b"x,y\n", params={"expected": 5}).json()["code"] == "stale_revision"
+    taken = alice.put(url, content=b"x,y\n", headers={"If-None-Match": "*"})
+    assert taken.status_code == 412
+
+
 def test_a_revision_comes_as_an_archive(alice: Client) -> None:
     version = alice.version()
     files = {"a.txt": b"1" * 1000, "d/b.bin": bytes(range(256)) * 50, "d/ü.txt": b""}

@@ -121,8 +121,8 @@ BYTE_PATHS: Final[dict[str, dict[str, Any]]] = {
                 "name": "file",
                 "summary": "The body becomes the entry: one revision",
                 "description": (
-                    "Sent again because its answer was lost, it makes another revision of the same bytes. With "
-                    "`expected` the second one is refused as stale (409), and nothing is written twice."
+                    "When the same bytes are there already, described in the same way, nothing is changed and the "
+                    "answer has the revision that there is: a request can be sent again after a lost answer."
                 ),
                 "parameters": [
                     _VERSION,

@@ -43,7 +43,7 @@ async def get(asking: Asked, found: Mapping[str, str], receive: Receive, send: S
 
 
 async def put(asking: Asked, found: Mapping[str, str], receive: Receive, send: Send) -> None:
-    """The body becomes the entry: one revision. 201 when the path is new, else 200."""
+    """The body becomes the entry: one revision, or none if it is there already. 201 when the path is new, else 200."""
     scope, parameters = asking.scope, Parameters(asking.scope)
     if field(scope, b"content-range") is not None:
         raise Malformed("A file is written as a whole: Content-Range has no meaning here. Use an upload for parts.")
@@ -59,6 +59,7 @@ async def put(asking: Asked, found: Mapping[str, str], receive: Receive, send: S
         condition=_condition(asking),
         expected=parameters.revision("expected"),
         message=parameters.text("message") or "",
+        once=True,
     )
 
     def begin(depot: Depot, actor: Actor) -> FilePut:
