@@ -14,10 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-__all__ = ["HEAD", "PICTURES", "Preview", "preview"]
+__all__ = ["HEAD", "PDF_LIMIT", "PICTURES", "Preview", "preview"]
 
 #: So much of a file is read.
 HEAD: Final = 256 << 10
+#: Larger documents are not opened in a page: the browser would hold all of what it has seen.
+PDF_LIMIT: Final = 32 << 20
 _UNPACKED: Final = 1 << 20
 _ROWS: Final = 100
 _COLUMNS: Final = 60
@@ -38,7 +40,7 @@ PICTURES: Final = {
 _MARKDOWN: Final = ("md", "markdown")
 _GZIP: Final = b"\x1f\x8b"
 
-Form = Literal["text", "table", "records", "markdown", "picture", "pdf", "empty", "none"]
+Form = Literal["text", "table", "records", "markdown", "picture", "pdf", "large-pdf", "empty", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def preview(path: str, size: int, read: Callable[[int, int], bytes]) -> Preview:
     if ending in PICTURES:
         return Preview("picture")
     if ending == "pdf":
-        return Preview("pdf")
+        return Preview("pdf" if size <= PDF_LIMIT else "large-pdf")
     head = read(0, min(size, HEAD))
     whole, note = len(head) == size, ""
     if head.startswith(_GZIP):

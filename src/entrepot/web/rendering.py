@@ -125,6 +125,7 @@ def environment() -> Environment:
         {
             "style": style,
             "script": script,
+            "asset": ASSETS.url,
             "to": links.to,
             "version_url": links.version,
             "project_url": links.project,

@@ -17,7 +17,7 @@ from entrepot.model.values import Version
 from entrepot.web import links, snippets
 from entrepot.web.about import about, key
 from entrepot.web.context import Asked
-from entrepot.web.previews import PICTURES, preview
+from entrepot.web.previews import PDF_LIMIT, PICTURES, preview
 
 _PAGE: Final = 200
 _FORMATS: Final[dict[str, Format]] = {name: name for name in get_args(Format)}
@@ -77,6 +77,7 @@ async def show_file(asked: Asked) -> None:
             "report": told.report,
             "examined_at": told.examined_at,
             "shown": shown,
+            "pdf_limit": PDF_LIMIT,
             "pinned": pinned,
             "old": old,
             "crumbs": _crumbs(version, folder, old),

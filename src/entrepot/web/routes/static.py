@@ -24,6 +24,9 @@ async def show(asked: Asked) -> None:
         "vary": "Accept-Encoding",
         "cross-origin-resource-policy": "same-origin",
     }
+    if asset.name.endswith(".mjs"):
+        # A worker lives by the policy that it came with, not by its page's. It may load more of our scripts.
+        headers["content-security-policy"] = "default-src 'none'; script-src 'self'; frame-ancestors 'none'"
     if conditional.evaluate(asked.scope, etag=headers["etag"]) is Outcome.NOT_MODIFIED:
         await asked.answer(Answer(304, headers=headers))
         return
