@@ -250,3 +250,11 @@ def test_without_scripts_the_form_takes_some_files(
     watched.page.get_by_role("button", name="Send").click()
     expect(watched.page.get_by_text("Your files are here, as one new revision.")).to_be_visible()
     assert entries(client, dataset) == digests({"plain.txt": b"no script"})
+
+
+def test_the_forms_fit_a_phone(open_window: Open, dataset: Version) -> None:
+    phone = open_window(viewport={"width": 390, "height": 800})
+    for path in ("/ui/upload", f"/ui/versions/{dataset.id}/upload"):
+        phone.go(path)
+        expect(phone.page.get_by_text("Drag files or a folder here")).to_be_visible()
+        assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390, f"{path} scrolls sideways"

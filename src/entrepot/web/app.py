@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrepot.http.doors import ErrorBoundary
 from entrepot.http.paths import PathTable
+from entrepot.model.errors import EntrepotError
 from entrepot.web import errors
 from entrepot.web.context import DOOR, PREFIX, Asked, Context, asking
 from entrepot.web.routes import (
@@ -144,4 +145,14 @@ class _Routes:
                 await asked.call(lambda _depot, _actor: None)
             raise HTTPException(404)
         call, asked.found = found
-        await call(asked)
+        try:
+            await call(asked)
+        except EntrepotError:
+            await self._recognise(asked)
+            raise
+
+    @staticmethod
+    async def _recognise(asked: Asked) -> None:
+        """Find out who asks for a page that failed before anybody looked, so that it does not offer to sign in."""
+        if asked.session is not None and asked.actor.is_anonymous and not asked.over:
+            await asked.call(lambda _depot, _actor: None)

@@ -116,6 +116,7 @@ def environment() -> Environment:
         markdown=markdown.render,
         digest=sha256_text,
         clip=words.clip,
+        fact=words.fact,
         plural=words.plural,
         summary=words.summary,
         pretty=pretty,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["ago", "clip", "count", "day", "owner", "plural", "size", "summary"]
+__all__ = ["ago", "clip", "count", "day", "fact", "owner", "plural", "size", "summary"]
 
 _UNITS: Final = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _LINK: Final = re.compile(r"!?\[([^\]\n]{0,200})\]\([^)\n]{0,500}\)")
@@ -73,6 +74,20 @@ def clip(text: str, length: int = 160) -> str:
     """One line of at most so many characters."""
     line = " ".join(text.split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def fact(value: object) -> str:
+    """What a program noted of something, as a person writes it: lists with commas, yes and no, nothing as a dash."""
+    if value is None or value == [] or value == {}:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{str(name).replace('_', ' ')}: {fact(one)}" for name, one in value.items())
+    if isinstance(value, (list, tuple)):
+        nested = any(isinstance(one, (Mapping, list, tuple)) for one in value)
+        return (" | " if nested else ", ").join(fact(one) for one in value)
+    return str(value)
 
 
 def owner(team: str) -> str:

@@ -109,6 +109,12 @@ def test_what_is_not_there_is_a_page_too(premises: Premises) -> None:
     assert premises.reader.request("DELETE", HOME).status_code == 405
 
 
+def test_an_address_that_names_nothing_still_knows_who_is_signed_in(premises: Premises) -> None:
+    answer = premises.reader.get("/ui/versions/ver_nothing")
+    assert answer.status_code == 404
+    assert 'href="/ui/sign-in' not in answer.text
+
+
 def test_colours_are_kept_in_a_cookie(premises: Premises) -> None:
     visitor = Visitor(premises.site)
     answer = visitor.request("POST", "/ui/theme?theme=dark&next=%2Fui%2Fsign-in")

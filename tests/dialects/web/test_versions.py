@@ -11,6 +11,7 @@ import pytest
 
 from entrepot.catalog import comparison
 from entrepot.depot import uploads
+from entrepot.web import words
 from entrepot.web.routes import versions as routes
 from tests.support.browsing import Premises, Visitor, plain
 
@@ -310,3 +311,18 @@ def test_snippets_are_quoted_for_their_shell(premises: Premises) -> None:
     assert """'birds/quoted@1/it'"'"'s; rm -rf.csv'""" in page
     for named in ("Flow", "UFDL", "pandas.read_csv", "flow/api/downloads", "dataset_"):
         assert named in page
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (["liver", "heart"], "liver, heart"),
+        ({"read_length": 100, "gaps": []}, "read length: 100; gaps: –"),
+        ([{"length": 1}, {"length": 2}], "length: 1 | length: 2"),
+        (False, "no"),
+        (None, "–"),
+        (0, "0"),
+    ],
+)
+def test_what_a_program_noted_is_written_for_people(value: object, said: str) -> None:
+    assert words.fact(value) == said
