@@ -301,8 +301,9 @@ export class Engine extends EventTarget {
           ...(this.page.project ? { project: this.page.project } : {}),
           sha256: `sha256:${item.sha256}`,
         },
-        // Under it the address of the upload is kept, so that it goes on after a reload.
-        fingerprint: async () => `entrepot ${this.page.project ?? ""} ${item.sha256}`,
+        // Under it the address of the upload is kept, so that it goes on after a reload. Equal files at two places travel
+        // each for itself: one upload has one sender.
+        fingerprint: async () => `entrepot ${this.page.project ?? ""} ${item.sha256} ${item.path}`,
         removeFingerprintOnSuccess: true,
         // Waiting and trying again are the same for everything here.
         retryDelays: null,

@@ -107,26 +107,30 @@ def fan_out(conn: Connection, events: Sequence[Announced]) -> int:
     told = list({one.n: one for _, one in wanted}.values())
     versions = _uids(conn, version, (one.version for one in told))
     datasets = _uids(conn, dataset, (one.dataset for one in told))
-    rows = [
-        {
-            "uid": _uid(hook, one.n),
-            "webhook": hook,
-            "event": one.n,
-            "verb": one.verb,
-            "lane": one.dataset or 0,
-            "state": _WAITING,
-            "due": one.at,
-            "created_at": one.at,
-            "version_uid": _version_of(one, versions),
-            "dataset_uid": datasets.get(one.dataset or 0),
-        }
-        for hook, one in wanted
-    ]
+    rows = [_waiting(hook, one, one.at, versions, datasets) for hook, one in wanted]
     conn.execute(insert(delivery), rows)
     # Whoever looks at a webhook finds all that waits there.
     for hook, one in dict(wanted).items():
         call(conn, hook, job_uid=_uid(hook, one.n, b"job"), now=one.at)
     return len(rows)
+
+
+def _waiting(
+    hook: int, one: Announced | Happened, now: datetime, versions: Mapping[int, UUID], datasets: Mapping[int, UUID]
+) -> dict[str, Any]:
+    """The row of a delivery that may be sent at once."""
+    return {
+        "uid": _uid(hook, one.n),
+        "webhook": hook,
+        "event": one.n,
+        "verb": one.verb,
+        "lane": one.dataset or 0,
+        "state": _WAITING,
+        "due": now,
+        "created_at": now,
+        "version_uid": _version_of(one, versions),
+        "dataset_uid": datasets.get(one.dataset or 0),
+    }
 
 
 def _listening(conn: Connection, one: Announced, known: dict[int, Listeners]) -> list[int]:
@@ -329,20 +333,7 @@ def replay_events(
                 replay(conn, known.id, now)
                 done += 1
             continue
-        values = {
-            "uid": _uid(hook, one.n),
-            "webhook": hook,
-            "event": one.n,
-            "verb": one.verb,
-            "lane": one.dataset or 0,
-            "state": _WAITING,
-            "due": now,
-            "attempts": 0,
-            "replays": 1,
-            "created_at": now,
-            "version_uid": _version_of(one, versions),
-            "dataset_uid": datasets.get(one.dataset or 0),
-        }
+        values = _waiting(hook, one, now, versions, datasets) | {"attempts": 0, "replays": 1}
         made = build(delivery).values(**values).on_conflict_do_nothing().returning(delivery.c.id)
         done += conn.execute(made).first() is not None
     return done
