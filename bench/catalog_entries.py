@@ -47,7 +47,13 @@ FOLDER = 100
 
 
 #: What the server of the tests does without. It must start anew for them, and gets its options on the command line.
-DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "shared_buffers": "256MB"}
+DURABLE = {
+    "fsync": "on",
+    "full_page_writes": "on",
+    "synchronous_commit": "on",
+    "shared_buffers": "256MB",
+    "autovacuum_naptime": "1min",
+}
 
 
 class DurablePostgres(PostgresServer):

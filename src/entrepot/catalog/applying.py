@@ -54,14 +54,18 @@ _SET_TEXTS = Sql(
 )
 
 _ARE_FILES = Sql("SELECT path FROM live WHERE strand = :strand AND path {in_paths}")
+# Not EXISTS: PostgreSQL makes a join of that, and before it has statistics (a table that has just been filled) it reads
+# all rows for every path. A subquery with a limit of its own stays one step in the index for each.
+_FIRST_BELOW = (
+    "(SELECT l.path FROM live AS l WHERE l.strand = :strand AND l.path > {0} || '/' AND l.path < {0} || '0' "
+    "ORDER BY l.path LIMIT 1)"
+)
 _ARE_FOLDERS = Sql(
-    "SELECT listed.value AS path FROM {paths} WHERE EXISTS (SELECT 1 FROM live AS l WHERE l.strand = :strand "
-    "AND l.path > listed.value || '/' AND l.path < listed.value || '0')"
+    f"SELECT listed.value AS path FROM {{paths}} WHERE {_FIRST_BELOW.format('listed.value')} IS NOT NULL"
 )
 _BOTH = Sql(
-    "SELECT f.path FROM live AS f WHERE f.strand = :strand AND f.path >= :first AND f.path < :end AND EXISTS "
-    "(SELECT 1 FROM live AS l WHERE l.strand = f.strand AND l.path > f.path || '/' AND l.path < f.path || '0') "
-    "ORDER BY f.path LIMIT 100",
+    "SELECT f.path FROM live AS f WHERE f.strand = :strand AND f.path >= :first AND f.path < :end "
+    f"AND {_FIRST_BELOW.format('f.path')} IS NOT NULL ORDER BY f.path LIMIT 100",
     replan=True,
 )
 

@@ -150,6 +150,11 @@ class Sql:
         """What SQLite is sent, for whoever asks for its plan."""
         return self._sqlite
 
+    @property
+    def for_postgresql(self) -> str:
+        """What PostgreSQL is sent, likewise."""
+        return self._sent
+
     def __call__(self, conn: Connection, **values: Any) -> Answer:
         try:
             driver = ensure_begun(conn)
