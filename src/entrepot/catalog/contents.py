@@ -176,6 +176,13 @@ def extents_many(conn: Connection, numbers: Sequence[int]) -> dict[int, list[Ext
     return found
 
 
+_FIRST_PLACES = Sql(
+    "SELECT c.id, o.key, e.off, e.len, c.size FROM {ids} {join} content AS c ON c.id = listed.value "
+    "{join} extent AS e ON e.content = c.id AND e.n = 0 {join} object AS o ON o.id = e.object "
+    "WHERE c.damaged_at IS NULL"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a content begins: `length` bytes of it from `offset` of the object `key`, of `size` in all."""
@@ -190,13 +197,8 @@ def first_places(conn: Connection, numbers: Sequence[int]) -> dict[int, Place]:
     """Where each of these contents begins; those that are damaged or unknown are left out."""
     found: dict[int, Place] = {}
     for part in bulk.chunks(numbers, _CHUNK):
-        query = (
-            select(content.c.id, object_.c.key, extent.c.off, extent.c.len, content.c.size)
-            .join_from(content, extent, (extent.c.content == content.c.id) & (extent.c.n == 0))
-            .join(object_, extent.c.object == object_.c.id)
-            .where(content.c.id.in_(part), content.c.damaged_at.is_(None))
-        )
-        found |= {int(row.id): Place(row.key, row.off, row.len, row.size) for row in conn.execute(query)}
+        rows = _FIRST_PLACES(conn, ids=list(part)).tuples
+        found |= {int(n): Place(key, offset, length, size) for n, key, offset, length, size in rows}
     return found
 
 

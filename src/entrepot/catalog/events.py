@@ -14,6 +14,8 @@ from entrepot.catalog.deeds import Deed, note
 from entrepot.catalog.deliveries import Announced
 from entrepot.catalog.prepared import Prepared
 from entrepot.catalog.schema import event, token, user
+from entrepot.catalog.schema.types import from_micros
+from entrepot.catalog.statements import Sql
 from entrepot.catalog.versions import Sight, member_projects
 from entrepot.model.values import Event
 
@@ -189,15 +191,13 @@ def _value(row: Row[Any]) -> Event:
     )
 
 
+_STAMPS = Sql(
+    "SELECT e.id, e.at, u.name FROM {ids} {join} event AS e ON e.id = listed.value "
+    'LEFT JOIN "user" AS u ON u.id = e.actor'
+)
+
+
 def stamps(conn: Connection, numbers: Sequence[int]) -> dict[int, tuple[datetime, str | None]]:
     """When and who, of these events: what an entry shows of its first addition."""
-    found: dict[int, tuple[datetime, str | None]] = {}
-    unique = sorted(set(numbers))
-    for start in range(0, len(unique), 500):
-        query = (
-            select(event.c.id, event.c.at, user.c.name)
-            .join_from(event, user, event.c.actor == user.c.id, isouter=True)
-            .where(event.c.id.in_(unique[start : start + 500]))
-        )
-        found |= {row.id: (row.at, row.name) for row in conn.execute(query)}
-    return found
+    rows = _STAMPS(conn, ids=sorted(set(numbers))).tuples
+    return {int(n): (from_micros(at), name) for n, at, name in rows}

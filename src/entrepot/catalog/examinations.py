@@ -22,7 +22,7 @@ from entrepot.catalog.statements import Sql
 from entrepot.model import ids
 from entrepot.model.data_types import Finding, Report, Standing
 
-__all__ = ["JOB", "QUEUE", "ask", "find_many", "known", "put", "put_many"]
+__all__ = ["JOB", "QUEUE", "ask", "facts_of", "find_many", "known", "put", "put_many"]
 
 JOB = "examine"
 QUEUE = "examine"
@@ -119,6 +119,21 @@ def find_many(
             if pair is not None and edition in (None, row.edition):
                 found[pair] = _report(row), row.at
     return found
+
+
+_FACTS = Sql(
+    "SELECT e.content, e.wanted, e.facts FROM {ids} {join} examination AS e ON e.content = listed.value "
+    "WHERE CAST(e.facts AS text) <> '{}'"
+)
+
+
+def facts_of(conn: Connection, wanted: Iterable[tuple[int, str | None]]) -> list[Any]:
+    """What was read out of these (content, type that the entry carries), in their order; most have nothing."""
+    pairs = list(dict.fromkeys((content, kind or _NONE) for content, kind in wanted))
+    found = {(n, kind): told for n, kind, told in _FACTS(conn, ids=sorted({n for n, _ in pairs})).tuples}
+    # PostgreSQL parses its JSON by itself.
+    told = (found[pair] for pair in pairs if pair in found)
+    return [json.loads(one) if isinstance(one, str) else one for one in told]
 
 
 def known(conn: Connection, wanted: Sequence[tuple[int, str | None]], edition: int) -> set[tuple[int, str | None]]:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import ColumnElement, Connection, bindparam, literal_column, select, text
 
 from entrepot.catalog import bulk
+from entrepot.catalog.prepared import Prepared
 from entrepot.catalog.schema import membership, project, revision, version
 from entrepot.catalog.statements import Sql
 from entrepot.catalog.versions import Sight, sight_condition
+from entrepot.model.values import Role, Visibility
 
 __all__ = ["Frees", "frees", "held", "is_referenced", "readable", "readable_many", "readable_refs", "strands_of"]
 
@@ -124,33 +127,45 @@ def _readable(conn: Connection, numbers: Sequence[int], sight: Sight) -> set[int
     return found
 
 
+@lru_cache(maxsize=256)
+def _seen(
+    everything: bool, projects: tuple[int, ...] | None, open_to_all: tuple[Visibility, ...], least: Role
+) -> tuple[Prepared, Prepared]:
+    """Two questions for the revisions of a strand that a sight shows: the newest, and any that shows a content."""
+    asking = bindparam("asking", type_=membership.c.user.type)
+    seen = (
+        select(revision.c.seq)
+        .join_from(revision, version, revision.c.version == version.c.id)
+        .join(project, version.c.project == project.c.id)
+        .outerjoin(membership, (membership.c.team == project.c.team) & (membership.c.user == asking))
+        .where(revision.c.strand == bindparam("strand"))
+        .where(sight_condition(Sight(None, everything, projects, open_to_all, least)))
+    )
+    # Spelled out: a limit that is bound is rendered anew for each call.
+    once: ColumnElement[int] = literal_column("1")
+    return Prepared(seen.order_by(revision.c.seq.desc()).limit(once)), Prepared(seen.where(text(_SHOWS)).limit(once))
+
+
 class _Shown:
     """Which contents the revisions of a strand show, of those revisions that somebody may see."""
 
     def __init__(self, conn: Connection, sight: Sight) -> None:
         self._conn = conn
-        seen = (
-            select(revision.c.seq)
-            .join_from(revision, version, revision.c.version == version.c.id)
-            .join(project, version.c.project == project.c.id)
-            .outerjoin(membership, (membership.c.team == project.c.team) & (membership.c.user == (sight.user or 0)))
-            .where(revision.c.strand == bindparam("strand"), sight_condition(sight))
-            .limit(1)
-        )
-        self._newest = seen.order_by(revision.c.seq.desc())
-        self._any = seen.where(text(_SHOWS))
+        self._newest, self._any = _seen(sight.everything, sight.projects, sight.open_to_all, sight.least)
+        self._asking = {"asking": sight.user or 0}
         self._seqs: dict[int, int | None] = {}
 
     def of(self, strand: int, contents: Sequence[int]) -> set[int]:
         if strand not in self._seqs:
-            self._seqs[strand] = self._conn.execute(self._newest, {"strand": strand}).scalar()
+            self._seqs[strand] = self._newest(self._conn, {**self._asking, "strand": strand}).scalar()
         seq = self._seqs[strand]
         if seq is None:
             return set()
         # Nearly all are in the newest revision that may be seen; only the rest is looked for in the older ones.
         found = {int(row[0]) for row in _SHOWN_AT(self._conn, ids=contents, strand=strand, seq=seq).tuples}
         rest = (n for n in contents if n not in found)
-        return found.union(n for n in rest if self._conn.execute(self._any, {"strand": strand, "content": n}).first())
+        asking = {**self._asking, "strand": strand}
+        return found.union(n for n in rest if self._any(self._conn, {**asking, "content": n}).tuples)
 
 
 _REFERENCED = Sql(

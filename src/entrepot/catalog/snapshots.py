@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +24,7 @@ from entrepot.catalog import migrations
 from entrepot.catalog.database import Catalog
 from entrepot.catalog.schema import content, extent, installation, metadata, object_, upload
 from entrepot.catalog.sqlite import fold
+from entrepot.catalog.statements import Sql
 from entrepot.model.digests import Digests
 from entrepot.model.errors import Conflict, WrongState
 
@@ -161,12 +162,15 @@ def totals(conn: Connection) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def digests_of(conn: Connection, n: int) -> Digests:
-    """What the bytes of a content should be."""
-    row = conn.execute(
-        select(content.c.size, content.c.sha256, content.c.crc32c, content.c.crc32).where(content.c.id == n)
-    ).one()
-    return Digests(size=row.size, sha256=bytes(row.sha256), crc32c=row.crc32c, crc32=row.crc32)
+_DIGESTS = Sql("SELECT c.id, c.size, c.sha256, c.crc32c, c.crc32 FROM {ids} {join} content AS c ON c.id = listed.value")
+
+
+def digests_of(conn: Connection, numbers: Sequence[int]) -> dict[int, Digests]:
+    """What the bytes of these contents should be."""
+    rows = _DIGESTS(conn, ids=list(numbers)).tuples
+    return {
+        int(n): Digests(int(size), bytes(sha256), int(crc32c), int(crc32)) for n, size, sha256, crc32c, crc32 in rows
+    }
 
 
 def present_keys(conn: Connection, prefix: str) -> set[str]:

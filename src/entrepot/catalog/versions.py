@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     Connection,
-    Row,
     Select,
     and_,
     bindparam,
@@ -19,6 +17,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     or_,
     select,
     update,
@@ -38,7 +37,7 @@ from entrepot.catalog.schema import (
     version,
     version_tag,
 )
-from entrepot.model.values import Dataset, Kind, Revision, Role, Stage, State, Trash, Version, Visibility
+from entrepot.model.values import Kind, Revision, Role, Stage, State, Trash, Version, Visibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +176,30 @@ def hold(conn: Connection, key: int | UUID) -> None:
 
 
 def insert_version(conn: Connection, *, tags: Sequence[str], **values: Any) -> int:
-    n = int(conn.execute(insert(version).values(tags=list(tags), **values).returning(version.c.id)).scalar_one())
+    given = {**_UNSAID, **values, "tags": list(tags)}
+    n = int(_insert(tuple(given))(conn, given).scalar())
     _write_tags(conn, n, tags)
     return n
+
+
+#: What the columns of a new version hold of which nothing is said.
+_UNSAID: dict[str, Any] = {
+    "rev": 0,
+    "description": "",
+    "custom": {},
+    "properties": {},
+    "is_proposal": False,
+    "edit": 0,
+    "n_entries": 0,
+    "n_bytes": 0,
+    "next_pos": 0,
+}
+
+
+@cache
+def _insert(columns: tuple[str, ...]) -> Prepared:
+    """Made once for each set of columns, as `_change`."""
+    return Prepared(insert(version).returning(version.c.id), columns)
 
 
 def change(conn: Connection, n: int, values: Mapping[str, Any], *, edited: bool) -> None:
@@ -256,70 +276,6 @@ def alias_taken(conn: Connection, project_n: int, alias: str, *, but: int | None
     )
 
 
-# Datasets
-
-
-def _dataset(row: Row[Any]) -> Dataset:
-    return Dataset(row.id, row.uid, row.project, row.name, row.slug, row.created_at)
-
-
-def find_dataset(
-    conn: Connection,
-    *,
-    n: int | None = None,
-    uid: UUID | None = None,
-    project_n: int | None = None,
-    name: str | None = None,
-    slug: str | None = None,
-) -> Dataset | None:
-    """By number, by uid, or by (project, name) or (project, slug)."""
-    conditions: list[ColumnElement[bool]] = []
-    for column, value in (
-        (dataset.c.id, n),
-        (dataset.c.uid, uid),
-        (dataset.c.project, project_n),
-        (dataset.c.name, name),
-        (dataset.c.slug, slug),
-    ):
-        if value is not None:
-            conditions.append(column == value)
-    row = conn.execute(select(dataset).where(*conditions)).first()
-    return None if row is None else _dataset(row)
-
-
-def insert_dataset(conn: Connection, *, uid: UUID, project_n: int, name: str, slug: str, at: datetime) -> Dataset:
-    row = conn.execute(
-        insert(dataset).values(uid=uid, project=project_n, name=name, slug=slug, created_at=at).returning(dataset)
-    ).one()
-    return _dataset(row)
-
-
-def dataset_slug_taken(conn: Connection, project_n: int, slug: str) -> bool:
-    if conn.execute(select(dataset.c.id).where(dataset.c.project == project_n, dataset.c.slug == slug)).first():
-        return True
-    query = select(version.c.id).where(
-        version.c.project == project_n, version.c.alias == slug, version.c.trashed_at.is_(None)
-    )
-    return conn.execute(query).first() is not None
-
-
-def set_dataset_slug(conn: Connection, n: int, slug: str) -> None:
-    conn.execute(update(dataset).where(dataset.c.id == n).values(slug=slug))
-
-
-def delete_dataset(conn: Connection, n: int) -> None:
-    conn.execute(delete(old_slug).where(old_slug.c.dataset == n))
-    conn.execute(delete(dataset).where(dataset.c.id == n))
-
-
-def old_dataset_slug(conn: Connection, project_n: int, slug: str) -> tuple[int | None, int | None] | None:
-    """(dataset, version) that a given-up slug leads to."""
-    row = conn.execute(
-        select(old_slug.c.dataset, old_slug.c.version).where(old_slug.c.scope == project_n, old_slug.c.slug == slug)
-    ).first()
-    return None if row is None else (row.dataset, row.version)
-
-
 def by_alias(conn: Connection, project_n: int, alias: str) -> int | None:
     query = select(version.c.id).where(
         version.c.project == project_n, version.c.alias == alias, version.c.trashed_at.is_(None)
@@ -386,10 +342,10 @@ def sight_condition(sight: Sight) -> ColumnElement[bool]:
     if sight.everything:
         member = version.c.id.is_not(None)
     if sight.projects is not None:
-        member = and_(member, version.c.project.in_(sight.projects))
+        member = and_(member, version.c.project.in_([literal(n) for n in sight.projects or (0,)]))
     if not sight.open_to_all:
         return member
-    return or_(member, version.c.visibility.in_([v.value for v in sight.open_to_all]))
+    return or_(member, version.c.visibility.in_([literal(v.value) for v in sight.open_to_all]))
 
 
 def member_projects(sight: Sight) -> Select[Any]:

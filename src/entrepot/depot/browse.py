@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from entrepot.catalog import datasets as dataset_rows
 from entrepot.catalog import projects as project_rows
 from entrepot.catalog import versions as rows
 from entrepot.catalog.connection import Connection
@@ -120,7 +121,7 @@ def _filter(conn: Connection, actor: Actor, wanted: Wanted) -> Filter | None:
             return None
         project, below = place.project, place.path
     if wanted.dataset is not None:
-        line = rows.find_dataset(conn, uid=wanted.dataset)
+        line = dataset_rows.find(conn, uid=wanted.dataset)
         if line is None:
             return None
         dataset = line.n
@@ -156,7 +157,7 @@ def get_dataset(depot: Depot, actor: Actor, uid: UUID) -> tuple[Dataset, UUID, l
     """
     missing = NotFound(f"There is no dataset {ids.encode(Noun.DATASET, uid)}, or you may not see it.")
     with depot.catalog.read() as conn:
-        line = rows.find_dataset(conn, uid=uid)
+        line = dataset_rows.find(conn, uid=uid)
         if line is None:
             raise missing
         found = rows.page(

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from entrepot.archive.incoming import Arriving, IncomingLimits, Judge, incoming, looked_through
 from entrepot.archive.unpackers import KINDS, Kind, kind_of
+from entrepot.catalog import datasets as dataset_rows
 from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import ingests as ingest_rows
 from entrepot.catalog import queue
@@ -290,7 +291,7 @@ def _publish(
     version = lookup.editable(current) if waits else lookup.writable(current, kind=VersionKind.FILES)
     values: dict[str, Any] = {"report": dict(report)}
     if version.number is None:
-        line = version_rows.find_dataset(conn, n=version.dataset)
+        line = dataset_rows.find(conn, n=version.dataset)
         assert line is not None
         values |= {
             "state": State.READY.value,

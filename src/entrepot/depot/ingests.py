@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from entrepot.catalog import datasets as dataset_rows
 from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import ingests as rows
 from entrepot.catalog import leaving, queue
@@ -254,7 +255,7 @@ def _publish(
     if verdict.declared is not None:
         values["declared"] = verdict.declared
     if version.number is None:
-        line = version_rows.find_dataset(conn, n=version.dataset)
+        line = dataset_rows.find(conn, n=version.dataset)
         assert line is not None
         # Only now is it a version that others see: attempts that failed before it ate no number.
         values["number"] = lines.number_for(conn, line, Numbering.NEXT, ready=True, but=version.n)

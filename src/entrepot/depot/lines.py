@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from entrepot.catalog import datasets as dataset_rows
 from entrepot.catalog import leaving, many
 from entrepot.catalog import projects as project_rows
 from entrepot.catalog import tasks as task_rows
@@ -31,16 +32,16 @@ def open_line(
         NameTaken: A wished slug belongs to another dataset or is an alias.
     """
     wanted = names.dataset_name(name)
-    found = rows.find_dataset(conn, project_n=project.n, name=wanted)
+    found = dataset_rows.find(conn, project=project.n, name=wanted)
     if found is not None:
         return found
     if slug is not None:
         chosen = names.slug(slug)
-        if rows.dataset_slug_taken(conn, project.n, chosen):
+        if dataset_rows.slug_taken(conn, project.n, chosen):
             raise NameTaken(f"Project {project.name} already uses the slug or alias {chosen}. Choose another.")
     else:
-        chosen = names.next_slug(names.derive_slug(wanted), lambda s: rows.dataset_slug_taken(conn, project.n, s))
-    made = rows.insert_dataset(conn, uid=depot.new_uid(), project_n=project.n, name=wanted, slug=chosen, at=now)
+        chosen = names.next_slug(names.derive_slug(wanted), lambda s: dataset_rows.slug_taken(conn, project.n, s))
+    made = dataset_rows.insert_row(conn, uid=depot.new_uid(), project=project.n, name=wanted, slug=chosen, at=now)
     leaving.forget_slug(conn, project.n, chosen)
     return made
 
@@ -129,11 +130,11 @@ def free_alias(conn: Connection, project_n: int, wished: str, *, but: int | None
 
 
 def rename_slug(conn: Connection, version: Version, wanted: str) -> None:
-    if rows.dataset_slug_taken(conn, version.project, wanted):
+    if dataset_rows.slug_taken(conn, version.project, wanted):
         raise NameTaken(f"The slug or alias {wanted} is already used in this project. Choose another.")
     leaving.forget_slug(conn, version.project, wanted)
     project_rows.keep_slug(conn, version.project, version.slug, dataset=version.dataset)
-    rows.set_dataset_slug(conn, version.dataset, wanted)
+    dataset_rows.set_slug(conn, version.dataset, wanted)
 
 
 def close_if_empty(conn: Connection, left: Version) -> None:
@@ -143,7 +144,7 @@ def close_if_empty(conn: Connection, left: Version) -> None:
     lives = rows.find(conn, asking=None, n=left.n) is not None
     if lives:
         project_rows.lead_on(conn, left.dataset, left.n)
-    rows.delete_dataset(conn, left.dataset)
+    dataset_rows.delete_row(conn, left.dataset)
     if lives:
         project_rows.keep_slug(conn, left.project, left.slug, version=left.n)
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from entrepot.catalog import datasets as dataset_rows
 from entrepot.catalog import many
 from entrepot.catalog import projects as project_rows
 from entrepot.catalog import versions as version_rows
@@ -300,15 +301,15 @@ def _referred(conn: Connection, actor: Actor, reference: Reference) -> int | Non
     if home is None:
         return None
     scope = home[0].n
-    line = version_rows.find_dataset(conn, project_n=scope, slug=reference.dataset)
+    line = dataset_rows.find(conn, project=scope, slug=reference.dataset)
     if line is None:
         aliased = version_rows.by_alias(conn, scope, reference.dataset)
         if aliased is not None:
             return aliased
-        dataset, left = version_rows.old_dataset_slug(conn, scope, reference.dataset) or (None, None)
+        dataset, left = dataset_rows.old(conn, scope, reference.dataset) or (None, None)
         if dataset is None:
             return left
-        line = version_rows.find_dataset(conn, n=dataset)
+        line = dataset_rows.find(conn, n=dataset)
         if line is None:
             return None
     if reference.version is None:

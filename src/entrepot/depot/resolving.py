@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from entrepot.catalog import contents as content_rows
+from entrepot.catalog import datasets as dataset_rows
 from entrepot.catalog import projects as project_rows
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
@@ -82,7 +83,7 @@ def resolve(depot: Depot, actor: Actor, text: str) -> Resolved:
 def _never_ready(conn: Connection, actor: Actor, reference: Reference) -> Version | None:
     """The newest version of a line that has only such as were never ready, if the caller may see it."""
     home = project_rows.find(conn, user=actor.user, slug=reference.project)
-    line = None if home is None else version_rows.find_dataset(conn, project_n=home[0].n, slug=reference.dataset)
+    line = None if home is None else dataset_rows.find(conn, project=home[0].n, slug=reference.dataset)
     if line is None or reference.version is not None:
         return None
     found = version_rows.page(conn, lookup.sight(actor), Filter(dataset=line.n), after=None, limit=1)
@@ -136,7 +137,7 @@ def _candidate(conn: Connection, actor: Actor, one: Candidate) -> Resolved | Non
         }
         return Resolved(Noun.COLLECTION, named, project=home, collection=place)
     if one.noun is Noun.DATASET and one.uid is not None:
-        line = version_rows.find_dataset(conn, uid=one.uid)
+        line = dataset_rows.find(conn, uid=one.uid)
         head = None if line is None else version_rows.bare(conn, line.n, lookup.sight(actor))
         if line is None or head is None:
             return None

@@ -159,10 +159,9 @@ def _read_out(conn: Connection, version: Version) -> list[str]:
     if not _has_facts(version):
         return []
     listed = entry_rows.page(conn, version.n, version.revision, limit=_READ_OUT)
-    found = examination_rows.find_many(conn, [(row.content, row.dtype) for row in listed])
     words: dict[str, None] = {}
-    for report, _ in found.values():
-        words |= dict.fromkeys(_strings(report.facts))
+    for told in examination_rows.facts_of(conn, [(row.content, row.dtype) for row in listed]):
+        words |= dict.fromkeys(_strings(told))
     return list(words)
 
 

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from entrepot.catalog import contents, snapshots
+from entrepot.catalog.bulk import chunks
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.database import Catalog
 from entrepot.catalog.snapshots import Stored
@@ -45,6 +46,8 @@ CATALOGS, LOCK = "catalogs", "backup.lock"
 FORMAT = 1
 #: How often the facts are taken anew because objects were collected meanwhile.
 _PASSES = 5
+#: Parts of objects that are asked about together.
+_PARTS = 500
 #: Lost objects that are named in a report.
 _NAMED = 1000
 
@@ -296,12 +299,13 @@ def _check_parts(conn: Connection, target: ObjectStore, parts: set[int], tally: 
 
     An object with a damaged part stays: the other parts may be the only copy.
     """
-    for n in sorted(parts):
-        extents = contents.extents(conn, n)
-        reason = difference(target, extents, snapshots.digests_of(conn, n))
-        if reason is not None:
-            for extent in extents:
-                tally.lose(extent.key, extent.length, reason)
+    for some in chunks(sorted(parts), _PARTS):
+        places, digests = contents.extents_many(conn, some), snapshots.digests_of(conn, some)
+        for n in some:
+            reason = difference(target, places[n], digests[n])
+            if reason is not None:
+                for extent in places[n]:
+                    tally.lose(extent.key, extent.length, reason)
 
 
 def _is_there(depot: Depot, one: Stored) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from entrepot.depot.browse import Found
 from entrepot.depot.direct import Arrival
@@ -354,7 +355,7 @@ def entry_page(of: values.Version, revision: int, page: values.Page[values.Entry
             row["added_at"] = times[at]
         rows.append(row)
     told = {"version": ids.encode(Noun.VERSION, of.uid), "revision": revision, "rows": rows, "next": page.cursor}
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    return msgspec.json.encode(told)
 
 
 def entry_detail(of: values.Version, revision: int, one: values.Entry) -> entries.EntryDetail:
