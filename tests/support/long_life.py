@@ -48,12 +48,14 @@ __all__ = ["Lived", "run_lives"]
 #: Steps of a life, of how many the records are compared after one, and of how many doomed steps one may die.
 _STEPS: Final = 2500
 _LOOK: Final = 40
-_DOOM: Final = 12
+_DOOM: Final = 6
 #: Of so many steps one is any step of the machine; the others are drawn without Hypothesis, which takes its time.
 _ANY: Final = 12
 #: Steps between two runs of what goes on beside them, and between two moves of the clock.
 _BESIDE: Final = 25
 _WAIT: Final = 200
+#: Steps between two moves by a few hours.
+_LATER: Final = 35
 
 
 @dataclass
@@ -215,6 +217,10 @@ class LongLife(DepotMachine):
         if n % _WAIT == _WAIT // 2:
             self.wait(dice.choice([1, 13, 25, 49, 24 * 8]), None)
             return
+        if n % _LATER == 0:
+            # Graces end while the keeper collects beside the steps, not only inside of `wait`.
+            self.model = self.model.copy()
+            self.model.now = self.premises.clock.move(hours=3)
         if sum(record.trash is None for record in self.model.records.values()) < 3:
             self._make("ann", doom)
             return
