@@ -25,6 +25,18 @@ hypothesis.settings.load_profile(os.environ.get("ENTREPOT_TEST_PROFILE", "defaul
 _numbers = itertools.count(1)
 
 
+#: Folders in the order of how long their files take: small ones fill up the end, when not every process has work left.
+_LONGEST_FIRST = ("web", "conformance", "faults", "e2e", "stateful", "contract", "dialects", "compat", "rules", "unit")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        return _LONGEST_FIRST.index(folder) if folder in _LONGEST_FIRST else 0
+
+    items.sort(key=place)
+
+
 def pytest_collection_finish() -> None:
     """Thousands of tests and all that they import are there to stay: the collector need not look at them again."""
     gc.collect()

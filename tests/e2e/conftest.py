@@ -19,7 +19,9 @@ import pytest
 
 from entrepot.cli import main
 from entrepot.client.client import Client
+from tests.support import starter
 from tests.support.daemon import Daemon, daemon_place
+from tests.support.starter import Started
 
 PASSWORD = "correct-horse"
 START_S = 60
@@ -52,7 +54,7 @@ def environment(**more: str) -> dict[str, str]:
 def start_server(data: Path, port: int = 0, *, worker: bool = True) -> Running:
     data.parent.mkdir(parents=True, exist_ok=True)
     log = (data.parent / "server.log").open("a")
-    process = subprocess.Popen(
+    process = Started(
         [*COMMAND, "serve", "--data", str(data), "--port", str(port), "--set", f"jobs={str(worker).lower()}"],
         stdout=subprocess.PIPE,
         stderr=log,
@@ -78,7 +80,7 @@ def start_server(data: Path, port: int = 0, *, worker: bool = True) -> Running:
 
 def run(arguments: list[str], cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
     """One command line as a process of its own."""
-    return subprocess.run(
+    return starter.run(
         [*COMMAND, *arguments], capture_output=True, text=True, env=environment(**more), cwd=cwd, timeout=300
     )
 

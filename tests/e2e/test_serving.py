@@ -8,20 +8,16 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.support.server import (
-    ADMIN_PASSWORD,
-    Server,
-    command,
-    environ,
-    free_port,
-    is_alive,
-    running_server,
-    wait_until,
-)
+from tests.support import server as servers
+from tests.support.server import ADMIN_PASSWORD, Server, command, environ, free_port, is_alive, wait_until
+
+#: As people start it, with an interpreter of its own.
+running_server = partial(servers.running_server, begin=subprocess.Popen)
 
 
 @pytest.fixture(scope="module")

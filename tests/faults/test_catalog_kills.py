@@ -21,10 +21,11 @@ from entrepot.catalog.schema import event, word
 from entrepot.model.errors import Corrupt, DiskFull, NotFound, Unavailable
 from tests.support.catalogs import Clock
 from tests.support.histories import Histories
+from tests.support.starter import Started
 
 
 def start(root: Path, *arguments: str) -> Any:
-    return subprocess.Popen(
+    return Started(
         [sys.executable, "-m", "tests.support.catalog_writer", *arguments],
         cwd=root,
         stdin=subprocess.PIPE,

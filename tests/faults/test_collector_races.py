@@ -17,11 +17,12 @@ from entrepot.catalog import entries
 from entrepot.catalog.schema import content, event, extent, live, object_, past
 from tests.support import collector_stress
 from tests.support.histories import Histories
+from tests.support.starter import Started
 
 
 def start(root: Path, *arguments: object) -> Any:
     command = [sys.executable, "-m", "tests.support.collector_stress", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return Started(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def stress(root: Path, h: Histories, url: object, store: Path, *, users: int, operations: int, seed: int) -> None:

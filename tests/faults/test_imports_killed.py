@@ -17,6 +17,7 @@ from entrepot.depot.sample_imports import FETCHED, JOB, QUEUE, NewImport, start
 from entrepot.model.values import State, TaskState
 from tests.support.reads_archive import reads_archive
 from tests.support.server import command, environ, wait_until
+from tests.support.starter import Started
 from tests.support.workers import own_depot
 
 RUNS = {
@@ -50,7 +51,7 @@ def test_a_worker_killed_while_it_imports_leaves_nothing_and_the_next_one_everyt
         home = projects.default(depot, admin).n
         task = start(depot, admin, [NewImport(one, None, None, {}, {}) for one in RUNS])
 
-        with subprocess.Popen(worker_command, env=environ(), stdout=subprocess.DEVNULL) as worker:
+        with Started(worker_command, env=environ(), stdout=subprocess.DEVNULL) as worker:
             wait_until(archive.stalled.is_set, "the archive was asked for the file")
             worker.kill()
         assert not browse.list_versions(depot, admin, Wanted(project=home)).rows
@@ -61,7 +62,7 @@ def test_a_worker_killed_while_it_imports_leaves_nothing_and_the_next_one_everyt
 
         archive.stalls = {}
         archive.go.set()
-        with subprocess.Popen(worker_command, env=environ(), stdout=subprocess.DEVNULL) as worker:
+        with Started(worker_command, env=environ(), stdout=subprocess.DEVNULL) as worker:
             wait_until(lambda: tasks.get(depot, admin, task.uid).state is TaskState.DONE, "it is imported")
             worker.terminate()
             worker.wait(30)

@@ -24,6 +24,7 @@ from entrepot.model.values import Numbering, Task, TaskState, Version
 from entrepot.server import commands, compose
 from tests.support import held
 from tests.support.server import ADMIN_PASSWORD, CHEAP, environ, is_alive, running_server, wait_until
+from tests.support.starter import Started
 
 
 @dataclass
@@ -81,7 +82,7 @@ def a_job(data: Path, folder: Path) -> Iterator[Job]:
 def a_worker(data: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """One that somebody started by hand."""
     command = held.command(folder)("worker", "--data", str(data))
-    with subprocess.Popen(command, env=environ(), stdout=subprocess.DEVNULL) as started:
+    with Started(command, env=environ(), stdout=subprocess.DEVNULL) as started:
         try:
             yield started
         finally:

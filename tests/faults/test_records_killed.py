@@ -23,6 +23,7 @@ from entrepot.model.values import Kind, State, TaskState, Version
 from entrepot.server import commands, compose
 from tests.support import held
 from tests.support.server import ADMIN_PASSWORD, CHEAP, environ, wait_until
+from tests.support.starter import Started
 
 GOOD = b"".join(b'{"i":%d,"text":"%s"}\n' % (i, b"x" * 200) for i in range(12_000))
 
@@ -47,7 +48,7 @@ def kill_at_half(data: Path, folder: Path) -> None:
     """A worker that dies when it has checked half of the bytes."""
     before = set(folder.glob("begun-*"))
     command = held.command(folder)("worker", "--data", str(data))
-    with subprocess.Popen(command, env=environ(), stdout=subprocess.DEVNULL) as worker:
+    with Started(command, env=environ(), stdout=subprocess.DEVNULL) as worker:
         wait_until(lambda: set(folder.glob("begun-*")) - before, "it has checked half")
         worker.kill()
 
@@ -55,7 +56,7 @@ def kill_at_half(data: Path, folder: Path) -> None:
 def finish(data: Path, folder: Path, depot: Depot, admin: Actor, version: Version) -> Version:
     (folder / "go").touch()
     command = held.command(folder)("worker", "--data", str(data))
-    with subprocess.Popen(command, env=environ(), stdout=subprocess.DEVNULL) as worker:
+    with Started(command, env=environ(), stdout=subprocess.DEVNULL) as worker:
         ended = (TaskState.DONE, TaskState.FAILED)
         task = tasks.list_tasks(depot, admin, version=version.n).rows[0].uid
         wait_until(lambda: tasks.get(depot, admin, task).state in ended, "it ends")

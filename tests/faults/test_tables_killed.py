@@ -19,6 +19,7 @@ from entrepot.model.values import Kind, State, TaskState
 from entrepot.server import commands, compose
 from tests.support import held
 from tests.support.server import ADMIN_PASSWORD, CHEAP, environ, wait_until
+from tests.support.starter import Started
 
 #: So large that its check tells of its progress on the way.
 ROWS = 250_000
@@ -42,7 +43,7 @@ def test_a_worker_killed_in_a_check_publishes_nothing_and_the_next_one_everythin
         filling.finish()
         ingests.start(depot, admin, version.n)
 
-        with subprocess.Popen(command, env=environ(), stdout=subprocess.DEVNULL) as worker:
+        with Started(command, env=environ(), stdout=subprocess.DEVNULL) as worker:
             wait_until(lambda: list(folder.glob("begun-*")), "it has checked half")
             worker.kill()
         found = versions.get(depot, admin, version.n).version
@@ -53,7 +54,7 @@ def test_a_worker_killed_in_a_check_publishes_nothing_and_the_next_one_everythin
             assert conn.execute(select(func.count()).select_from(derived)).scalar() == 0
 
         (folder / "go").touch()
-        with subprocess.Popen(command, env=environ(), stdout=subprocess.DEVNULL) as worker:
+        with Started(command, env=environ(), stdout=subprocess.DEVNULL) as worker:
             task = tasks.list_tasks(depot, admin, version=version.n).rows[0].uid
             wait_until(lambda: tasks.get(depot, admin, task).state is TaskState.DONE, "it is checked")
             worker.terminate()

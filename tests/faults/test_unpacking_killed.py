@@ -18,6 +18,7 @@ from entrepot.model.values import State, TaskState
 from tests.support import held
 from tests.support.hostile_archives import zipped
 from tests.support.server import environ, wait_until
+from tests.support.starter import Started
 from tests.support.workers import own_depot
 
 #: The first one is stored by itself before the worker is killed, the others would share an object.
@@ -42,7 +43,7 @@ def test_a_worker_killed_while_it_unpacks_leaves_nothing_and_the_next_one_everyt
         first.write(b"x")
         first.finish()
 
-        with subprocess.Popen(command, env=environ(), stdout=subprocess.DEVNULL) as worker:
+        with Started(command, env=environ(), stdout=subprocess.DEVNULL) as worker:
             wait_until(lambda: list(folder.glob("begun-*")), "it has stored the first member")
             worker.kill()
         found = versions.get(depot, admin, made.n).version
@@ -51,7 +52,7 @@ def test_a_worker_killed_while_it_unpacks_leaves_nothing_and_the_next_one_everyt
         added = crates.add(depot, admin, there.n, archive().uid)
 
         (folder / "go").touch()
-        with subprocess.Popen(command, env=environ(), stdout=subprocess.DEVNULL) as worker:
+        with Started(command, env=environ(), stdout=subprocess.DEVNULL) as worker:
             for one in (task, added):
                 wait_until(
                     lambda one=one: tasks.get(depot, admin, one.uid).state is TaskState.DONE,  # type: ignore[misc]

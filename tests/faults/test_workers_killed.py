@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support import starter
 
 SCRIPT = Path(__file__).resolve().parent.parent / "support" / "killed_workers.py"
 
@@ -17,11 +18,10 @@ SCRIPT = Path(__file__).resolve().parent.parent / "support" / "killed_workers.py
 def survive(url: str | Path, folder: Path, root: Path, seed: int, *, jobs: int, kills: int) -> dict[str, Any]:
     folder.mkdir()
     arguments = [str(url), str(folder), str(seed), str(jobs), str(kills)]
-    ended = subprocess.run(
+    ended = starter.run(
         [sys.executable, str(SCRIPT), *arguments],
         capture_output=True,
         text=True,
-        check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])},
     )
     assert ended.returncode == 0, ended.stderr[-3000:]

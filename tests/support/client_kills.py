@@ -10,6 +10,7 @@ from pathlib import Path
 from entrepot.client.client import Client
 from entrepot.model.errors import NotFound
 from tests.support.server import Server, environ
+from tests.support.starter import Started
 
 CHILD = Path(__file__).resolve().parent / "killed_client.py"
 Tree = dict[str, bytes]
@@ -24,9 +25,7 @@ class Child:
 
     def run(self, *arguments: str, steps: int | None) -> int | None:
         """How many steps it took to the end; None when it was killed before."""
-        process = subprocess.Popen(
-            [sys.executable, str(CHILD), *arguments], stdout=subprocess.PIPE, text=True, env=self._around
-        )
+        process = Started([sys.executable, str(CHILD), *arguments], stdout=subprocess.PIPE, text=True, env=self._around)
         assert process.stdout is not None
         with process.stdout:
             taken = 0

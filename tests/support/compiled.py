@@ -2,7 +2,7 @@
 
 A server compiles each of its statements once in its life. Here hundreds of catalogues live for a moment each, and the
 compiling was half of what they did. What is shared is text and types alone, of engines that are equal in all that the
-text depends on; connections, transactions and settings stay each catalogue's own.
+text depends on; transactions and settings stay each catalogue's own. (Connections: `tests.support.connections`.)
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine
 
 from entrepot.catalog import postgres, sqlite
+from tests.support import connections
 
 
 class Compiled(MutableMapping[tuple[Any, ...], Any]):
@@ -52,5 +53,8 @@ def share() -> None:
     def sharing(*args: Any, execution_options: dict[str, Any], **more: Any) -> Engine:
         return create_engine(*args, execution_options={**execution_options, "compiled_cache": compiled}, **more)
 
+    def keeping(*args: Any, **more: Any) -> Engine:
+        return connections.keep(sharing(*args, **more))
+
     sqlite.create_engine = sharing  # type: ignore[attr-defined]
-    postgres.create_engine = sharing  # type: ignore[attr-defined]
+    postgres.create_engine = keeping  # type: ignore[attr-defined]

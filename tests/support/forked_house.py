@@ -15,13 +15,14 @@ from types import TracebackType
 from typing import Self
 
 from tests.support.scripts import ROOT
+from tests.support.starter import Started
 
 
 class ForkedHouse:
     """One in a process of its own. `pids` are those to kill; `restart` comes after that."""
 
     def __init__(self, data: Path) -> None:
-        self._process = subprocess.Popen(
+        self._process = Started(
             [sys.executable, "-m", "tests.support.forked_house", str(data)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -26,6 +26,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support import connections
+
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 PORT_ATTEMPTS = 5
@@ -115,12 +117,14 @@ class _Lent:
         self.digests = ""
         #: By table that has rows: their digest, and they themselves as `copy` writes them.
         self.rows: dict[str, tuple[str, bytes]] = {}
+        #: Stays from one test to the next: a new one has to learn of 300 relations before it can empty them.
+        self._connection: Any = None
 
     @classmethod
     def look(cls, server: PostgresServer, name: str) -> _Lent:
         """Remember how it is while it is new."""
         found = cls(server, name)
-        with found._connect() as connection:
+        with found._connected() as connection:
             found.schema = _value(connection, _SCHEMA)
             found.size = _value(connection, "select pg_database_size(current_database())")
             tables = [row[0] for row in connection.execute(_TABLES)]
@@ -147,7 +151,7 @@ class _Lent:
         import psycopg
 
         try:
-            with self._connect() as connection:
+            with self._connected() as connection:
                 if not _alone(connection) or (
                     _value(connection, _SCHEMA) != self.schema
                     or _value(connection, "select pg_database_size(current_database())") > self.size + _GROWTH_BYTES
@@ -164,6 +168,31 @@ class _Lent:
         except psycopg.Error:
             return False
 
+    def close(self) -> None:
+        """End its own connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Any]:
+        """Its own connection, which is a new one after anything went wrong."""
+        import psycopg
+
+        try:
+            if self._connection is not None:
+                # The server may have been stopped meanwhile.
+                with contextlib.suppress(psycopg.OperationalError):
+                    self._connection.execute("select 1")
+                if self._connection.closed:
+                    self.close()
+            if self._connection is None:
+                self._connection = self._connect()
+            yield self._connection
+        except BaseException:
+            self.close()
+            raise
+
     def _connect(self) -> Any:
         import psycopg
 
@@ -174,9 +203,10 @@ class _Lent:
 
 
 def _alone(connection: Any) -> bool:
-    """End all other connections to the database, as a drop by force would."""
+    """End all other connections to the database, as a drop by force would, but for those that are kept as new."""
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    others = "datname = current_database() and pid <> pg_backend_pid()"
+    left = ["pg_backend_pid()", *map(str, connections.kept(connection.info.dbname))]
+    others = f"datname = current_database() and pid not in ({', '.join(left)})"
     while _value(connection, f"select count(pg_terminate_backend(pid)) from pg_stat_activity where {others}"):
         if time.monotonic() > deadline:
             return False
@@ -232,6 +262,7 @@ class PostgresServer:
         try:
             yield name
         finally:
+            connections.forget(name)
             self.execute(f'drop database if exists "{name}" with (force)')
 
     def template(self, key: str, prepare: Callable[[str], None]) -> str:
@@ -243,6 +274,7 @@ class PostgresServer:
             name = f"template_{uuid.uuid4().hex}"
             self.execute(f'create database "{name}" template template0')
             prepare(self.url(name))
+            connections.forget(name)
             self._templates[key] = name
         return self._templates[key]
 
@@ -268,6 +300,8 @@ class PostgresServer:
             if database.wash():
                 free.append(database)
             else:
+                database.close()
+                connections.forget(database.name)
                 self.execute(f'drop database if exists "{database.name}" with (force)')
 
     def execute(self, statement: str) -> None:
@@ -298,6 +332,10 @@ class PostgresServer:
 
     def close(self) -> None:
         """Stop the server by its pid and remove its folder. May be called again."""
+        for free in self._washed.values():
+            for database in free:
+                database.close()
+                connections.forget(database.name)
         self._stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from tests.support import starter
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -22,11 +23,10 @@ def run_script(name: str, *arguments: str) -> Any:
         AssertionError: It failed; with the end of what it said of that.
     """
     around = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
-    ended = subprocess.run(
+    ended = starter.run(
         [sys.executable, "-m", f"tests.support.{name}", *arguments],
         capture_output=True,
         text=True,
-        check=False,
         env=around,
         cwd=ROOT,
     )

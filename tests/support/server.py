@@ -27,6 +27,7 @@ import httpx2
 
 from entrepot.model.values import Scope
 from entrepot.server import commands
+from tests.support.starter import Started
 
 ADMIN_PASSWORD = "the first password"
 #: Far beyond what a loaded machine takes; a server that is broken ends by itself before.
@@ -136,6 +137,7 @@ def running_server(
     settings: Sequence[str] = (),
     around: Mapping[str, str] | None = None,
     program: Callable[..., list[str]] = command,
+    begin: type[subprocess.Popen[Any]] = Started,
 ) -> Iterator[Server]:
     """Start a server, wait until it can be used, and end it with everything that it started.
 
@@ -144,9 +146,10 @@ def running_server(
         settings: `NAME=VALUE` of any setting.
         around: Further environment variables.
         program: What makes a command line of the arguments.
+        begin: Popen itself where it is asked how a server starts, what it imports and how large it is.
     """
     given = [word for one in (*CHEAP, *settings) for word in ("--set", one)]
-    process = subprocess.Popen(
+    process = begin(
         program("serve", "--data", str(data), "--port", str(port), *given),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

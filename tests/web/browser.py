@@ -44,6 +44,8 @@ FLAGS = [
 ]
 #: How axe calls what would stop somebody.
 _SERIOUS = ("serious", "critical")
+#: All rules; of what they find only what is wrong, without the selectors that would lead there.
+_VIOLATIONS = '{resultTypes: ["violations"], selectors: false}'
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -111,7 +113,7 @@ class Watched:
         """Nothing in this page would stop somebody who does not see it, or has no mouse."""
         # Into the page past its policy: the page itself could not load it.
         self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found: list[dict[str, Any]] = self.page.evaluate("axe.run().then(found => found.violations)")
+        found: list[dict[str, Any]] = self.page.evaluate(f"axe.run({_VIOLATIONS}).then(found => found.violations)")
         serious = [
             f"{one['id']} ({one['impact']}): {one['help']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
             for one in found

@@ -139,6 +139,8 @@ def _engine(url: URL, options: dict[str, Any]) -> Engine:
         poolclass=NullPool,
         json_deserializer=_from_json,
         connect_args={"application_name": "entrepot", "options": "-c jit=off -c timezone=UTC"},
+        # No column of ours is of that type; else each engine asks the database for it first.
+        use_native_hstore=False,
         query_cache_size=2000,
         execution_options=options,
     )
