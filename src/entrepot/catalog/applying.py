@@ -191,7 +191,7 @@ class Application:
         self._describe_all()
         # After all texts were set: what that retired is not retired again.
         self._retire([path for path in put if self._remains(path)])
-        crowded = self._move_folders()
+        moved, crowded = self._move_folders()
         arrived = [path for path in put if not self._remains(path)] + list(self._renames.values())
         self._refuse_second_arrivals(arrived)
         self._faults.check()
@@ -200,7 +200,7 @@ class Application:
             check_alone(arrived, self._faults)
         else:
             check_tree(self._conn, self._strand, arrived, self._faults)
-        self._check_moved(crowded)
+        self._check_moved(moved, crowded)
         self._describe()
         self._faults.check()
         return self._next_pos
@@ -381,13 +381,14 @@ class Application:
             rows.append((self._strand, target, self._seq, row.content, media, dtype, meta, row.pos, row.added))
         return rows
 
-    def _move_folders(self) -> list[_Move]:
-        """Write the folders under their new names; those whose new place was not empty."""
-        crowded = []
+    def _move_folders(self) -> tuple[list[_Move], list[_Move]]:
+        """Write the folders under their new names; those that had something left to bring, and of them those whose new
+        place was not empty.
+        """
+        moved, crowded = [], []
         for move in self._moves.values():
             first, end = folder_bounds(move.target)
-            if _ANY_IN_RANGE.scalar(self._conn, strand=self._strand, first=first, end=end) is not None:
-                crowded.append(move)
+            is_crowded = _ANY_IN_RANGE.scalar(self._conn, strand=self._strand, first=first, end=end) is not None
             occupied, long, arrive = _move_statements(len(move.but_folders))
             values = move.values(self._strand, self._seq)
             in_the_way = list(occupied(self._conn, **values))
@@ -396,9 +397,11 @@ class Application:
             if len(move.target) > len(move.source):
                 for row in long(self._conn, most=MAX_PATH_BYTES, **values):
                     self._faults.wrong(row.path, f"{row.path!r} would be longer than {MAX_PATH_BYTES} bytes.")
-            if not in_the_way:
-                arrive(self._conn, meta=self._all_texts, **values)
-        return crowded
+            # All that was in it may leave by changes of its own.
+            if not in_the_way and arrive(self._conn, meta=self._all_texts, **values).rowcount > 0:
+                moved.append(move)
+                crowded += [move] * is_crowded
+        return moved, crowded
 
     def _refuse_second_arrivals(self, arriving: Sequence[str]) -> None:
         if self._moves:
@@ -406,8 +409,8 @@ class Application:
                 for row in _ARE_FILES(self._conn, strand=self._strand, paths=list(part)):
                     self._claim(True, row.path)
 
-    def _check_moved(self, crowded: Sequence[_Move]) -> None:
-        for move in self._moves.values():
+    def _check_moved(self, moved: Sequence[_Move], crowded: Sequence[_Move]) -> None:
+        for move in moved:
             around = [move.target, *ancestors(move.target)]
             for row in _ARE_FILES(self._conn, strand=self._strand, paths=around):
                 self._faults.taken(row.path, f"{row.path!r} is a file, so nothing can be below it.")

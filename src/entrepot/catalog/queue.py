@@ -40,7 +40,8 @@ from entrepot.catalog.deeds import Deed, note
 from entrepot.catalog.listening import notify
 from entrepot.catalog.prepared import Prepared
 from entrepot.catalog.schema import job
-from entrepot.catalog.schema.types import Instant
+from entrepot.catalog.schema.types import Instant, to_micros
+from entrepot.catalog.statements import Sql
 from entrepot.model import ids
 from entrepot.model.ids import Noun
 
@@ -180,14 +181,15 @@ def enqueue_once(
     return True
 
 
-def waiting(conn: Connection, queue: str, now: datetime) -> bool:
-    """Whether a job is due: a plain read, so that idle workers take no write lock on SQLite."""
-    return _WAITING(conn, {"queue": queue, "now": now}).first() is not None
+def waiting(conn: Connection, queues: Sequence[str], now: datetime) -> set[str]:
+    """Those of the queues that have a job due: a plain read, so that idle workers take no write lock on SQLite."""
+    return {row[0] for row in _WAITING(conn, paths=list(queues), now=to_micros(now)).tuples}
 
 
-# Asked twice a second for each queue, as long as there is a server.
-_WAITING = Prepared(
-    select(job.c.id).where(job.c.queue == bindparam("queue"), _READY, job.c.due <= bindparam("now")).limit(1)
+# Asked twice a second and at every nudge, as long as there is a server.
+_WAITING = Sql(
+    "SELECT listed.value FROM {paths} "
+    "WHERE (SELECT id FROM job WHERE queue = listed.value AND state = 'ready' AND due <= :now LIMIT 1) IS NOT NULL"
 )
 
 

@@ -67,6 +67,11 @@ class Runner:
         if current is not None:
             self._put_back_unspent(current)
 
+    @property
+    def owes(self) -> bool:
+        """Whether a job waits to go back to the queue because the catalogue was out of reach."""
+        return self._left is not None
+
     def step(self) -> bool:
         """Run one job to its end. Answers whether there was one.
 
@@ -79,7 +84,7 @@ class Runner:
             return False
         now = self._catalog.now()
         with self._catalog.read(snapshot=False) as conn:
-            if not queue.waiting(conn, self.queue, now):
+            if not queue.waiting(conn, [self.queue], now):
                 return False
         claimed = self._catalog.write(
             lambda conn: queue.claim(conn, self.queue, worker=self._worker, now=now, lease=self._lease)

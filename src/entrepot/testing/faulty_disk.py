@@ -11,8 +11,10 @@ import contextlib
 import os
 import random
 import shutil
+import threading
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from entrepot.store.disk import Disk
 from entrepot.testing.faulty import Faults
@@ -54,6 +56,7 @@ class FaultyDisk(Disk):
         self._spare = spare
         self._fds: set[int] = set()
         self._names: list[_NameChange] = []
+        self._noting = threading.Lock()
         self._synced: dict[tuple[int, int], int] = {}
         spare.mkdir(exist_ok=True)
 
@@ -164,7 +167,7 @@ class FaultyDisk(Disk):
         fd = self._opened(super().open(path, flags))
         found = os.fstat(fd)
         self._synced[found.st_dev, found.st_ino] = 0
-        self._names.append(_NameChange(path, None))
+        self._note(_NameChange(path, None))
         return fd
 
     def _sync(self, fd: int) -> None:
@@ -174,21 +177,29 @@ class FaultyDisk(Disk):
 
     def _link(self, source: str, target: str) -> None:
         super().link(source, target)
-        self._names.append(_NameChange(target, None))
+        self._note(_NameChange(target, None))
 
     def _unlink(self, path: str) -> None:
-        spare = str(self._spare / f"{len(list(self._spare.iterdir()))}")
+        spare = str(self._spare / uuid4().hex)
         with contextlib.suppress(FileNotFoundError):
             os.link(path, spare)
         super().unlink(path)
-        self._names.append(_NameChange(path, spare))
+        self._note(_NameChange(path, spare))
+
+    def _note(self, change: _NameChange) -> None:
+        with self._noting:
+            self._names.append(change)
 
     def _sync_folder(self, path: str) -> None:
+        with self._noting:
+            # What another thread does to a name from here on may be on the medium behind this, or not.
+            settled = {id(change) for change in self._names if change.folder == path}
         super().sync_folder(path)
-        self._names = [change for change in self._names if change.folder != path]
+        with self._noting:
+            self._names[:] = [change for change in self._names if id(change) not in settled]
 
     def _make_folder(self, path: Path) -> None:
         missing = not path.exists()
         super().make_folder(path)
         if missing:
-            self._names.append(_NameChange(str(path), None))
+            self._note(_NameChange(str(path), None))

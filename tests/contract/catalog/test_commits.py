@@ -338,3 +338,14 @@ def test_versions_without_a_written_revision_zero_are_empty_there(histories: His
     assert h.texts(v, 1) == {"a": "1"}
     with pytest.raises(NotFound):
         h.listing(v, 2)
+
+
+def test_a_folder_that_its_files_leave_by_themselves_brings_nothing_anywhere(histories: Histories) -> None:
+    """Found by a long life: below a file there is no place, but nothing arrives there either."""
+    h, v = histories, histories.version()
+    h.put(v, **{"a": "1", "c/d/e": "2"})
+    h.commit(v, Remove("c/d", recursive=True), Rename("c", "a/x", recursive=True))
+    assert paths(h, v) == ["a"]
+    h.put(v, **{"c/d/e": "2", "c/f": "3"})
+    error = fails(h, v, Remove("c/d", recursive=True), Rename("c", "a/x", recursive=True))
+    assert isinstance(error, PathTaken)

@@ -32,11 +32,11 @@ def test_jobs_come_out_in_the_order_in_which_they_were_due(catalog: Catalog, clo
 def test_a_job_that_is_not_due_waits(catalog: Catalog, clock: Clock) -> None:
     n = enqueue(catalog, due=clock.at + timedelta(minutes=1))
     with catalog.read() as conn:
-        assert not queue.waiting(conn, "work", clock.at)
+        assert queue.waiting(conn, ["work", "other"], clock.at) == set()
     assert claim(catalog) is None
     clock.move(minutes=1)
     with catalog.read() as conn:
-        assert queue.waiting(conn, "work", clock.at)
+        assert queue.waiting(conn, ["work", "other"], clock.at) == {"work"}
     assert claimed(catalog).n == n
 
 

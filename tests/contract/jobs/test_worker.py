@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from entrepot.catalog.database import Catalog
 from entrepot.catalog.work import JobKind, Periodic, Work
 from entrepot.jobs.nudge import nudge
 from entrepot.jobs.presence import alive
+from entrepot.jobs.runner import Runner
 from entrepot.jobs.worker import Worker
 from tests.support.jobs import PATIENCE_S, enqueue, in_thread, row, uid, until
 
@@ -122,3 +125,25 @@ def test_a_mistake_in_the_loop_does_not_leave_a_queue_unserved(catalog: Catalog,
         enqueue(catalog)
         enqueue(catalog)
         assert done.wait(PATIENCE_S)
+
+
+def test_a_job_wakes_its_own_queue_and_no_other(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With sixteen queues every commit cost sixteen questions; now the worker asks one for all of them."""
+    stepped: list[str] = []
+    step = Runner.step
+
+    def noted(runner: Runner) -> bool:
+        stepped.append(runner.queue)
+        return step(runner)
+
+    monkeypatch.setattr(Runner, "step", noted)
+    done = threading.Event()
+    with at_work(catalog, tmp_path / "run", {"kind": JobKind(lambda work: done.set())}):
+        enqueue(catalog)
+        nudge(tmp_path / "run")
+        assert done.wait(PATIENCE_S)
+    # Once more at the end, when all are told to stop.
+    assert "work" in stepped
+    assert stepped.count("upkeep") <= 1
