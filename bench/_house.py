@@ -48,6 +48,22 @@ class Connection:
 
     def answer(self, *, keep: bool = True) -> tuple[int, dict[str, str], bytes]:
         """Status, fields in lower case, and the body unless it is not to be kept."""
+        status, fields, rest, left = self._begun()
+        if not keep:
+            for _ in self._pieces(b"", left):
+                pass
+            return status, fields, b""
+        return status, fields, b"".join([rest, *map(bytes, self._pieces(b"", left))])
+
+    def stream(self) -> Iterator[bytes | memoryview]:
+        """The body of a good answer as it comes: each piece is to be used before the next is asked for."""
+        status, _, rest, left = self._begun()
+        if status // 100 != 2:
+            raise RuntimeError(f"{status} {b''.join([rest, *map(bytes, self._pieces(b'', left))])[:500]!r}")
+        yield from self._pieces(rest, left)
+
+    def _begun(self) -> tuple[int, dict[str, str], bytes, int]:
+        """Status, fields, what came of the body with them, and how many bytes of it are still to come."""
         raw = b""
         while b"\r\n\r\n" not in raw:
             got = self._sock.recv(4096)
@@ -57,17 +73,18 @@ class Connection:
         head, _, rest = raw.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        status = int(first.split()[1])
-        left = int(fields.get("content-length", 0)) - len(rest)
-        kept = [rest]
+        return int(first.split()[1]), fields, rest, int(fields.get("content-length", 0)) - len(rest)
+
+    def _pieces(self, rest: bytes, left: int) -> Iterator[bytes | memoryview]:
+        if rest:
+            yield rest
+        view = memoryview(self._buffer)
         while left > 0:
-            got_bytes = self._sock.recv_into(self._buffer)
-            if not got_bytes:
+            got = self._sock.recv_into(self._buffer)
+            if not got:
                 raise RuntimeError(f"{left} bytes are missing")
-            left -= got_bytes
-            if keep:
-                kept.append(bytes(self._buffer[:got_bytes]))
-        return status, fields, b"".join(kept) if keep else b""
+            left -= got
+            yield view[:got]
 
     def ask(
         self, method: str, target: str, fields: Mapping[str, str] | None = None, body: bytes = b"", *, keep: bool = True

@@ -99,8 +99,10 @@ def check_tree(conn: Connection, strand: int, arrived: Sequence[str], faults: Fa
 
 def check_alone(arrived: Sequence[str], faults: Faults) -> None:
     """`check_tree` of paths beside which there are no others."""
-    files = set(arrived)
-    for folder in sorted({folder for path in arrived for folder in ancestors(path)} & files):
+    # Many files lie in one folder, so the folders above are looked for once for each of those.
+    inner = {path[: path.rfind("/")] for path in arrived if "/" in path}
+    folders = inner | {folder for one in inner for folder in ancestors(one)}
+    for folder in sorted(folders & set(arrived)):
         faults.taken(folder, f"{folder!r} is a file, so nothing can be below it.")
         faults.taken(folder, f"{folder!r} is a folder, so it cannot be a file.")
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Connection,
+    Double,
     Integer,
     LargeBinary,
     SmallInteger,
@@ -115,6 +116,8 @@ def _array_type(table: Table, column: str) -> str:
         return "bigint"
     if isinstance(kind, Integer):
         return "integer"
+    if isinstance(kind, Double):
+        return "double precision"
     if isinstance(kind, Text):
         return "text"
     raise TypeError(f"no array type for {table.name}.{column}")

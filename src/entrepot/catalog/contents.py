@@ -421,7 +421,9 @@ def insert_packed(
     Raises:
         Gone: The reservation expired; the bytes have to be sent again.
     """
-    first = {digests.sha256: (offset, digests) for offset, digests in sorted(members.items(), reverse=True)}
+    first: dict[bytes, tuple[int, Digests]] = {}
+    for offset, one in sorted(members.items()):
+        first.setdefault(one.sha256, (offset, one))
     now = to_micros(at)
 
     def rows(digests: Iterable[bytes]) -> list[tuple[Any, ...]]:

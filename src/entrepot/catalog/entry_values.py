@@ -65,9 +65,10 @@ class FolderItem:
     is_folder: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(NamedTuple):
     """Content at a path.
+
+    A named tuple, as `EntryRow` is and for the same reason.
 
     Args:
         meta: None keeps the text of the entry that is replaced; "" is no text.

@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from entrepot.catalog import bulk, facts, queue
 from entrepot.catalog.schema import examination
+from entrepot.catalog.schema.types import to_micros
 from entrepot.catalog.statements import Sql
 from entrepot.model import ids
 from entrepot.model.data_types import Finding, Report, Standing
@@ -64,14 +64,21 @@ def put(conn: Connection, content: int, wanted: str | None, report: Report, *, e
     put_many(conn, {(content, wanted): report}, edition=edition, at=at)
 
 
-_KEY = ("content", "wanted")
-_PUT = {
-    dialect: row.on_conflict_do_update(
-        index_elements=list(_KEY),
-        set_={one.name: row.excluded[one.name] for one in examination.c if one.name not in _KEY},
-    )
-    for dialect, row in (("sqlite", sqlite.insert(examination)), ("postgresql", postgresql.insert(examination)))
-}
+_COLUMNS = (
+    "content",
+    "wanted",
+    "standing",
+    "recognised",
+    "examined_as",
+    "compression",
+    "found",
+    "findings",
+    "facts",
+    "checked_with",
+    "edition",
+    "at",
+)
+_ON_KNOWN = "(content, wanted) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[2:])
 
 
 def put_many(conn: Connection, reports: Mapping[tuple[int, str | None], Report], *, edition: int, at: datetime) -> None:
@@ -80,26 +87,25 @@ def put_many(conn: Connection, reports: Mapping[tuple[int, str | None], Report],
     Args:
         reports: By content and the type that the entry carries.
     """
-    if not reports:
-        return
+    now = to_micros(at)
     rows = [
-        {
-            "content": content,
-            "wanted": wanted or _NONE,
-            "standing": report.standing.value,
-            "recognised": report.recognised,
-            "examined_as": report.examined_as,
-            "compression": report.compression,
-            "found": report.found,
-            "findings": [{k: v for k, v in asdict(one).items() if v is not None} for one in report.findings],
-            "facts": dict(report.facts),
-            "checked_with": list(report.checked_with),
-            "edition": edition,
-            "at": at,
-        }
+        (
+            content,
+            wanted or _NONE,
+            report.standing.value,
+            report.recognised,
+            report.examined_as,
+            report.compression,
+            report.found,
+            json.dumps([{k: v for k, v in asdict(one).items() if v is not None} for one in report.findings]),
+            json.dumps(dict(report.facts)),
+            json.dumps(report.checked_with),
+            edition,
+            now,
+        )
         for (content, wanted), report in reports.items()
     ]
-    conn.execute(_PUT[conn.dialect.name], rows)
+    bulk.insert_rows(conn, examination, _COLUMNS, rows, _ON_KNOWN)
     facts.put_many(conn, {(content, kind or _NONE): report.facts for (content, kind), report in reports.items()})
 
 

@@ -13,9 +13,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, select
 
+from entrepot.catalog import bulk
 from entrepot.catalog.schema import fact, word
+from entrepot.catalog.statements import sent_many
 from entrepot.model.search_terms import Between, FactIs, Terms, flat_facts
 
 __all__ = ["conditions", "put_many"]
@@ -31,14 +33,17 @@ def put_many(conn: Connection, reports: Mapping[tuple[int, str], Mapping[str, An
     """Replace the values of contents, each with what it was examined as."""
     if not reports:
         return
-    conn.execute(_FORGET, [{"of": content, "taken_as": wanted} for content, wanted in reports])
+    if conn.dialect.name == "sqlite":
+        sent_many(conn, "DELETE FROM fact WHERE content = ? AND wanted = ?", list(reports))
+    else:
+        conn.execute(_FORGET, [{"of": content, "taken_as": wanted} for content, wanted in reports])
     rows = [
-        {"content": content, "wanted": wanted, "place": place, "name": name, "number": number, "word": text}
+        (content, wanted, place, name, number, text)
         for (content, wanted), facts in reports.items()
+        if facts
         for place, (name, number, text) in enumerate(flat_facts(facts))
     ]
-    if rows:
-        conn.execute(insert(fact), rows)
+    bulk.insert_rows(conn, fact, ("content", "wanted", "place", "name", "number", "word"), rows)
 
 
 def conditions(conn: Connection, terms: Terms, values: dict[str, object]) -> list[str] | None:

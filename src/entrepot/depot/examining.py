@@ -12,7 +12,7 @@ columns is searched with the version. A job that is ended in the middle goes on 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -20,11 +20,13 @@ from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import examinations as rows
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
+from entrepot.catalog.contents import Place
 from entrepot.catalog.work import Work
 from entrepot.datatypes.peek import HEAD
 from entrepot.depot import search
 from entrepot.depot.contents import Located, locate_those, open_located
 from entrepot.depot.context import Depot
+from entrepot.depot.recognising import read_heads
 from entrepot.model.data_types import Report, Standing
 from entrepot.model.errors import EntrepotError
 from entrepot.model.values import Kind
@@ -77,14 +79,19 @@ def run(depot: Depot, work: Work) -> None:
         with depot.catalog.read() as conn:
             known = set() if payload.get("again") else rows.known(conn, list(pairs), EDITION)
             here = locate_those(conn, [pair[0] for pair in pairs if pair not in known])
-        for pair in pairs:
+        wanted = [pair for pair in pairs if pair not in known and pair[0] in here]
+        unchecked = _unchecked(depot, [here[content] for content, data_type in wanted if data_type is None])
+        for pair in wanted:
             work.progress(seen, None, "examining")
             seen += 1
-            if pair not in known and pair[0] in here:
-                _examine(depot, depot.examiner, here[pair[0]], pair[1], told)
-                if told.is_much:
-                    depot.catalog.write(lambda conn: told.write(conn, depot))
-                    told.forget()
+            content, data_type = pair
+            if data_type is None and content in unchecked:
+                told.add(content, None, unchecked[content], here[content].measures.size)
+            else:
+                _examine(depot, depot.examiner, here[content], data_type, told)
+            if told.is_much:
+                depot.catalog.write(lambda conn: told.write(conn, depot))
+                told.forget()
     work.finish(lambda conn: _finish(conn, depot, payload, told))
 
 
@@ -127,20 +134,33 @@ def _finish(conn: Connection, depot: Depot, payload: Mapping[str, Any], told: _T
 def _examine(depot: Depot, examiner: Examiner, located: Located, data_type: str | None, told: _Told) -> None:
     try:
         with open_located(depot, located) as reader:
-            report = _unchecked(depot, reader) if data_type is None else None
-            told.add(located.content, data_type, report or examiner(reader, data_type), reader.size)
+            told.add(located.content, data_type, examiner(reader, data_type), reader.size)
     except EntrepotError:
         # Gone meanwhile, or damaged where it is stored: that is for the scrub to tell, not for a report on the file.
         return
 
 
-def _unchecked(depot: Depot, reader: Readable) -> Report | None:
-    """The report on a content that shows no type; None if it shows one, and may have to be read by its rules.
+def _unchecked(depot: Depot, several: Sequence[Located]) -> dict[int, Report]:
+    """The reports on those contents that show no type; the others may have to be read by the rules of theirs.
 
-    The look at its beginning is the one that is taken at every commit.
+    The look at the beginnings is the one that is taken at every commit.
     """
-    seen = depot.types.recognise("", reader.read_at(0, min(HEAD, reader.size)))
-    return None if seen.data_type is not None else Report(Standing.UNCHECKED, None, None, seen.compression)
+    found: dict[int, Report] = {}
+    for content, head in read_heads(depot, _places(several), HEAD):
+        seen = depot.types.recognise("", head)
+        if seen.data_type is None:
+            found[content] = Report(Standing.UNCHECKED, None, None, seen.compression)
+    return found
+
+
+def _places(several: Sequence[Located]) -> dict[int, Place]:
+    """Where those begin that are whole and in one piece."""
+    found: dict[int, Place] = {}
+    for one in several:
+        if len(one.extents) == 1 and one.measures.damaged_at is None:
+            (first,) = one.extents
+            found[one.content] = Place(first.key, first.offset, first.length, one.measures.size)
+    return found
 
 
 def _pairs(depot: Depot, payload: Mapping[str, Any]) -> Iterator[tuple[int, str | None]]:

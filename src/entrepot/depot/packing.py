@@ -14,19 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from crc32c import crc32c
 
 from entrepot.catalog import contents as content_rows
-from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import uploads as upload_rows
 from entrepot.catalog.connection import Connection
-from entrepot.catalog.contents import Extent
-from entrepot.catalog.entries import EntryRow
+from entrepot.catalog.placed import Placed, placed
 from entrepot.catalog.uploads import UploadRow
 from entrepot.depot import lookup, uploads
-from entrepot.depot.contents import Located, locate_many, open_content, refuse_damaged
+from entrepot.depot.contents import locate_many, open_content, refuse_damaged
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import pin
 from entrepot.depot.lookup import Key
@@ -64,8 +62,7 @@ _READ, _GAP = 1 << 20, 16 << 10
 _GATHER: Final = 256 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class PackedFile:
+class PackedFile(NamedTuple):
     """A file of a batch as it arrived."""
 
     name: str
@@ -108,7 +105,7 @@ class PackPut:
         self._received += len(block)
         if self._received > frames.BATCH_BYTES:
             raise TooLarge(f"A batch may have {frames.BATCH_BYTES} bytes. Send several.")
-        found, raw = self._frames.feed(block)
+        found, pieces = self._frames.feed(block)
         limit = self._depot.limits.upload_size
         for frame in found:
             size = len(frame.body)
@@ -124,8 +121,9 @@ class PackPut:
             self._files.append(PackedFile(frame.name, size, digests.sha256))
         if len(self._files) > frames.BATCH_FILES:
             raise TooLarge(f"A batch may have {frames.BATCH_FILES} files. Send several.")
-        if found and not self._wrong:
-            self._stage.write(raw)
+        if not self._wrong:
+            for piece in pieces:
+                self._stage.write(piece)
 
     def _fault(self, index: int, name: str, wanted: bytes, found: bytes) -> None:
         self._wrong += 1
@@ -247,7 +245,7 @@ class Framed:
     revision: int
     size: int
     _depot: Depot
-    _items: tuple[tuple[EntryRow, Located], ...]
+    _items: tuple[Placed, ...]
     _heads: tuple[bytes, ...]
 
     def blocks(self) -> Iterator[bytes]:
@@ -256,93 +254,136 @@ class Framed:
         Raises:
             Corrupt: Stored bytes are not those that were received. What was given out by then is right.
         """
-        window = _Window(self._depot, [located for _, located in self._items])
-        parts: list[bytes] = []
-        gathered = 0
+        made = _Body(self._depot, self._items, self._heads)
         try:
-            for i, (row, _) in enumerate(self._items):
-                body = window.read(i)
-                if crc32c(body, 0, 0) != row.crc32c:
-                    raise Corrupt(
-                        f"The stored bytes of {row.path!r} are not those that were received. Run `entrepot verify`, "
-                        "then restore them from a backup."
-                    )
-                parts += (self._heads[i], body)
-                gathered += row.size
-                if gathered >= _GATHER:
-                    yield b"".join(parts)
-                    parts, gathered = [], 0
+            while made.at < len(self._items):
+                made.go_on()
+                if made.gathered >= _GATHER:
+                    yield made.take()
         except EntrepotError:
             # What is right reaches who asked, before the answer breaks off.
-            if parts:
-                yield b"".join(parts)
+            if made.pieces:
+                yield made.take()
             raise
         finally:
-            window.close()
-        if parts:
-            yield b"".join(parts)
+            made.close()
+        if made.pieces:
+            yield made.take()
 
 
-class _Window:
-    """What was read of an object last: small contents that were stored together are asked for together."""
+class _Body:
+    """The frames of some entries, made stretch by stretch of what lies together in an object.
 
-    def __init__(self, depot: Depot, wanted: Sequence[Located]) -> None:
+    A pack has the frames that its files came in. Where these are the ones that are asked for, which they are when what
+    was pushed is pulled, they go out as they lie there: compared, but neither taken apart nor put together again.
+    """
+
+    def __init__(self, depot: Depot, items: Sequence[Placed], heads: Sequence[bytes]) -> None:
         self._depot = depot
-        self._wanted = wanted
-        self._key = ""
-        self._start = 0
-        self._bytes = b""
+        self._items = items
+        self._heads = heads
+        self._key: str | None = None
         self._reader: ObjectReader | None = None
+        self.at = 0
+        """The next that is wanted."""
+        self.pieces: list[bytes | memoryview] = []
+        self.gathered = 0
 
-    def read(self, i: int) -> bytes:
-        """All bytes of the content that is wanted as the `i`-th."""
-        located = self._wanted[i]
-        if len(located.extents) != 1:
-            return self._slowly(located)
-        extent = located.extents[0]
-        if not self._holds(extent):
-            try:
-                self._fill(extent, i)
-            except NotFound:
-                # Compaction moved it since the catalogue was asked; whoever opens it by itself asks again.
-                return self._slowly(located)
-        at = extent.offset - self._start
-        body = self._bytes[at : at + extent.length]
-        if len(body) != extent.length:
-            raise Corrupt(f"Object {extent.key} ends before content {located.content} does. Run `entrepot verify`.")
-        return body
+    def go_on(self) -> None:
+        """Add the next entry, and those behind it that can be read with it.
 
-    def _holds(self, extent: Extent) -> bool:
-        end = self._start + len(self._bytes)
-        return extent.key == self._key and self._start <= extent.offset and extent.offset + extent.length <= end
+        Raises:
+            Corrupt: Stored bytes are not those that were received; the entries before are added.
+        """
+        first = self._items[self.at]
+        if first.key is None:
+            self._add_alone(first)
+            return
+        # With its header in front, if it has one.
+        start = max(first.offset - len(self._heads[self.at]), 0)
+        stop, end = self._reach(self.at, start)
+        try:
+            data = self._open(first.key).read_at(start, end - start)
+        except NotFound:
+            # Compaction moved it since the catalogue was asked; whoever opens it by itself asks again.
+            self._add_alone(first)
+            return
+        self._add_stretch(data, start, stop)
 
-    def _fill(self, extent: Extent, i: int) -> None:
-        """Read it, and what is wanted next as far as that lies behind it."""
-        end = extent.offset + extent.length
-        for n in range(i + 1, len(self._wanted)):
-            follows = self._wanted[n].extents
-            if len(follows) != 1 or follows[0].key != extent.key:
-                break
-            reach = follows[0].offset + follows[0].length
-            if not end <= follows[0].offset <= end + _GAP or reach - extent.offset > _READ:
-                break
+    def _reach(self, at: int, start: int) -> tuple[int, int]:
+        """How many of what is wanted next, and how many bytes, can be read at once from `start`."""
+        items = self._items
+        key, end = items[at].key, items[at].offset + items[at].size
+        for n in range(at + 1, len(items)):
+            follows = items[n]
+            reach = follows.offset + follows.size
+            if follows.key != key or not end <= follows.offset <= end + _GAP or reach - start > _READ:
+                return n, end
             end = reach
-        if extent.key != self._key:
-            self.close()
-        if self._reader is None:
-            self._reader = self._depot.store.open(extent.key)
-            self._key = extent.key
-        self._start, self._bytes = extent.offset, b""
-        self._bytes = self._reader.read_at(extent.offset, end - extent.offset)
+        return len(items), end
 
-    def _slowly(self, located: Located) -> bytes:
-        with open_content(self._depot, located.content) as reader:
-            return reader.read_at(0, reader.size)
+    def _add_stretch(self, data: bytes, start: int, stop: int) -> None:
+        """Add the entries up to `stop`, which lie in `data`, the bytes of their object from `start`."""
+        view = memoryview(data)
+        begin = end = 0
+        try:
+            for n in range(self.at, stop):
+                item, head = self._items[n], self._heads[n]
+                body = item.offset - start
+                behind = body + item.size
+                self._compare(item, view[body:behind])
+                before = body - len(head)
+                if before >= 0 and data[before:body] == head:
+                    if before != end:
+                        self._add(data, begin, end)
+                        begin = before
+                else:
+                    # It came under another name, or not in a pack.
+                    self._add(data, begin, end)
+                    self.pieces.append(head)
+                    self.gathered += len(head)
+                    begin = body
+                end = behind
+                self.at = n + 1
+        finally:
+            self._add(data, begin, end)
+
+    def _add(self, data: bytes, begin: int, end: int) -> None:
+        if begin < end:
+            self.pieces.append(data if end - begin == len(data) else memoryview(data)[begin:end])
+            self.gathered += end - begin
+
+    def _add_alone(self, item: Placed) -> None:
+        with open_content(self._depot, item.content) as reader:
+            body = reader.read_at(0, reader.size)
+        self._compare(item, body)
+        self.pieces += (self._heads[self.at], body)
+        self.gathered += len(self._heads[self.at]) + len(body)
+        self.at += 1
+
+    def _compare(self, item: Placed, body: bytes | memoryview) -> None:
+        if len(body) != item.size or crc32c(body, 0, 0) != item.crc32c:
+            raise Corrupt(
+                f"The stored bytes of {item.path!r} are not those that were received. Run `entrepot verify`, "
+                "then restore them from a backup."
+            )
+
+    def _open(self, key: str) -> ObjectReader:
+        if key != self._key or self._reader is None:
+            self.close()
+            self._reader = self._depot.store.open(key)
+            self._key = key
+        return self._reader
+
+    def take(self) -> bytes:
+        """What was added since the last time."""
+        pieces, self.pieces, self.gathered = self.pieces, [], 0
+        return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], bytes) else b"".join(pieces)
 
     def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
-        self._reader, self._key, self._bytes = None, "", b""
+        reader, self._reader, self._key = self._reader, None, None
+        if reader is not None:
+            reader.close()
 
 
 def open_batch(depot: Depot, actor: Actor, key: Key, paths: Sequence[str], *, revision: int | None = None) -> Framed:
@@ -360,13 +401,11 @@ def open_batch(depot: Depot, actor: Actor, key: Key, paths: Sequence[str], *, re
     asked = list(paths)
     with depot.catalog.read() as conn:
         found, wanted = pin(conn, actor, key, revision, action=Action.READ_CONTENT)
-        rows = entry_rows.get_many(conn, found.version.n, wanted, list(dict.fromkeys(asked)))
+        rows = placed(conn, found.version.n, wanted, list(dict.fromkeys(asked)))
         if len(rows) < len(set(asked)):
             # Written in another form of Unicode than they are kept in, perhaps.
             asked = [path if path in rows else _clean(path) for path in asked]
-            rows |= entry_rows.get_many(
-                conn, found.version.n, wanted, list({path for path in asked if path not in rows})
-            )
+            rows |= placed(conn, found.version.n, wanted, list({path for path in asked if path not in rows}))
         missing = [path for path in asked if path not in rows]
         if missing:
             raise EntryNotFound(
@@ -374,28 +413,38 @@ def open_batch(depot: Depot, actor: Actor, key: Key, paths: Sequence[str], *, re
                 f"at revision {wanted}.",
                 errors=[{"path": lookup.said(path)} for path in missing[:_NAMED]],
             )
-        large = [path for path in asked if rows[path].size > frames.MEMBER_BYTES]
+        items = tuple([rows[path] for path in asked])
+        large = [one.path for one in items if one.size > frames.MEMBER_BYTES]
         if large:
             raise TooLarge(
                 f"{large[0]!r}{_and_more(large)} is too large for a batch, which takes files of {frames.MEMBER_BYTES} "
                 "bytes. Ask for it by itself.",
                 errors=[{"path": path} for path in large[:_NAMED]],
             )
-        located = locate_many(conn, [row.content for row in rows.values()])
-    faults: list[dict[str, Any]] = []
-    for path in asked:
-        try:
-            refuse_damaged(located[rows[path].content])
-        except Corrupt as error:
-            faults.append({"path": path, "code": error.code, "detail": error.message})
-    if faults:
-        raise Corrupt(f"{faults[0]['path']!r}: {faults[0]['detail']}", errors=faults[:_NAMED])
-    items = tuple((rows[path], located[rows[path].content]) for path in asked)
-    heads = tuple(frames.header(row.path, row.size, row.sha256) for row, _ in items)
-    size = sum(map(len, heads)) + sum(row.size for row, _ in items)
+        _refuse_damaged(conn, [one for one in items if one.is_damaged])
+    heads = tuple([frames.header(one.path, one.size, one.sha256) for one in items])
+    size = sum(map(len, heads)) + sum([one.size for one in items])
     if size > frames.BATCH_BYTES:
         raise TooLarge(f"A batch may have {frames.BATCH_BYTES} bytes, and these have {size}. Ask for several.")
     return Framed(found.version, wanted, size, depot, items, heads)
+
+
+def _refuse_damaged(conn: Connection, items: Sequence[Placed]) -> None:
+    """
+    Raises:
+        Corrupt: There are any: their bytes are known to be damaged.
+    """
+    if not items:
+        return
+    located = locate_many(conn, [one.content for one in items])
+    faults: list[dict[str, Any]] = []
+    for one in items:
+        try:
+            refuse_damaged(located[one.content])
+        except Corrupt as error:
+            faults.append({"path": one.path, "code": error.code, "detail": error.message})
+    if faults:
+        raise Corrupt(f"{faults[0]['path']!r}: {faults[0]['detail']}", errors=faults[:_NAMED])
 
 
 def _clean(path: str) -> str:

@@ -7,14 +7,15 @@ content that is here already it is read once more. A guess is never a reason to 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Final, TypeGuard
 from uuid import UUID
 
 from entrepot.catalog import contents as content_rows
 from entrepot.catalog import uploads as upload_rows
 from entrepot.catalog.connection import Connection
+from entrepot.catalog.contents import Place
 from entrepot.depot import lookup
 from entrepot.depot.changes import Add, Change
 from entrepot.depot.context import Depot
@@ -24,7 +25,7 @@ from entrepot.model.access import Actor
 from entrepot.model.errors import EntrepotError
 from entrepot.store.base import Block, ObjectReader
 
-__all__ = ["HEAD", "Head", "contents_of", "guess", "guess_named", "with_types"]
+__all__ = ["HEAD", "Head", "contents_of", "guess", "guess_named", "read_heads", "with_types"]
 
 #: Bytes that are looked at: enough for the header of every binary format, and for some lines of text.
 HEAD: Final = 1 << 14
@@ -58,7 +59,7 @@ def guess(depot: Depot, path: str, head: bytes, size: int) -> str | None:
 def guess_named(conn: Connection, depot: Depot, path: str, content: int) -> str | None:
     """The type of a content that this transaction names; for a file or two, because its beginning is read here."""
     places = content_rows.first_places(conn, [content])
-    head = _heads(depot, places).get(content)
+    head = dict(read_heads(depot, places)).get(content)
     return None if head is None else guess(depot, path, head, places[content].size)
 
 
@@ -78,7 +79,7 @@ def with_types(depot: Depot, actor: Actor, changes: Sequence[Change]) -> list[Ch
             if key in types:
                 data_type = types[key]
                 if data_type is not None:
-                    out[i] = _typed(one, data_type)
+                    out[i] = one._replace(data_type=data_type)
                 continue
         unknown.append((i, one))
     if unknown:
@@ -86,13 +87,8 @@ def with_types(depot: Depot, actor: Actor, changes: Sequence[Change]) -> list[Ch
         for i, one in unknown:
             data_type = found.get((one.upload, one.sha256, one.path))
             if data_type is not None:
-                out[i] = _typed(one, data_type)
+                out[i] = one._replace(data_type=data_type)
     return out
-
-
-def _typed(one: Add, data_type: str) -> Add:
-    """`dataclasses.replace`, which asks the class for its fields each time, once for every file of a commit."""
-    return Add(one.path, one.upload, one.sha256, one.source, one.media_type, data_type, one.metadata, one.condition)
 
 
 def _looked_at(
@@ -102,7 +98,7 @@ def _looked_at(
     with depot.catalog.read() as conn:
         contents = contents_of(conn, actor, wanted)
         places = content_rows.first_places(conn, sorted(set(contents.values())))
-    heads = _heads(depot, places)
+    heads = dict(read_heads(depot, places))
     found: dict[tuple[UUID | None, bytes | None, str], str | None] = {}
     for one in wanted:
         content = contents.get((one.upload, one.sha256))
@@ -141,24 +137,31 @@ def _is_unnamed(change: Change) -> TypeGuard[Add]:
     return isinstance(change, Add) and change.data_type is None and change.source is None
 
 
-def _heads(depot: Depot, places: dict[int, content_rows.Place]) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
+def read_heads(depot: Depot, places: Mapping[int, Place], most: int = HEAD) -> Iterator[tuple[int, bytes]]:
+    """The first bytes of contents, of those that can be read, with their numbers.
+
+    Args:
+        most: Bytes of each.
+    """
     with ExitStack() as opened:
         key, reader = "", None
         # In order of where they lie: the members of a pack are read from one open object.
         for content, place in sorted(places.items(), key=lambda pair: (pair[1].key, pair[1].offset)):
             if place.size == 0:
-                found[content] = b""
+                yield content, b""
                 continue
-            with suppress(EntrepotError):
+            try:
                 if place.key != key or reader is None:
                     if reader is not None:
                         reader.close()
+                        reader = None
                     reader = _open(depot, place.key)
                     opened.callback(reader.close)
                     key = place.key
-                found[content] = reader.read_at(place.offset, min(HEAD, place.length))
-    return found
+                head = reader.read_at(place.offset, min(most, place.length))
+            except EntrepotError:
+                continue
+            yield content, head
 
 
 def _open(depot: Depot, key: str) -> ObjectReader:

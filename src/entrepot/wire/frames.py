@@ -47,6 +47,8 @@ _END: Final = b"EnP1"
 _FIXED: Final = struct.Struct("<4sHQ32s")
 _CRC: Final = struct.Struct("<I")
 _TAIL: Final = struct.Struct("<QII4s")
+#: The CRC-32 of any bytes that end in their own CRC-32, its least significant byte first.
+_CRC_WITH_ITSELF: Final = 0x2144DF1C
 
 
 class Frame(NamedTuple):
@@ -90,46 +92,80 @@ class Frames:
 
     def __init__(self, *, most: int = MEMBER_BYTES) -> None:
         self._most = most
-        self._rest = b""
+        self._rest = bytearray()
+        self._missing = 0
         self._count = 0
         self.whole = 0
         """Bytes up to the end of the last whole frame."""
 
-    def feed(self, block: bytes | bytearray | memoryview) -> tuple[list[Frame], memoryview]:
-        """The frames that are whole by now, and the bytes of all of them together as they came.
+    def feed(self, block: bytes | bytearray | memoryview) -> tuple[list[Frame], list[memoryview]]:
+        """The frames that are whole by now, and the bytes of all of them together as they came, in pieces.
+
+        Only the frame that began in an earlier block is copied, the others are looked at where they are.
 
         Raises:
             Malformed: A header is no header, or not the one that was sent.
             TooLarge: A body is larger than `most`.
         """
-        view = memoryview(self._rest + bytes(block) if self._rest else block)
+        view = memoryview(block)
         found: list[Frame] = []
-        at, end, start = 0, len(view), self.whole
-        while end - at >= _FIXED.size:
-            magic, name_length, size, sha256 = _FIXED.unpack_from(view, at)
+        pieces: list[memoryview] = []
+        at = 0
+        while self._rest:
+            part = view[at : at + self._missing]
+            self._rest += part
+            at += len(part)
+            self._missing -= len(part)
+            if self._missing:
+                return found, pieces
+            whole = memoryview(self._rest)
+            if self._take(whole, 0, found):
+                pieces.append(whole)
+                self._rest = bytearray()
+            else:
+                # Or it could not grow.
+                whole.release()
+        end = self._take(view, at, found)
+        if end > at:
+            pieces.append(view[at:end])
+        self._rest = bytearray(view[end:])
+        return found, pieces
+
+    def _take(self, view: memoryview, at: int, found: list[Frame]) -> int:
+        """Add the whole frames that begin at `at`; where the first begins that is not whole.
+
+        `_missing` is then how many bytes have to come before more can be said of that one.
+        """
+        unpack, fixed, end = _FIXED.unpack_from, _FIXED.size, len(view)
+        while True:
+            body = at + fixed
+            if end < body:
+                self._missing = body - end
+                return at
+            magic, name_length, size, sha256 = unpack(view, at)
             if magic != _MAGIC or name_length > NAME_BYTES:
                 raise self._damaged("does not begin with the header of a frame")
-            body = at + _FIXED.size + name_length + _CRC.size
+            body += name_length + _CRC.size
             if end < body:
-                break
-            (crc,) = _CRC.unpack_from(view, body - _CRC.size)
-            if crc32(view[at : body - _CRC.size]) != crc:
+                self._missing = body - end
+                return at
+            head = bytes(view[at:body])
+            if crc32(head) != _CRC_WITH_ITSELF:
                 raise self._damaged("has a header that changed on the way")
             if size > self._most:
                 raise TooLarge(f"File {self._count} of this batch has {size} bytes; a batch takes {self._most} each.")
-            if end - body < size:
-                break
-            head = bytes(view[at:body])
+            stop = body + size
+            if end < stop:
+                self._missing = stop - end
+                return at
             try:
-                name = head[_FIXED.size : -_CRC.size].decode()
+                name = head[fixed : -_CRC.size].decode()
             except UnicodeDecodeError:
                 raise self._damaged("has a name that is not UTF-8") from None
-            found.append(Frame(name, sha256, start + body, head, view[body : body + size]))
+            found.append(Frame(name, sha256, self.whole + body - at, head, view[body:stop]))
             self._count += 1
-            at = body + size
-            self.whole = start + at
-        self._rest = bytes(view[at:])
-        return found, view[:at]
+            self.whole += stop - at
+            at = stop
 
     def finish(self) -> None:
         """

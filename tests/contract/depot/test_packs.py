@@ -332,6 +332,21 @@ def test_many_files_are_read_at_once_in_the_order_that_was_asked_for(house: Hous
     assert asked(house, ann, version, paths) == FILES | {"own": b"an object of its own"}
 
 
+def test_files_go_down_under_the_names_that_they_have_now(house: House, ann: Actor) -> None:
+    """Frames go out as they lie in the pack only where they are the ones that are asked for."""
+    version = house.version(ann)
+    put(house, ann, version, {name: data for name, data in FILES.items() if name != "twin"})
+    renamed = [entries.Rename(f"images/{n:03}.png", f"pictures/{n:03}.png") for n in (0, 5, 6, 39)]
+    entries.commit(house.depot, ann, version.n, renamed)
+    now = {name.replace("images", "pictures") if name[7:10] in ("000", "005", "006", "039") else name for name in FILES}
+    now.discard("twin")
+    expected = {name: FILES[name.replace("pictures", "images")] for name in sorted(now)}
+    assert asked(house, ann, version, sorted(now)) == expected
+    twice = [name for name in sorted(now) for _ in range(2)]
+    framed = b"".join(packing.open_batch(house.depot, ann, version.n, twice).blocks())
+    assert [frame.name for frame in frames.Frames().feed(framed)[0]] == twice
+
+
 def test_old_revisions_are_read_like_the_newest(house: House, ann: Actor) -> None:
     version = house.version(ann)
     put(house, ann, version, {"a": b"before"})
