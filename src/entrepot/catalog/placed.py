@@ -44,7 +44,8 @@ class Placed(NamedTuple):
 _SHOWN = "l.path, l.content, c.sha256, c.size, c.crc32c, c.damaged_at, e.object, e.off, e.len"
 _WHERE_IT_LIES = "{join} content AS c ON c.id = l.content LEFT JOIN extent AS e ON e.content = c.id AND e.n = 0"
 _AT_HEAD = Sql(
-    f"SELECT {_SHOWN} FROM {{paths}} {{join}} live AS l ON l.strand = :strand AND l.path = listed.value {_WHERE_IT_LIES}"
+    f"SELECT {_SHOWN} FROM {{paths}} {{join}} live AS l "
+    f"ON l.strand = :strand AND l.path = listed.value {_WHERE_IT_LIES}"
 )
 _AT_POINT = Sql(
     f"SELECT {_SHOWN} FROM {{paths}} {{join}} live AS l "

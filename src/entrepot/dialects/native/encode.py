@@ -402,7 +402,7 @@ def packed(one: Packed) -> bytes:
     """A `Packed` as it is sent, for the same reason as `entry_page`."""
     files = [{"name": f.name, "size": f.size, "sha256": sha256_text(f.sha256)} for f in one.files]
     told = {"upload": upload(one.upload).model_dump(mode="json"), "files": files}
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    return msgspec.json.encode(told)
 
 
 # Work and history
