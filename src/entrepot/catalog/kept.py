@@ -23,6 +23,10 @@ class KeptConnections:
     A plain stack and not the engine's pool: its check-out and reset cost more than a point read itself. On the stack
     are `limit` places; that of a connection which is not there yet, or no longer, is None and lies below the others.
     Taking one from a stack needs no lock; only who finds none waits under one.
+
+    Args:
+        keep_after: Errors that do not speak against the connection.
+        reads_only: What is done with them writes nothing: a use that went well ends with a commit.
     """
 
     def __init__(
@@ -31,9 +35,11 @@ class KeptConnections:
         limit: int,
         *,
         keep_after: tuple[type[Exception], ...],
+        reads_only: bool = False,
         wait_s: float = 30.0,
     ) -> None:
         self._connect = connect
+        self._reads_only = reads_only
         self._places: deque[Connection | None] = deque([None] * limit)
         self._freed = threading.Condition()
         self._waiting = 0
@@ -103,6 +109,10 @@ class KeptConnections:
             and not self._closed
         ):
             try:
+                if self._reads_only and error is None:
+                    # Nothing was written, so it is the same to the database, and psycopg forgets every prepared
+                    # statement of a connection that rolls back: each read would be planned anew.
+                    conn.commit()
                 roll_back(conn)
             except Exception:
                 self._drop(conn)

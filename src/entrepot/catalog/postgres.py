@@ -45,11 +45,13 @@ class PostgresBackend:
             ),
             readers,
             keep_after=(Exception,),
+            reads_only=True,
         )
         self._single = KeptConnections(
             lambda: self.reader.connect().execution_options(isolation_level="AUTOCOMMIT"),
             readers,
             keep_after=(Exception,),
+            reads_only=True,
         )
         # READ COMMITTED on purpose: after waiting for a lock the next statement must see what its holder wrote.
         self._writers = KeptConnections(

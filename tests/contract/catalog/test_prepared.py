@@ -113,3 +113,14 @@ def test_a_statement_whose_text_depends_on_its_values_is_refused(catalog: Catalo
     listed = Prepared(select(user.c.id).where(user.c.name.in_(bindparam("names", expanding=True))))
     with catalog.read() as conn, pytest.raises(RuntimeError, match="another text"):
         listed(conn, {"names": ["ada"]})
+
+
+@pytest.mark.parametrize("catalog_url", ["postgresql"], indirect=True)
+def test_reads_that_follow_each_other_are_planned_once(catalog: Catalog) -> None:
+    """psycopg prepares what it has sent five times, and forgets all of it when its connection rolls back."""
+    for _ in range(8):
+        with catalog.read() as conn:
+            FIND(conn, {"name": "ada"})
+    with catalog.read() as conn:
+        prepared = conn.exec_driver_sql("SELECT statement FROM pg_prepared_statements").scalars().all()
+    assert any('FROM "user"' in statement for statement in prepared)
