@@ -169,17 +169,22 @@ def _tree(graph: Graph, start: str, *, upward: bool) -> None:
         near, far = (edge.source, edge.target) if upward else (edge.target, edge.source)
         if near is not None:
             steps.setdefault(near.version, []).append((edge.verb, far, edge))
+    shown: set[str] = set()
 
     def walk(version: str, margin: str, path: frozenset[str]) -> None:
         found = steps.get(version, [])
+        shown.add(version)
         for number, (verb, end, _) in enumerate(found, 1):
             last = number == len(found)
             name = labels.get(end.version, _end(end)) if end is not None else "something you may not see"
-            # Verbs are anybody's words, so edges can run in circles.
+            # Verbs are anybody's words, so edges can run in circles; and what many ways lead to is shown with its own
+            # origins once, since ten steps with ten ways each would be ten thousand million lines.
             again = end is not None and end.version in path
+            known = end is not None and end.version in shown and bool(steps.get(end.version))
+            mark = " (again)" if again else " (as above)" if known else ""
             arrow = f"{verb}" if upward else f"has {verb}"
-            output.line(f"{margin}{'└─' if last else '├─'} {arrow}: {name}{' (again)' if again else ''}")
-            if end is not None and not again:
+            output.line(f"{margin}{'└─' if last else '├─'} {arrow}: {name}{mark}")
+            if end is not None and not again and not known:
                 walk(end.version, margin + ("   " if last else "│  "), path | {end.version})
 
     walk(start, "", frozenset({start}))
