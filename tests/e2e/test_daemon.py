@@ -15,7 +15,10 @@ from entrepot.client.client import Client
 from entrepot.daemon import process
 from tests.e2e.conftest import Running
 from tests.support.daemon import Daemon, daemon_place
+from tests.support.pages import blocks
 from tests.support.server import wait_until
+
+MODES = ("non_destructive", "altering", "destructive", "in_situ", "ex_situ", "invasive", "non_invasive")
 
 
 @pytest.fixture(autouse=True)
@@ -209,6 +212,9 @@ def test_relationships_are_pinned_repeatable_and_never_to_oneself(shared: Daemon
         assert made.qualifier_time.isoformat() == "2026-05-01T10:00:00+00:00"
         edge = sdk.relationships.get(made.relationship_id)
         assert edge.target is not None
+        for mode in MODES:
+            related = client.create_relationship(one, two, "v" * 255, analysis_mode=mode)
+            assert (related.analysis_mode, related.type, related.related_asset) == (mode, "v" * 255, made.related_asset)
         assert (edge.verb, edge.target.version, edge.target.revision) == ("analysis_of", two, 1)
         refusals: list[tuple[dict[str, Any], str]] = [
             ({"rel_type": "same_as", "to_asset_id": one}, "itself"),
@@ -246,8 +252,14 @@ def test_one_owns_as_a_user_by_id_name_or_email_and_never_for_somebody_else(shar
         ({"owner_type": "team"}, "invalid"),
         ({"title": ""}, "invalid"),
         ({"chunk_size_mb": 0}, "invalid"),
+        ({"chunk_size_mb": -1}, "invalid"),
+        ({"chunk_size_mb": 1 << 20}, "invalid"),
+        ({"transfer_timeout_s": -1}, "invalid"),
         ({"collection_id": "coll_" + "0" * 32}, "not_found"),
         ({"tags": ["a,b"]}, "invalid_name"),
+        ({"alias": "a b"}, "invalid_name"),
+        ({"metadata": {"a": float("nan")}}, "invalid"),
+        ({"local_path": "/dev/null"}, "invalid"),
     ],
 )
 def test_an_upload_that_cannot_be_is_refused_with_its_word(
@@ -290,6 +302,114 @@ def test_a_download_touches_no_file_that_somebody_else_put_there(shared: Daemon,
             client.download(made.asset_id, out)
     assert refused.value.code == "conflict"
     assert (out / "k.txt").read_text() == "mine"
+
+
+def test_odd_files_go_and_come_and_odd_names_are_refused_before_the_first_byte(
+    shared: Daemon, project: str, tmp_path: Path
+) -> None:
+    """Nothing at all, a folder without files, a path whose bytes are no UTF-8; and a line break in a name."""
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xfcller"))
+    odd.mkdir()
+    (odd / "empty.bin").touch()
+    (odd / "a\nb").touch()
+    (tmp_path / "bare" / "inner").mkdir(parents=True)
+    events: list[entrepot.ProgressEvent] = []
+    with shared.client() as client:
+        made = client.upload(
+            odd / "empty.bin", title="Empty", owner_type="project", owner_id=project, on_progress=events.append
+        )
+        back = client.download(made.asset_id, odd / "out")
+        assert (made.size, made.file_count, events[-1].percent, events[-1].chunk_count) == (0, 1, 100.0, 1)
+        assert [(file.local_path, file.size) for file in back.files] == [(str(odd / "out" / "empty.bin"), 0)]
+        assert (odd / "out" / "empty.bin").read_bytes() == b""
+        bare = client.upload(tmp_path / "bare", title="Bare", owner_type="project", owner_id=project)
+        assert (bare.size, bare.file_count) == (0, 0)
+        for name in ("a\nb", "M\udcfc"):
+            (odd / name).touch()
+            with pytest.raises(entrepot.DaemonError) as refused:
+                client.upload(odd / name, title="Odd", owner_type="project", owner_id=project)
+            assert refused.value.code == "invalid_name"
+
+
+def test_a_download_that_has_no_place_says_so(shared: Daemon, project: str, tmp_path: Path) -> None:
+    source = tmp_path / "file"
+    source.write_text("x")
+    (tmp_path / "dangling").symlink_to("nowhere/at/all")
+    (tmp_path / "out" / "file").mkdir(parents=True)
+    with shared.client() as client:
+        made = client.upload(source, title="Placeless", owner_type="project", owner_id=project)
+        for place, code in ((source, "conflict"), (source / "sub", "invalid"), (tmp_path / "dangling", "conflict")):
+            with pytest.raises(entrepot.DaemonError, match=r"file|dangling") as refused:
+                client.download(made.asset_id, place)
+            assert refused.value.code == code, place
+        with pytest.raises(entrepot.DaemonError, match="is a folder"):
+            client.download(made.asset_id, tmp_path / "out")
+
+
+def test_what_a_callback_raises_ends_the_waiting_and_not_the_transfer(
+    shared: Daemon, project: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "c.bin"
+    source.write_bytes(b"c" * 1000)
+    seen: list[str] = []
+
+    def interrupt(event: entrepot.ProgressEvent) -> None:
+        seen.append(event.transfer_id)
+        raise KeyboardInterrupt
+
+    with shared.client() as client:
+        with pytest.raises(KeyboardInterrupt):
+            client.upload(source, title="Interrupted", owner_type="project", owner_id=project, on_progress=interrupt)
+        wait_until(lambda: shared.call("transfer", transfer_id=seen[0])["state"] == "done", "it goes on to its end")
+        assert len(seen) == 1
+        assert client.auth_status().user_name == "admin"
+
+
+def test_a_project_comes_with_its_root_collection_and_oneself_as_admin(shared: Daemon, tmp_path: Path) -> None:
+    source = tmp_path / "r.txt"
+    source.write_text("x")
+    with shared.client() as client, Client() as sdk:
+        made = client.create_project("Rooted", description="d")
+        found = sdk.projects.get(made.project_id)
+        assert (found.role, found.allocation, made.allocation) == ("admin", None, None)
+        assert (made.name, made.description, made.slug) == ("Rooted", "d", "rooted")
+        asset = client.upload(
+            source,
+            title="At the root",
+            owner_type="project",
+            owner_id=made.project_id,
+            collection_id=made.root_collection_id,
+        ).asset_id
+        assert client.get_metadata(asset).collection_id == made.root_collection_id
+        elsewhere = sdk.collections.create(client.create_project("Other root").project_id, "a")
+        with pytest.raises(entrepot.DaemonError) as refused:
+            client.upload(source, title="T", owner_type="project", owner_id=made.project_id, collection_id=elsewhere.id)
+        assert refused.value.code == "not_found"
+        with pytest.raises(entrepot.DaemonError) as taken:
+            client.create_project("Rooted")
+        assert taken.value.code == "name_taken"
+
+
+def test_the_examples_of_the_pages(shared: Daemon, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every block of Python of docs/daemon.md and of the guide, as it stands but for the paths."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ENTREPOT_SOCKET", str(shared.socket))
+    (tmp_path / "scan-0412.tif").write_bytes(b"scan")
+    (tmp_path / "run-0412").mkdir()
+    (tmp_path / "run-0412" / "a.bin").write_bytes(b"a")
+    with Client() as sdk:
+        lab = sdk.projects.create("Lab of the examples", slug="examples-lab")
+        ran = 0
+        for page in ("docs/daemon.md", "docs/how-to/upload-overnight.md"):
+            for block in blocks(root / page):
+                if "DaemonClient" in block:
+                    text = block.replace("/data/run-0412", str(tmp_path / "run-0412")).replace(
+                        '"lab"', '"examples-lab"'
+                    )
+                    exec(compile(text, page, "exec"), {})
+                    ran += 1
+        assert ran == 2
+        wait_until(lambda: any(one.name == "Run 412" for one in sdk.versions.list(project=lab.id)), "it goes on")
 
 
 def test_eight_clients_at_once(shared: Daemon, project: str, tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
+import entrepot
 from entrepot.daemon import listener, process, protocol
+from tests.e2e.conftest import run_here
 from tests.support.daemon import Daemon, daemon_place
 from tests.support.server import wait_until
 
@@ -70,13 +72,39 @@ def alive(daemon: Daemon) -> None:
 
 def test_bad_lines_are_answered_and_the_connection_goes_on(daemon: Daemon) -> None:
     raw = Raw(daemon)
-    for line in (b"{", b"\xff\xff", b"[]", b"null", b'{"jsonrpc":"2.0","id":5}', b"[" * 90_000, b'{"a":' * 9000):
+    half = b'{"id":"\\ud800","jsonrpc":'
+    lines = (
+        b"{",
+        b"\xff\xff",
+        b"[]",
+        b"null",
+        b'{"jsonrpc":"2.0","id":5}',
+        b"[" * 90_000,
+        b'{"a":' * 9000,
+        half + b"1}",
+    )
+    for line in lines:
         raw.socket.sendall(line + b"\n")
         assert raw.heard()["error"]["code"] in (protocol.UNREADABLE, protocol.NO_REQUEST)
     raw.say(ask(1, "no_such_method"))
     assert raw.heard()["error"]["code"] == protocol.NO_METHOD
-    raw.say(ask(2, "upload", local_path=7))
-    assert raw.heard()["error"]["data"]["code"] == "invalid"
+    for method, odd in {
+        "upload": {"local_path": 7},
+        "download": {"asset_id": "ver_1", "dest_dir": "/\0"},
+        "get_metadata": {"asset_id": "\ud800"},
+        "limit": {"rate_bps": 10**300},
+        "pause": {"transfer_id": "\ud800"},
+        "prioritise": {"transfer_id": "tr_1"},
+        "watch": {"folder": "/tmp/\udcff", "to": "a/b"},
+    }.items():
+        raw.say(ask(2, method, **odd))
+        assert raw.heard()["error"]["data"]["code"] == "invalid", method
+    raw.say({**ask(2), "id": "\ud800"})
+    assert raw.heard() == {"jsonrpc": "2.0", "id": "\ud800", "result": {}}
+    raw.socket.sendall(b'{"jsonrpc":"2.0","id":1,"method":"limit","params":{"rate_bps":1e999}}\n')
+    assert raw.heard()["error"]["code"] == protocol.UNREADABLE
+    raw.say(ask(2, "status"))
+    assert raw.heard()["result"]["limit_bps"] is None
     raw.socket.sendall(b"\n \n")
     raw.say(ask(3))
     assert raw.heard() == {"jsonrpc": "2.0", "id": 3, "result": {}}
@@ -202,3 +230,52 @@ def test_a_long_path_and_a_folder_of_others(tmp_path: Path, monkeypatch: pytest.
         )
         assert done.returncode == 4
         assert "Others may change" in done.stderr
+
+
+def test_a_file_of_somebody_is_never_taken_for_an_old_socket(tmp_path: Path) -> None:
+    with daemon_place(tmp_path / "place") as place:
+        place.socket = tmp_path / "results.csv"
+        place.socket.write_text("years of work")
+        with pytest.raises(entrepot.DaemonError, match=r"could not begin: .*results\.csv.* no socket"):
+            place.client().connect()
+        assert place.socket.read_text() == "years of work"
+        assert "no socket" in run_here(["daemon", "logs", "--socket", str(place.socket)]).stdout
+
+
+def test_without_a_place_for_the_journal_it_is_a_daemons_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with pytest.raises(entrepot.DaemonError, match="cannot be made"):
+        entrepot.DaemonClient(socket_path=tmp_path / "s.sock").connect()
+    with pytest.raises(entrepot.DaemonError, match="too long"):
+        entrepot.DaemonClient(socket_path=tmp_path / ("s" * 120)).connect()
+    for name in ("start_timeout_s", "request_timeout_s"):
+        with pytest.raises(entrepot.DaemonError, match=name):
+            entrepot.DaemonClient(**{name: -1.0})
+
+
+def test_a_client_connects_anew_after_its_daemon_was_killed_and_in_a_child(daemon: Daemon) -> None:
+    """A child of a fork has the parent's connection in hand, and would take its answers."""
+    with daemon_place(daemon.folder / "anew") as place, place.client(request_timeout_s=float("inf")) as client:
+        pid = os.fork()
+        if not pid:
+            status = 1
+            try:
+                client._call("ping")
+            except ConnectionError:
+                client.connect()
+                status = 0 if client._call("ping") == {} else 2
+            client.close()
+            os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert client._call("ping") == {}
+        place.kill()
+        with pytest.raises(ConnectionError):
+            client._call("ping")
+        client.connect()
+        assert client._call("ping") == {}
+        # Somebody tidied the folder: an end that systemd takes for none.
+        process_of = subprocess.Popen([place.binary, "daemon", "run", "--socket", place.folder / "tidied.sock"])
+        wait_until(lambda: process.answers(place.folder / "tidied.sock"), "it serves")
+        (place.folder / "tidied.sock").unlink()
+        assert process_of.wait(60) == 75

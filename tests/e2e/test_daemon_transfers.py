@@ -12,6 +12,7 @@ import pytest
 
 import entrepot
 from entrepot.client.client import Client
+from entrepot.client.credentials import Credential, Credentials
 from tests.e2e.conftest import Cli, Running, answer, make_tree
 from tests.support.daemon import Daemon
 from tests.support.server import wait_until
@@ -225,3 +226,86 @@ def test_a_download_is_pinned_to_what_was_newest_when_it_began(
         assert found.content_id == made.content_id
         assert Path(found.files[0].local_path).read_bytes() == old
         assert client.get_metadata(made.asset_id).content_id != made.content_id
+
+
+def test_a_login_that_ends_in_the_middle_is_waited_for(
+    own_daemon: Daemon, server: Running, home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Revoked while bytes are on their way; the next `entrepot login` is enough."""
+    monkeypatch.delenv("ENTREPOT_TOKEN")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    source = tmp_path / "l.bin"
+    source.write_bytes(os.urandom(3 << 20))
+    with Client(server.url, server.token) as sdk:
+        first, second = (sdk.tokens.create(f"daemon {n}", scope="write") for n in (1, 2))
+        Credentials().store(Credential(server.url, first.token))
+        own_daemon.call("limit", rate_bps=1 << 20)
+        transfer = accepted(own_daemon, source, "Logged out", home)
+        wait_until(lambda: state(own_daemon, transfer)["bytes_done"] > 0, "bytes are on their way")
+        sdk.tokens.revoke(first.id)
+        row = until(own_daemon, transfer, "waiting")
+        assert row["error"]["code"] == "bad_credentials"
+        assert "entrepot login" in row["error"]["message"]
+        with own_daemon.client() as client, pytest.raises(entrepot.DaemonError, match="entrepot login"):
+            client.auth_status()
+        Credentials().store(Credential(server.url, second.token))
+        own_daemon.call("limit", rate_bps=None)
+        own_daemon.call("resume", transfer_id=transfer)
+        asset = until(own_daemon, transfer, "done")["asset_id"]
+        assert sdk.data.read_bytes(asset, "l.bin") == source.read_bytes()
+
+
+def test_a_relationship_needs_write_at_its_source_and_read_at_its_target(
+    own_daemon: Daemon, server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "s.txt"
+    source.write_text("x")
+    with Client() as sdk:
+        sdk.users.create("daemon-bob", password="long enough")
+        team = sdk.teams.create("Daemon team")
+        sdk.teams.set_member(team.id, "daemon-bob", "read")
+        theirs = sdk.projects.create("Daemon team's", team=team.id).id
+        shown, hidden = (
+            sdk.data.from_file(source, title, project=where).id
+            for title, where in (("Shown", theirs), ("Hidden", sdk.projects.create("Not for daemon-bob").id))
+        )
+        monkeypatch.setenv("ENTREPOT_TOKEN", sdk.tokens.create("t", scope="write", user="daemon-bob").token)
+    with own_daemon.client() as client:
+        own = client.upload(source, title="Own", owner_type="user", owner_id="daemon-bob").asset_id
+        made = client.create_relationship(own, shown, "made_from")
+        assert made.related_asset is not None
+        assert made.related_asset["id"] == shown
+        for one, other, code in ((shown, own, "forbidden"), (own, hidden, "not_found"), (hidden, own, "not_found")):
+            with pytest.raises(entrepot.DaemonError) as refused:
+                client.create_relationship(one, other, "made_from")
+            assert refused.value.code == code, (one, other)
+        with pytest.raises(entrepot.DaemonError) as refused:
+            client.upload(source, title="T", owner_type="project", owner_id=theirs)
+        assert refused.value.code == "forbidden"
+
+
+def test_what_is_purged_while_it_is_fetched_fails_and_what_is_trashed_arrives(
+    shared_daemon: Daemon, home: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "p.bin"
+    source.write_bytes(os.urandom(3 << 20))
+    with shared_daemon.client() as client, Client() as sdk:
+        for title, purged in (("Trashed meanwhile", False), ("Purged meanwhile", True)):
+            asset = client.upload(source, title=title, owner_type="project", owner_id=home).asset_id
+            shared_daemon.call("limit", rate_bps=1 << 20)
+            into = tmp_path / title
+            transfer = shared_daemon.call("download", asset_id=asset, dest_dir=str(into))["transfer_id"]
+            wait_until(lambda t=transfer: state(shared_daemon, t)["bytes_done"] > 0, "bytes are on their way")
+            shared_daemon.call("pause", transfer_id=transfer)
+            until(shared_daemon, transfer, "waiting")
+            sdk.versions.trash(asset, "test")
+            if purged:
+                sdk.versions.purge(asset)
+            shared_daemon.call("limit", rate_bps=None)
+            shared_daemon.call("resume", transfer_id=transfer)
+            if purged:
+                assert until(shared_daemon, transfer, "failed")["error"]["code"] in ("not_found", "gone")
+                assert not (into / "p.bin").exists()
+            else:
+                until(shared_daemon, transfer, "done")
+                assert (into / "p.bin").read_bytes() == source.read_bytes()

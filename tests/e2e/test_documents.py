@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +14,7 @@ import pytest
 import entrepot
 from entrepot.client.filesystem import EntrepotFileSystem
 from tests.e2e.conftest import Running, environment, make_tree
-
-
-def blocks(page: Path) -> list[str]:
-    """The indented blocks of a page, in order."""
-    found = re.findall(r"(?:^(?: {4}.*|)\n)+", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return ["\n".join(line[4:] for line in block.strip("\n").splitlines()) for block in found if block.strip()]
+from tests.support.pages import blocks
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the tutorial is written for a POSIX shell")

@@ -33,7 +33,14 @@ SMALL = 256 << 10
 BYTES, FILES = 8 << 20, 1000
 #: Handed to the network at once: many small pieces would cost a system call each.
 _PIECE = 256 << 10
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NEW = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_TRUNC
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+)
 #: Breaks in a row without a file of progress.
 _BREAKS = 6
 

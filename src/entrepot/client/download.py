@@ -116,12 +116,12 @@ def fetch_bytes(transport: Transport, wanted: Wanted) -> bytes:
 
 def _fill(transport: Transport, wanted: Wanted, part: Path, tally: Tally, stop: Stop, *, elsewhere: bool) -> None:
     digest = hashlib.sha256()
-    with part.open("ab") as begun:
+    with open(part, "ab", opener=_no_link) as begun:
         have = begun.tell()
     if have > wanted.size:
         part.unlink()
         have = 0
-    with part.open("r+b" if part.exists() else "w+b") as file:
+    with open(part, "r+b" if part.exists() else "w+b", opener=_no_link) as file:
         while block := file.read(BLOCK):
             stop.check()
             digest.update(block)
@@ -147,6 +147,11 @@ def _fill(transport: Transport, wanted: Wanted, part: Path, tally: Tally, stop: 
                 stop.wait(0.1 * 2**breaks)
     if digest.digest() != parse_sha256(wanted.sha256):
         raise mismatch(wanted)
+
+
+def _no_link(place: str | os.PathLike[str], flags: int) -> int:
+    """Opened where it lies: in a folder that several people write to, a link of that name could lead anywhere."""
+    return os.open(place, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _blocks(transport: Transport, wanted: Wanted, start: int, *, elsewhere: bool = False) -> Iterator[bytes]:

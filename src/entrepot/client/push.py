@@ -76,7 +76,7 @@ class PushOptions:
         name: Of the dataset, if it is made by this push; otherwise its slug is its name.
         follow_links: Take what symbolic links lead to.
         dry_run: Work everything out and change nothing.
-        only: Which files of a folder are meant; all others are as if they were not there.
+        only: Which files of a folder are meant; all others, and what cannot be stored, are as if they were not there.
     """
 
     message: str = ""
@@ -258,9 +258,10 @@ class _Push:
         if source.is_file():
             return _single(source, target)
         tree = scan(source, follow_links=self._options.follow_links, on_file=lambda _: self._tally.add(files=1))
-        if self._options.only is not None:
+        if self._options.only is None:
+            tree.require_storable()
+        else:
             tree.files = {path: file for path, file in tree.files.items() if self._options.only(file)}
-        tree.require_storable()
         if target.prefix is not None:
             tree.files = {
                 names.entry_path(f"{target.prefix}/{path}"): LocalFile(f"{target.prefix}/{path}", file.place, file.stat)

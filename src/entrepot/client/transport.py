@@ -27,7 +27,7 @@ from pydantic import BaseModel, ValidationError
 from entrepot._version import __version__
 from entrepot.model.errors import EntrepotError, InProgress, Invalid, Unavailable, Unsupported
 from entrepot.wire.messages.base import Request
-from entrepot.wire.problem import from_answer
+from entrepot.wire.problem import FOREIGN, from_answer
 
 __all__ = ["API", "Transport", "segment"]
 
@@ -167,7 +167,8 @@ class Transport:
         except ValidationError as error:
             raise Unsupported(
                 f"{self.url} answered {response.request.method} {response.request.url.path} in a form that this "
-                "release does not understand. Check that the address is that of an Entrepot server, or update entrepot."
+                "release does not understand. Check that the address is an Entrepot server's, or update entrepot.",
+                details=FOREIGN,
             ) from error
 
     # --- requests -----------------------------------------------------------------------------------------------------
@@ -442,6 +443,7 @@ def _error(response: httpx2.Response, body: bytes) -> EntrepotError:
     if 300 <= response.status_code < 400:
         return Unsupported(
             f"{response.request.url.host} answers with a redirect. Name the address it leads to as the server's.",
+            details=FOREIGN,
         )
     return error
 
@@ -452,7 +454,8 @@ def _require_no_page(response: httpx2.Response) -> None:
     if response.request.method not in ("GET", "HEAD") and media_type == "text/html":
         raise Unsupported(
             f"{response.request.url.host} answered with a web page, so nothing was done. Check that the address is "
-            "that of an Entrepot server, and that no network on the way wants to be signed in to."
+            "that of an Entrepot server, and that no network on the way wants to be signed in to.",
+            details=FOREIGN,
         )
 
 

@@ -242,7 +242,7 @@ def read_blocks(file: LocalFile, start: int = 0, end: int | None = None) -> Iter
     """
     stop = file.size if end is None else end
     try:
-        with file.place.open("rb", buffering=0) as opened:
+        with open(file.place, "rb", buffering=0, opener=_at_once) as opened:
             _require_same(file, os.fstat(opened.fileno()))
             opened.seek(start)
             left = stop - start
@@ -269,7 +269,7 @@ def read_small(file: LocalFile) -> bytes:
     """
     try:
         # Without the objects that a path and a file are: for ten kilobytes they cost as much as hashing them.
-        fd = os.open(file.place, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        fd = _at_once(file.place, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
         try:
             _require_same(file, os.fstat(fd))
             # One byte more than there should be, to see that there is none. One read gives all of it, as a rule.
@@ -286,6 +286,11 @@ def read_small(file: LocalFile) -> bytes:
     except OSError as error:
         raise Invalid(f"The file {str(file.place)!r} cannot be read: {error.strerror or error}.") from error
     return content
+
+
+def _at_once(place: str | os.PathLike[str], flags: int) -> int:
+    """Opened without waiting: a pipe that has taken a file's place would never be written to."""
+    return os.open(place, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _require_same(file: LocalFile, state: os.stat_result) -> None:

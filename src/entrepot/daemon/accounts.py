@@ -51,10 +51,18 @@ class Accounts:
             return self._clients[found]
 
     def _credential(self, server: str | None) -> tuple[str, str]:
+        url, token = server, None
         try:
-            url, token = credentials.resolve(server, None)
+            url, token = credentials.resolve(None, None)
         except Unauthenticated as error:
-            raise Unauthenticated(_NOBODY.format(at="", how=" --url URL")) from error
+            if server is None:
+                raise Unauthenticated(_NOBODY.format(at="", how=" --url URL")) from error
+        if server is not None and url != server:
+            # ENTREPOT_TOKEN belongs to the server that is meant now. A transfer of another one, left by an earlier
+            # daemon, must not show it there.
+            stored = credentials.Credentials().get(server)
+            url, token = server, None if stored is None else stored.token
+        assert url is not None
         if token is None:
             raise Unauthenticated(_NOBODY.format(at=f" at {url}", how=""))
         return url, token

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from entrepot.daemon.starting import connected
 __all__ = ["DaemonClient"]
 
 OnProgress = Callable[[ProgressEvent], None]
+_YEARS_S = 1e8
 
 
 class DaemonClient:
@@ -66,9 +68,10 @@ class DaemonClient:
         self._path = socket_path
         self._binary = binary_path
         self._auto_start = auto_start
-        self._start_timeout_s = start_timeout_s
-        self._request_timeout_s = request_timeout_s
+        self._start_timeout_s = _seconds("start_timeout_s", start_timeout_s)
+        self._request_timeout_s = _seconds("request_timeout_s", request_timeout_s)
         self._link: Link | None = None
+        self._connecting = threading.Lock()
 
     @property
     def socket_path(self) -> Path:
@@ -79,15 +82,21 @@ class DaemonClient:
     def connect(self) -> None:
         """Connect, and start a daemon first if none answers. Nothing happens when it is connected.
 
+        After a `ConnectionError`, and in a child of a fork, it connects anew.
+
         Raises:
             ConnectionError: No daemon answers, and `auto_start` is off.
             DaemonTimeoutError: One was started and did not answer within `start_timeout_s`.
-            DaemonError: The program that `binary_path` names does not exist, or the daemon speaks another protocol.
+            DaemonError: The program that `binary_path` names does not exist, there is no place for the socket or the
+                journal, or the daemon speaks another protocol.
         """
-        if self._link is None:
-            self._link = connected(
-                self.socket_path, binary=self._binary, auto_start=self._auto_start, timeout_s=self._start_timeout_s
-            )
+        with self._connecting:
+            if self._link is not None and not self._link.usable:
+                self.close()
+            if self._link is None:
+                self._link = connected(
+                    self.socket_path, binary=self._binary, auto_start=self._auto_start, timeout_s=self._start_timeout_s
+                )
 
     def close(self) -> None:
         """Hang up. The daemon and its transfers go on."""
@@ -298,7 +307,7 @@ class DaemonClient:
         self, method: str, on_progress: OnProgress | None, timeout_s: float, **params: Any
     ) -> tuple[dict[str, Any], str]:
         """Ask for a transfer and wait for its end: its result, and its id."""
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + _seconds("transfer_timeout_s", timeout_s)
         link = self._connected()
         params["key"] = uuid.uuid4().hex
         transfer_id: str = self._call(method, **params)["transfer_id"]
@@ -323,6 +332,13 @@ class DaemonClient:
                     return _result(facts), transfer_id
         finally:
             link.leave(transfer_id)
+
+
+def _seconds(name: str, value: float) -> float:
+    """A time to wait; infinity is years, since the system's own calls take no more."""
+    if not value >= 0:
+        raise DaemonError("invalid", f"{name} is a number of seconds, not {value!r}.")
+    return min(value, _YEARS_S)
 
 
 def _event(facts: dict[str, Any]) -> ProgressEvent:

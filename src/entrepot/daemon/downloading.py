@@ -6,6 +6,8 @@ digest and on the disk before it is moved. Files that others put in the way are 
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,22 @@ from entrepot.daemon.counter import Counter
 from entrepot.daemon.journal import Journal, Transfer
 from entrepot.daemon.shapes import content_id
 from entrepot.daemon.uploading import record_of
+from entrepot.model.errors import DiskFull, EntrepotError, Invalid
 
 __all__ = ["download"]
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def download(journal: Journal, client: Client, transfer: Transfer, counter: Counter, stop: Stop) -> dict[str, Any]:
     """
     Returns:
-        `asset_id`, `content_id` and `rows`: local path, path in the asset, size and digest of each file.
+        `asset_id` and `content_id`. Local path, path in the asset, size and digest of each file are in the journal.
 
     Raises:
         Conflict: Somebody else's files are in the way; nothing was written.
+        DiskFull: There is no room for it; what has arrived stays for the next attempt.
+        Invalid: The folder cannot be written to.
         Stopped: Somebody wants it to end.
     """
     facts = transfer.facts
@@ -41,10 +48,24 @@ def download(journal: Journal, client: Client, transfer: Transfer, counter: Coun
     pin = Pin(record.id, transfer.facts["revision"], record)
     into = Path(transfer.params["into"])
     options = PullOptions(keep=True, durable=True, parallel=4)
-    with StatCache() as stats:
-        done = pull(client.transport, pin, into, options, stats=stats, tally=counter, stop=stop)
+    try:
+        with StatCache() as stats:
+            done = pull(client.transport, pin, into, options, stats=stats, tally=counter, stop=stop)
+    except OSError as error:
+        raise _unwritable(into if error.filename is None else Path(os.fsdecode(error.filename)), error) from error
+    except Invalid as refused:
+        if isinstance(refused.__cause__, OSError) and refused.__cause__.errno in _FULL:
+            raise DiskFull(refused.message) from refused
+        raise
     rows = [
         [str(into / done.renamed.get(entry.path, entry.path)), entry.path, entry.size, entry.sha256]
         for entry in done.entries
     ]
-    return {"asset_id": pin.version, "content_id": content_id(pin.version, pin.revision), "rows": rows}
+    journal.put_files(transfer.id, rows)
+    return {"asset_id": pin.version, "content_id": content_id(pin.version, pin.revision)}
+
+
+def _unwritable(place: Path, error: OSError) -> EntrepotError:
+    """What the system says of a place that could not be written to; a full disk is worth another attempt."""
+    kind = DiskFull if error.errno in _FULL else Invalid
+    return kind(f"{str(place)!r} cannot be written: {error.strerror or error}.")

@@ -6,6 +6,7 @@ anybody is told. What a run raises decides how it goes on:
     Stopped                    it was paused, cancelled, or has to make room: the journal says which
     a way that broke           waiting, for longer each time and not all at the same moment
     not logged in              waiting for `entrepot login`, once the server has let this transfer in; failed before
+    somebody else answered     as a way that broke, once the server has let it in: a portal, a proxy without its server
     the source changed         from its start, with what the file holds now; a few times, then failed
     anything else              failed, with the words of the error
 """
@@ -26,7 +27,7 @@ from typing import Any, Protocol
 from entrepot.client.parallel import Stop, Stopped
 from entrepot.daemon.counter import Counter, Snapshot
 from entrepot.daemon.errors import facts_of
-from entrepot.daemon.journal import Journal, Transfer
+from entrepot.daemon.journal import ENDED, Journal, Transfer
 from entrepot.daemon.limiter import Limiter
 from entrepot.model.errors import (
     Conflict,
@@ -54,6 +55,10 @@ _WORTH = 4.0
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 300.0
 _LOGIN_WAIT_S = 15.0
+#: Until a journal that takes nothing is tried again.
+_JOURNAL_S = 5.0
+#: Answers in a row that are none of our server's: half a day of them.
+_STRANGE = 200
 _CHANGES = 5
 _MISMATCHES = 3
 
@@ -102,7 +107,8 @@ class Engine:
     withdraw: Callable[[Transfer], None]
     slots: int = SLOTS
     slice_s: float = SLICE_S
-    clock: Callable[[], float] = time.time
+    #: Of no calendar: who sets the time of day back must not make anybody wait for it to come again.
+    clock: Callable[[], float] = time.monotonic
     limiter: Limiter = field(default_factory=Limiter)
     chance: random.Random = field(default_factory=random.Random)
     _running: dict[str, _Run] = field(default_factory=dict)
@@ -247,8 +253,13 @@ class Engine:
             with self._changed:
                 if self._ending:
                     return
-                self._start_what_may()
-                self._make_room()
+                try:
+                    self._start_what_may()
+                    self._make_room()
+                except Exception as error:
+                    # The journal takes nothing, most likely. Without this thread nothing would ever run again.
+                    log.warning("nothing can be begun: %s", error)
+                    self._changed.wait(_JOURNAL_S)
                 # Nothing to look after: until somebody comes.
                 self._changed.wait(0.25 if self._running else 0.5 if self._waiting else None)
                 runs = list(self._running.values())
@@ -340,8 +351,21 @@ class Engine:
     def _end(self, run: _Run, **values: Any) -> None:
         amounts = {"bytes_done": run.counter.shown, "bytes_total": run.counter.total} if run.counter.total else {}
         values = {**amounts, "file_name": run.counter.file_name, **values}
+        if values["state"] in ENDED:
+            # The list of a folder's files has done its work, and would be read for every look at the transfers.
+            values["facts"] = {k: v for k, v in self.journal.get(run.transfer.id).facts.items() if k != "changes"}
         with self._changed:
-            found = self.journal.change(run.transfer.id, **values)
+            while True:
+                try:
+                    found = self.journal.change(run.transfer.id, **values)
+                    break
+                except Unavailable as error:
+                    # It keeps its slot until the journal takes how it went: to forget that would be to do it again.
+                    log.warning("%s cannot be noted as %s: %s", run.transfer.id, values["state"], error)
+                    if self._ending:
+                        self._running.pop(run.transfer.id, None)
+                        return
+                    self._changed.wait(_JOURNAL_S)
             self._running.pop(run.transfer.id, None)
             if not found.has_ended:
                 self._waiting[found.id] = found
@@ -394,7 +418,9 @@ class Engine:
         if isinstance(error, Unauthenticated):
             return _LOGIN_WAIT_S if transfer.facts.get("let_in") else None
         if not isinstance(error, Unavailable | RateLimited | InProgress):
-            return None
+            strange = type(error) is EntrepotError or "foreign" in error.details
+            if not (strange and transfer.facts.get("let_in") and troubles.breaks < _STRANGE):
+                return None
         if run.counter.shown > troubles.done_at_break:
             troubles.breaks = 0
         troubles.done_at_break = run.counter.shown

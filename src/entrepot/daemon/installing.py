@@ -29,12 +29,11 @@ def unit(socket: Path, limit_rate: str | None = None) -> str:
         words += ["--limit-rate", limit_rate]
     return f"""[Unit]
 Description=Entrepot transfer daemon
-Documentation=man:entrepot(1)
 StartLimitIntervalSec=0
 
 [Service]
 Type=exec
-ExecStart={" ".join(_quoted(word) for word in words)}
+{_surroundings()}ExecStart={" ".join(_quoted(word) for word in words)}
 Restart=on-failure
 RestartSec=5
 # Accepted transfers are in the journal: whatever ends the process, the next one goes on.
@@ -46,11 +45,18 @@ WantedBy=default.target
 """
 
 
-def _quoted(word: str) -> str:
-    """As systemd reads a command line: `%` and `$` mean something to it, and so do spaces and quotes."""
+def _surroundings() -> str:
+    """Where the login and the journal are, if it is not where they usually are: systemd knows nothing of a shell's."""
+    named = [(name, os.environ.get(name)) for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")]
+    lines = [f"{name}={value}" for name, value in named if value and Path(value).is_absolute()]
+    return "".join(f"Environment={_quoted(line, dollar='$')}\n" for line in lines)
+
+
+def _quoted(word: str, dollar: str = "$$") -> str:
+    """As systemd reads a line: `%` means something to it, in a command `$` too, and so do spaces and quotes."""
     if "\n" in word:
         raise Invalid(f"{word!r} has a line break, which a unit cannot hold.")
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", dollar)
     return f'"{escaped}"' if escaped != word or " " in word or "'" in word else word
 
 

@@ -1,6 +1,7 @@
 """What the daemon has promised: one SQLite file, written before a transfer is acknowledged and after each step of it.
 
     transfer    what was asked for, how far it is, and how it ended; ended ones are kept for a while
+    file        what a finished download put where, row by row: a hundred thousand files are not read for every look
     upload      which contents of a transfer the server has begun or finished taking, by SHA-256
     watch       folders that are pushed when they settle
     setting     what was set while the daemon ran, such as the rate limit
@@ -33,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from entrepot.client.journal import Remembered
-from entrepot.model.errors import Conflict, NotFound
+from entrepot.model.errors import Conflict, DiskFull, NotFound, Unavailable
 
 __all__ = ["ENDED", "STATES", "Journal", "Transfer", "Uploads", "Watch"]
 
@@ -56,6 +57,8 @@ create index if not exists transfer_state on transfer (state);
 create table if not exists upload (
     transfer text not null, sha256 blob not null, upload text not null, finished integer not null,
     primary key (transfer, sha256)) without rowid;
+create table if not exists file (
+    transfer text not null, n integer not null, row text not null, primary key (transfer, n)) without rowid;
 create table if not exists watch (
     id text primary key, folder text not null unique, target text not null, server text not null,
     settle_s real not null, pushed text, pushed_at real, error text);
@@ -81,7 +84,7 @@ class Transfer:
         server: Address that it was accepted for; a later login elsewhere does not lead it away.
         params: What was asked for.
         facts: What was found out and must stay so: the version that was made, the revision that is pinned.
-        retry_at: Seconds since 1970 from which on it may be tried again.
+        retry_at: When it may be tried again, by the clock of the engine that runs; the next one tries at once.
         error: The last failure; of an ended transfer the reason.
     """
 
@@ -132,9 +135,14 @@ class Journal:
         path: The SQLite file; its folder exists. A damaged one is put aside, and a new one begun.
         clock: Seconds since 1970.
         read_only: Look and touch nothing; a damaged file is an error then.
+
+    Raises:
+        Unavailable: It cannot be opened or, from every change, not written: most often the disk is full. Nothing of
+            the change is kept then.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time, *, read_only: bool = False) -> None:
+        self._path = path
         self._clock = clock
         self._lock = threading.RLock()
         self.damaged: Path | None = None
@@ -143,8 +151,8 @@ class Journal:
             return
         try:
             self._connection = _open(path)
-        except sqlite3.OperationalError:
-            raise
+        except sqlite3.OperationalError as error:
+            raise _unwritable(path, error) from error
         except sqlite3.DatabaseError:
             self.damaged = path.with_name(f"{path.name}.damaged-{int(clock())}")
             for suffix in ("", "-wal", "-shm"):
@@ -155,24 +163,30 @@ class Journal:
     @contextlib.contextmanager
     def _write(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            # What may be lost in a power cut is found out again; a later durable write takes it along.
-            self._connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
-            with self._connection:
-                yield self._connection
+            try:
+                # What may be lost in a power cut is found out again; a later durable write takes it along.
+                self._connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
+                with self._connection:
+                    yield self._connection
+            except sqlite3.OperationalError as error:
+                raise _unwritable(self._path, error) from error
 
     def recover(self) -> int:
         """Take over from a daemon that is gone: what ran is queued again. Answers how much is unfinished."""
-        now = self._clock()
         with self._write() as db:
             db.execute("update transfer set state = 'queued' where state = 'running'")
             db.execute("update transfer set retry_at = null where state = 'waiting'")
             db.execute("update transfer set state = 'queued' where state = 'waiting' and not paused")
-            old = (
-                "state in ('done', 'failed', 'cancelled') and (ended_at < ? or n <= (select max(n) - ? from transfer))"
-            )
-            db.execute(f"delete from transfer where {old}", (now - _KEEP_S, _KEEP))  # noqa: S608  constants
-            db.execute("delete from upload where transfer not in (select id from transfer)")
+        self.forget_old()
         return self.unfinished()
+
+    def forget_old(self) -> None:
+        """Let go of what ended long ago, or before very many others."""
+        old = "state in ('done', 'failed', 'cancelled') and (ended_at < ? or n <= (select max(n) - ? from transfer))"
+        with self._write() as db:
+            db.execute(f"delete from transfer where {old}", (self._clock() - _KEEP_S, _KEEP))  # noqa: S608  constants
+            for table in ("upload", "file"):
+                db.execute(f"delete from {table} where transfer not in (select id from transfer)")  # noqa: S608
 
     def unfinished(self) -> int:
         with self._lock:
@@ -275,8 +289,31 @@ class Journal:
         return self.get(transfer_id)
 
     def learn(self, transfer: Transfer, *, durable: bool = True, **facts: Any) -> Transfer:
-        """Write down what must stay so from now on."""
-        return self.change(transfer.id, durable=durable, facts={**self.get(transfer.id).facts, **facts})
+        """Write down what must stay so from now on; also of one that was ended while its last call was on the way.
+
+        What a cancelled upload made after all has to be known, to be taken back.
+        """
+        with self._lock:
+            known = {**self.get(transfer.id).facts, **facts}
+            with self._write(durable=durable) as db:
+                db.execute("update transfer set facts = ? where id = ?", (json.dumps(known), transfer.id))
+            return self.get(transfer.id)
+
+    # --- files of downloads -------------------------------------------------------------------------------------------
+
+    def put_files(self, transfer_id: str, rows: Iterable[list[Any]]) -> None:
+        """Keep what a download put where, any JSON a file; what was kept of an earlier attempt goes."""
+        with self._write() as db:
+            db.execute("delete from file where transfer = ?", (transfer_id,))
+            numbered = ((transfer_id, n, json.dumps(row)) for n, row in enumerate(rows))
+            db.executemany("insert into file values (?, ?, ?)", numbered)
+
+    def files(self, transfer_id: str, start: int, count: int) -> list[list[Any]]:
+        with self._lock:
+            found = self._connection.execute(
+                "select row from file where transfer = ? and n >= ? order by n limit ?", (transfer_id, start, count)
+            ).fetchall()
+        return [json.loads(row) for (row,) in found]
 
     # --- uploads ------------------------------------------------------------------------------------------------------
 
@@ -402,6 +439,10 @@ def _open(path: Path) -> sqlite3.Connection:
         (version,) = connection.execute("pragma user_version").fetchone()
         if version > _VERSION:
             raise Conflict(f"{str(path)!r} was written by a newer release of entrepot. Update this one.")
+        # Damage in its middle would end every daemon at some later statement, over and over.
+        (found,) = connection.execute("pragma quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
         connection.executescript(_SCHEMA)
         connection.execute(f"pragma user_version = {_VERSION}")
         connection.commit()
@@ -409,6 +450,13 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _unwritable(path: Path, error: sqlite3.OperationalError) -> Unavailable:
+    kind = DiskFull if error.sqlite_errorcode == sqlite3.SQLITE_FULL else Unavailable
+    return kind(
+        f"The daemon's journal {str(path)!r} cannot be written: {error}. Make room on that disk, or look at it."
+    )
 
 
 def _transfer(row: tuple[Any, ...]) -> Transfer:

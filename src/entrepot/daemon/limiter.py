@@ -16,6 +16,9 @@ from entrepot.client.parallel import Stop
 __all__ = ["Limiter"]
 
 
+_CREDIT_S = 0.1
+
+
 class Limiter:
     """Blocks wait in `take` until they may go. Without a limit nobody waits.
 
@@ -66,7 +69,8 @@ class Limiter:
                         return
                     now = self._clock()
                     if self._waiting[0] == ticket and now >= self._free_at:
-                        self._free_at = max(now, self._free_at) + size / rate
+                        # Who wakes a little late has not lost that time: the rate would be a fifth less for it.
+                        self._free_at = max(now - _CREDIT_S, self._free_at) + size / rate
                         self._floor = start
                         return
                     # Also looks now and then whether it was told to stop.

@@ -16,11 +16,14 @@ from entrepot.daemon import places, protocol
 from entrepot.daemon.errors import DaemonError, DaemonTimeoutError
 from entrepot.daemon.peer import peer_uid
 from entrepot.daemon.protocol import Message, Unreadable
+from entrepot.model.errors import EntrepotError
 
 __all__ = ["Link", "Told"]
 
 #: Answers may be longer than questions: a thousand files with their paths.
 _MAX_ANSWER = 64 << 20
+
+_MOST_EARLY = 1000
 
 Told = tuple[str, dict[str, Any]]
 _GONE = "The daemon on {} has gone. What it accepted is in its journal, and the next daemon goes on with it."
@@ -37,6 +40,7 @@ class Link:
 
     def __init__(self, path: Path, timeout_s: float) -> None:
         self._path = path
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._number = 0
@@ -114,13 +118,24 @@ class Link:
             self._told.pop(transfer_id, None)
             self._left.add(transfer_id)
 
+    @property
+    def usable(self) -> bool:
+        """Whether it is connected still, as far as one knows, and by this process: answers reach one process only."""
+        return not self._closed and self._pid == os.getpid()
+
     def close(self) -> None:
+        if self._pid != os.getpid():
+            # In a child of a fork: to hang up would be to hang up for the parent.
+            self._socket.close()
+            return
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._gone()
 
     def _require_open(self) -> None:
+        if self._pid != os.getpid():
+            raise ConnectionError("This connection to the daemon belongs to another process. Connect in this one.")
         if self._closed:
             raise ConnectionResetError(_GONE.format(self._path))
 
@@ -149,7 +164,10 @@ class Link:
                     if told is not None:
                         told.put((message.method, params))
                     elif transfer not in self._left:
-                        self._early.setdefault(transfer, []).append((message.method, params))
+                        early = self._early.setdefault(transfer, [])
+                        # Of a transfer whose answer came too late nobody will ever ask.
+                        if len(early) < _MOST_EARLY or message.method == "ended":
+                            early.append((message.method, params))
                 return
             waiting = self._answers.get(message.id) if isinstance(message.id, int) else None
         if waiting is not None:
@@ -186,6 +204,9 @@ def _connect(path: Path, timeout_s: float) -> socket.socket:
     except (TimeoutError, BlockingIOError) as error:
         made.close()
         raise DaemonTimeoutError(f"The daemon on {path} did not take the connection within {timeout_s:g} s.") from error
+    except EntrepotError as error:
+        made.close()
+        raise DaemonError(error.code, error.message) from error
     except OSError as error:
         made.close()
         raise ConnectionRefusedError(f"Nobody listens on {path}: {error.strerror or error}.") from error
@@ -193,5 +214,6 @@ def _connect(path: Path, timeout_s: float) -> socket.socket:
 
 
 def _timeval(seconds: float) -> bytes:
-    """`struct timeval`; nothing is for ever."""
-    return struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
+    """`struct timeval`, of which nothing means for ever."""
+    microseconds = round(seconds * 1_000_000)
+    return struct.pack("@ll", *divmod(microseconds, 1_000_000))

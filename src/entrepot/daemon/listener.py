@@ -90,6 +90,12 @@ class Connection:
     def unsent(self) -> int:
         return self._unsent
 
+    @property
+    def behind(self) -> int:
+        """Bytes that wait behind the line that is being sent: one answer may be of any length."""
+        with self._lock:
+            return self._unsent - len(self._out[0]) if self._out else 0
+
     def flush(self) -> None:
         """Write what the peer takes now.
 
@@ -187,7 +193,11 @@ class Listener:
                 if time.monotonic() - ticked >= 1.0:
                     ticked = time.monotonic()
                     self._hang_up_on_the_silent()
-                    each_second()
+                    try:
+                        each_second()
+                    except Exception:
+                        # A journal without room, for one: it passes, and until then there is somebody to ask.
+                        log.exception("a look at how things are")
         finally:
             self._finish()
 
@@ -263,11 +273,16 @@ class Listener:
         except OSError:
             self._close(connection)
             return
+        except Exception:
+            # Whatever somebody managed to say: it ends this connection, not the daemon.
+            log.exception("connection %d is given up", connection.number)
+            self._close(connection)
+            return
         self._settle(connection)
 
     def _lines(self, connection: Connection) -> None:
         received = connection.received
-        while connection.pending < _MAX_PENDING and not connection.last_line:
+        while connection.pending < _MAX_PENDING and not connection.last_line and not self._stopping:
             end = received.find(b"\n", connection.searched)
             if end > MAX_LINE or (end < 0 and len(received) > MAX_LINE):
                 self._refuse(connection, f"A line has at most {MAX_LINE} bytes.")
@@ -330,13 +345,17 @@ class Listener:
             except OSError:
                 self._close(connection)
                 continue
+            except Exception:
+                log.exception("connection %d is given up", connection.number)
+                self._close(connection)
+                continue
             self._settle(connection)
 
     def _settle(self, connection: Connection) -> None:
         """What to listen for next; or the end of a connection that is done with."""
         if connection.closed:
             return
-        if connection.unsent > _MAX_UNREAD or (connection.last_line and not connection.unsent):
+        if connection.behind > _MAX_UNREAD or (connection.last_line and not connection.unsent):
             self._close(connection)
             return
         wanted = selectors.EVENT_WRITE if connection.unsent else 0

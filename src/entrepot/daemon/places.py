@@ -22,7 +22,7 @@ from pathlib import Path
 from entrepot.client.places import state_folder
 from entrepot.model.errors import Forbidden, Invalid
 
-__all__ = ["SOCKET_VARIABLE", "home_of", "lock_of", "log_of", "private_folder", "short", "socket_path"]
+__all__ = ["SOCKET_VARIABLE", "home_of", "lock_of", "log_of", "private_folder", "said_of", "short", "socket_path"]
 
 SOCKET_VARIABLE = "ENTREPOT_SOCKET"
 _NAME = "entrepot-transfer.sock"
@@ -36,13 +36,21 @@ def socket_path(given: str | os.PathLike[str] | None = None) -> Path:
     if named:
         return Path(named).expanduser().absolute()
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and Path(runtime).is_absolute():
-        return Path(runtime) / _NAME
     uid = os.getuid()
+    # After `su` it is still somebody else's.
+    if runtime and Path(runtime).is_absolute() and _owner(runtime) in (None, uid):
+        return Path(runtime) / _NAME
     usual = Path(f"/run/user/{uid}")
     if usual.is_dir() and os.access(usual, os.W_OK):
         return usual / _NAME
     return Path(tempfile.gettempdir()) / f"entrepot-{uid}" / _NAME
+
+
+def _owner(folder: str) -> int | None:
+    try:
+        return os.stat(folder).st_uid  # noqa: PTH116
+    except OSError:
+        return None
 
 
 def lock_of(socket: Path) -> Path:
@@ -50,12 +58,18 @@ def lock_of(socket: Path) -> Path:
 
 
 def home_of(socket: Path) -> Path:
-    """The folder of the journal and the log of the daemon on this socket."""
-    return state_folder() / "daemon" / hashlib.sha256(os.fsencode(socket)).hexdigest()[:16]
+    """The folder of the journal and the log of the daemon on this socket, however its path is spelled."""
+    meant = Path(os.path.realpath(socket.parent), socket.name)
+    return state_folder() / "daemon" / hashlib.sha256(os.fsencode(meant)).hexdigest()[:16]
 
 
 def log_of(socket: Path) -> Path:
     return home_of(socket) / "daemon.log"
+
+
+def said_of(socket: Path) -> Path:
+    """What the program printed before it had a log: why it could not begin."""
+    return home_of(socket) / "daemon.err"
 
 
 def private_folder(folder: Path) -> None:
@@ -92,7 +106,7 @@ def short(path: Path) -> Iterator[str]:
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         through = f"/proc/self/fd/{folder}"
-        if not Path(through).is_dir() or len(path.name.encode()) > _ADDRESS - len(through) - 1:
+        if not Path(through).is_dir() or len(os.fsencode(path.name)) > _ADDRESS - len(through) - 1:
             raise Invalid(f"The path {str(path)!r} is too long for a socket. Name a shorter one in {SOCKET_VARIABLE}.")
         yield f"{through}/{path.name}"
     finally:

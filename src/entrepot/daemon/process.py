@@ -19,6 +19,7 @@ import logging.handlers
 import os
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
@@ -44,6 +45,10 @@ IDLE_S = 900.0
 #: How long to wait for a daemon that holds the lock to answer or to go.
 _TAKEOVER_S = 15.0
 _LOG_BYTES = 2 << 20
+#: How often what ended long ago is forgotten, by a daemon that runs for months.
+_TIDY_S = 3600.0
+#: `EX_TEMPFAIL` of sysexits.
+_TRY_AGAIN = 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,19 @@ def answers(path: Path) -> bool:
     return True
 
 
+def _require_free(path: Path) -> None:
+    """
+    Raises:
+        Invalid: What lies there is no socket, so it was not left by a daemon, and is not ours to replace.
+    """
+    try:
+        state = path.lstat()
+    except OSError:
+        return
+    if not stat.S_ISSOCK(state.st_mode):
+        raise Invalid(f"{str(path)!r} is there already, and no socket. Name a path for the socket that is free.")
+
+
 def _write_log(place: Path) -> None:
     handler = logging.handlers.RotatingFileHandler(place, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -159,8 +177,11 @@ class _Daemon:
         self._stopped = threading.Event()
         self._listener: Listener | None = None
         self._idle_since = time.monotonic()
+        self._tidied_at = time.monotonic()
+        self._status = 0
 
     def serve(self) -> None:
+        _require_free(self._path)
         journal = Journal(self._home / "journal.sqlite3")
         if journal.damaged is not None:
             log.error("the journal was damaged; it is kept as %s, and a new one is begun", journal.damaged)
@@ -178,17 +199,22 @@ class _Daemon:
             service.engine.start()
             service.watcher.start()
             self._listener.run(lambda: self._look(service))
+        except Exception:
+            # Threads would outlive it, so it has to be said here; and who looks after us has to know.
+            log.exception("ended by what nobody foresaw")
+            self._status = 1
         finally:
             # First nobody finds us any more, then the work is put down.
             self._unlink(inode)
             listening.close()
             service.watcher.stop()
             service.engine.stop()
-            log.info("ended; %d transfers are left for the next daemon", journal.unfinished())
+            with contextlib.suppress(Exception):
+                log.info("ended; %d transfers are left for the next daemon", journal.unfinished())
             logging.shutdown()
             # Threads that wait for a slow server would keep the process; the journal needs no farewell.
             sys.stdout.flush()
-            os._exit(0)
+            os._exit(self._status)
 
     def _bound(self) -> tuple[socket.socket, int]:
         beside = self._path.with_name(f".{self._path.name[:60]}.{os.getpid()}")
@@ -202,8 +228,6 @@ class _Daemon:
             os.umask(before)
         beside.chmod(0o600)
         listening.listen(1024)
-        if self._path.is_dir():
-            raise Invalid(f"{str(self._path)!r} is a folder; name the file of a socket.")
         beside.replace(self._path)
         return listening, self._path.stat().st_ino
 
@@ -228,7 +252,12 @@ class _Daemon:
         elif self._options.idle_s and now - self._idle_since >= self._options.idle_s:
             log.info("idle for %.0f s", self._options.idle_s)
             self._stop()
-        if not self._path.exists():
-            # Somebody tidied the folder. Nobody can reach us any more; the next daemon goes on with the journal.
+        if now - self._tidied_at >= _TIDY_S:
+            self._tidied_at = now
+            service.forget_old()
+        if not os.path.lexists(self._path):
+            # Somebody tidied the folder. Nobody can reach us any more; the next daemon goes on with the journal, and
+            # systemd starts that one for an end that was no success.
             log.warning("%s is gone", self._path)
+            self._status = _TRY_AGAIN
             self._stop()

@@ -13,6 +13,7 @@ This module does no input or output, so both ends and the tests of hostile input
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,10 +78,17 @@ class Message:
 def encode(message: dict[str, Any]) -> bytes:
     """One line. Newlines inside strings are escaped by JSON itself.
 
+    Bytes of a file name that are no UTF-8 are lone surrogates in Python, which UTF-8 does not have either; JSON has
+    them as escapes. So every file of this computer can be named, and whatever was heard can be repeated.
+
     Raises:
         ValueError, TypeError: A value that JSON does not have, such as NaN or bytes.
     """
-    return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    try:
+        text = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode() + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(message, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
 def request(request_id: int, method: str, params: dict[str, Any]) -> bytes:
@@ -109,7 +117,7 @@ def decode(line: bytes) -> Message:
         Unreadable: It is no message of this protocol.
     """
     try:
-        content = json.loads(line, parse_constant=_no_constant)
+        content = json.loads(line, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         raise Unreadable(UNREADABLE, "That line is no JSON text in UTF-8. Send one JSON object a line.") from None
     if not isinstance(content, dict):
@@ -143,3 +151,11 @@ def _failure(given: Any) -> Failure:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    """`1e999` is JSON and infinity to Python, which could be stored and never be sent again."""
+    found = float(text)
+    if not math.isfinite(found):
+        raise ValueError(f"{text} is too large")
+    return found

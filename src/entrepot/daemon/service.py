@@ -101,7 +101,10 @@ class Service:
         found = self._methods.get(method)
         if found is None:
             raise Unreadable(protocol.NO_METHOD, f"There is no method {method[:100]!r}. docs/daemon.md lists them.")
-        return found(connection, params)
+        try:
+            return found(connection, params)
+        except Unauthenticated as error:
+            raise _with_advice(error) from error
 
     def gone(self, connection: Connection) -> None:
         self.engine.leave(connection)
@@ -221,43 +224,49 @@ class Service:
     def _upload(self, connection: Connection, params: Params) -> dict[str, Any]:
         from entrepot.model import names
 
-        path = Path(params.text("local_path"))
+        path = params.path("local_path")
         wish: dict[str, Any] = {
             "path": str(path),
             "title": names.dataset_name(params.text("title")),
             "owner_type": params.text("owner_type"),
             "owner_id": params.text("owner_id"),
             "description": params.maybe_text("description"),
-            "alias": params.maybe_text("alias"),
+            "alias": params.maybe_text("alias") or None,
             "tags": params.maybe_texts("tags"),
             "metadata": params.maybe_object("metadata"),
             "collection": params.maybe_text("collection_id"),
             "chunk": _chunk(params),
         }
-        if not path.is_absolute():
-            raise Invalid(
-                f"local_path is an absolute path, not {str(path)!r}: the daemon is in another folder than you."
-            )
         if wish["owner_type"] not in ("project", "user"):
             raise Invalid(f"owner_type is project or user, not {wish['owner_type']!r}.")
+        # What the server would refuse after the last byte is refused before the first one.
+        if wish["alias"] is not None:
+            names.alias(wish["alias"])
+        if wish["tags"] is not None:
+            names.tags(wish["tags"])
         try:
             size = 0 if path.is_dir() else path.stat().st_size
             if path.is_file():
+                names.entry_path(path.name)
                 with path.open("rb"):
                     pass
+            elif not path.is_dir():
+                raise Invalid(f"{str(path)!r} is neither a file nor a folder.")
         except FileNotFoundError:
             raise NotFound(f"There is no file {str(path)!r}. Check the path.") from None
         except OSError as error:
             raise Invalid(f"{str(path)!r} cannot be read: {error.strerror or error}.") from error
-        return self._accept(connection, params, "upload", wish, path.name, size)
+        shown = path.name.encode("utf-8", "backslashreplace").decode()
+        return self._accept(connection, params, "upload", wish, shown, size)
 
     def _download(self, connection: Connection, params: Params) -> dict[str, Any]:
-        asset_id, into = params.text("asset_id"), Path(params.text("dest_dir"))
+        asset_id, into = params.text("asset_id"), params.path("dest_dir")
         wish = {"asset_id": asset_id, "into": str(into), "chunk": _chunk(params)}
-        if not into.is_absolute():
-            raise Invalid(f"dest_dir is an absolute path, not {str(into)!r}: the daemon is in another folder than you.")
-        if into.exists() and not into.is_dir():
-            raise Conflict(f"{str(into)!r} is a file; a download goes into a folder.")
+        try:
+            if os.path.lexists(into) and not into.is_dir():
+                raise Conflict(f"{str(into)!r} is a file; a download goes into a folder.")
+        except OSError as error:
+            raise Invalid(f"{str(into)!r} cannot be written: {error.strerror or error}.") from error
         return self._accept(connection, params, "download", wish, "", 0)
 
     def _accept(
@@ -295,12 +304,12 @@ class Service:
         transfer = self._journal.get(params.text("transfer_id"))
         start = params.maybe_whole("start", 0, 1 << 40) or 0
         params.end()
-        rows = (transfer.result or {}).get("rows", [])
+        rows = self._journal.files(transfer.id, start, _PAGE + 1) if transfer.state == "done" else []
         shown = [
             {"local_path": place, "path": path, "size": size, "sha256": digest}
-            for place, path, size, digest in rows[start : start + _PAGE]
+            for place, path, size, digest in rows[:_PAGE]
         ]
-        return {"files": shown, "next": start + _PAGE if start + _PAGE < len(rows) else None}
+        return {"files": shown, "next": start + _PAGE if len(rows) > _PAGE else None}
 
     def _status(self, _: Connection, params: Params) -> dict[str, Any]:
         count = params.maybe_whole("ended", 0, 5000)
@@ -330,7 +339,9 @@ class Service:
     def _prioritise(self, _: Connection, params: Params) -> dict[str, Any]:
         transfer_id, priority = params.text("transfer_id"), params.maybe_whole("priority", -100, 100)
         params.end()
-        return self._shown(self.engine.prioritise(transfer_id, priority or 0))
+        if priority is None:
+            raise Invalid("prioritise needs priority, a whole number from -100 to 100.")
+        return self._shown(self.engine.prioritise(transfer_id, priority))
 
     def _limit(self, _: Connection, params: Params) -> dict[str, Any]:
         rate = params.maybe_number("rate_bps")
@@ -339,11 +350,9 @@ class Service:
         return {"limit_bps": rate}
 
     def _watch(self, _: Connection, params: Params) -> dict[str, Any]:
-        folder, target = Path(params.text("folder")), params.text("to")
+        folder, target = params.path("folder"), params.text("to")
         settle_s = params.maybe_number("settle_s")
         params.end()
-        if not folder.is_absolute():
-            raise Invalid(f"folder is an absolute path, not {str(folder)!r}.")
         return self.watcher.add(folder, target, settle_s)
 
     def _unwatch(self, _: Connection, params: Params) -> dict[str, Any]:
@@ -354,6 +363,10 @@ class Service:
     def _watches(self, _: Connection, params: Params) -> dict[str, Any]:
         params.end()
         return {"watches": self.watcher.shown()}
+
+    def forget_old(self) -> None:
+        """Let go of what ended long ago."""
+        self._journal.forget_old()
 
     def set_rate(self, rate: float | None) -> None:
         """Bound all transfers together, from now on and for the daemons after this one."""
@@ -381,13 +394,16 @@ class Service:
 
 def _to(connection: Connection) -> Callable[[str, dict[str, Any], bool], None]:
     def tell(method: str, params: dict[str, Any], droppable: bool) -> None:
-        if method == "ended" and params.get("result"):
-            # A hundred thousand files are fetched page by page.
-            brief = {name: value for name, value in params["result"].items() if name != "rows"}
-            params = {**params, "result": brief}
         connection.tell(method, params, droppable=droppable)
 
     return tell
+
+
+def _with_advice(error: Unauthenticated) -> Unauthenticated:
+    """The server knows of tokens and not of commands; whoever reads this has one to run."""
+    if "entrepot login" in error.message:
+        return error
+    return type(error)(f"{error.message.rstrip('. ')}. Run `entrepot login`, then try again.", details=error.details)
 
 
 def _id(params: Params) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from entrepot.client.client import Client
 from entrepot.client.parallel import Stop, each
 from entrepot.client.statcache import StatCache, stat_of
-from entrepot.client.transfer import FileSource, Sender, Source
+from entrepot.client.transfer import ONE_SHOT, FileSource, Sender, Source
 from entrepot.client.tree import LocalFile, LocalTree, digest_file, scan
 from entrepot.daemon.counter import Counter
 from entrepot.daemon.engine import DEFAULT_CHUNK
@@ -35,9 +35,11 @@ from entrepot.model.errors import (
     Invalid,
     NotFound,
     SourceChanged,
+    TooLarge,
     Unauthenticated,
 )
 from entrepot.wire.messages.entries import Add, Change, Committed, Known, KnownRequest, NewWholeVersion
+from entrepot.wire.messages.server import Server
 from entrepot.wire.messages.versions import NewVersion, Version, VersionWithSlots
 
 __all__ = ["project_of", "record_of", "upload", "withdraw"]
@@ -45,6 +47,8 @@ __all__ = ["project_of", "record_of", "upload", "withdraw"]
 #: The engine waits between attempts; a request itself waits no longer for a server that is away.
 PATIENCE_S = 5.0
 _ASK = 1000
+#: Fewer files than any server's limit on a commit.
+_MANY = 5000
 #: As long as the server needs for a hundred thousand entries.
 _COMMIT_PATIENCE_S = 120.0
 
@@ -109,6 +113,8 @@ class _Upload:
         if "project" not in facts:
             wish = self._transfer.params
             project = project_of(self._client, wish["owner_type"], wish["owner_id"])
+            if wish.get("collection") is not None:
+                self._require_place(project)
             facts = self._learn(project=project, let_in=True)
         if facts.get("changes") is None:
             facts = self._send(facts["project"])
@@ -121,6 +127,20 @@ class _Upload:
         # Lost in a power cut, any of it comes out the same again: by the log of uploads, or by the keys of the calls.
         self._transfer = self._journal.learn(self._transfer, durable=False, **facts)
         return self._transfer.facts
+
+    def _require_place(self, project: str) -> None:
+        """Whether there is still somewhere to put it: asked before the first byte, and before any is sent again.
+
+        Raises:
+            NotFound: The project or the collection is not there, as far as the caller may know.
+        """
+        collection = self._transfer.params.get("collection")
+        if collection is not None:
+            found = self._client.collections.get(collection)
+            if found.project != project:
+                raise NotFound(f"There is no collection {collection!r} in the project that is to own this.")
+        else:
+            self._client.projects.get(project)
 
     # --- the bytes ----------------------------------------------------------------------------------------------------
 
@@ -157,6 +177,13 @@ class _Upload:
             return LocalTree(files={path: LocalFile(path, source, stat_of(state))})
         tree = scan(source)
         tree.require_storable()
+        if len(tree.files) > _MANY:
+            most = self._transport.get("/", Server).limits.entries_per_commit
+            if len(tree.files) > most:
+                raise TooLarge(
+                    f"{str(source)!r} has {len(tree.files):,} files, and one revision of this server takes {most:,} at "
+                    "a time. Upload its folders one by one, or `entrepot push` it, which makes several revisions."
+                )
         return tree
 
     def _hash(self, tree: LocalTree, stats: StatCache) -> dict[str, str]:
@@ -178,7 +205,7 @@ class _Upload:
         wanted: dict[str, Source] = {}
         for path, digest in digests.items():
             wanted.setdefault(digest, FileSource(tree.files[path], parse_sha256(digest)))
-        if len(tree.files) > 1:
+        if len(tree.files) > 1 or tree.size > ONE_SHOT:
             asked = list(wanted)
             for start in range(0, len(asked), _ASK):
                 question = KnownRequest(sha256=asked[start : start + _ASK])
@@ -226,7 +253,8 @@ class _Upload:
         except (NotFound, Gone) as lost:
             if attempt or not facts["changes"]:
                 raise
-            # Its uploads ran out while the daemon was away, if it is not the project or collection: send them again.
+            self._require_place(project)
+            # Its uploads ran out while the daemon was away: send them again.
             self._journal.forget_all_uploads(self._transfer.id)
             self._learn(changes=None, made=attempt + 1)
             raise SourceChanged(f"The server does not have what was sent any more: {lost.message}") from lost

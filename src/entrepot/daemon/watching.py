@@ -6,6 +6,10 @@ as one revision, whatever is still being written beside them. Files that went he
 computer is tidied, and that is no reason to lose what it measured. A frozen version gets a successor, as with every
 push.
 
+What cannot be stored, such as a name that is no UTF-8, is said in the list of what is watched and keeps nothing else
+from being pushed. A folder that takes long to look at is looked at less often, so that a million files cost a tenth of
+one processor and not all of it.
+
 Looking rather than being told: notifications of the system do not exist for the network drives that instruments write
 to, and one that is lost would be a file that is never sent.
 """
@@ -30,10 +34,10 @@ from entrepot.daemon.accounts import Accounts
 from entrepot.daemon.errors import facts_of
 from entrepot.daemon.journal import Journal, Watch
 from entrepot.daemon.limiter import Limiter
-from entrepot.model.errors import EntrepotError, Invalid
+from entrepot.model.errors import EntrepotError, Invalid, InvalidName
 
 if TYPE_CHECKING:
-    from entrepot.client.tree import LocalFile
+    from entrepot.client.tree import LocalFile, LocalTree
 
 __all__ = ["Watcher"]
 
@@ -41,6 +45,8 @@ log = logging.getLogger(__name__)
 
 SETTLE_S = 10.0
 _LOOK_S = 1.0
+#: For how many times as long as a look took nobody looks again.
+_REST = 9.0
 _FIRST_WAIT_S = 2.0
 _LONGEST_WAIT_S = 300.0
 
@@ -52,6 +58,8 @@ class _Seen:
     files: dict[str, tuple[FileStat, float]] = field(default_factory=dict)
     failures: int = 0
     retry_at: float = 0.0
+    look_at: float = 0.0
+    refused: str | None = None
 
     def settled(self, found: Mapping[str, LocalFile], now: float, settle_s: float) -> dict[str, FileStat]:
         """The files that have not changed for as long as they should, by path."""
@@ -104,8 +112,12 @@ class Watcher:
         """
         from entrepot.model.references import parse_reference
 
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # noqa: PTH112  a Path raises where one may not look
             raise Invalid(f"{str(folder)!r} is not a folder.")
+        try:
+            str(folder).encode()
+        except UnicodeEncodeError:
+            raise Invalid(f"The name of {str(folder)!r} is not UTF-8. Watch a folder with another name.") from None
         wanted = parse_reference(target)
         if wanted.revision is not None:
             raise Invalid(
@@ -121,54 +133,77 @@ class Watcher:
         return _shown(kept)
 
     def remove(self, identity: str) -> dict[str, Any]:
-        return _shown(self._journal.drop_watch(identity))
+        gone = self._journal.drop_watch(identity)
+        self._seen.pop(gone.id, None)
+        return _shown(gone)
 
     def shown(self) -> list[dict[str, Any]]:
         return [_shown(one) for one in self._journal.watches()]
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            watches = self._journal.watches()
-            for watch in watches:
-                self.look(watch)
+            watches: list[Watch] = []
+            try:
+                watches = self._journal.watches()
+                for watch in watches:
+                    if self._clock() >= self._seen.setdefault(watch.id, _Seen()).look_at:
+                        self.look(watch)
+            except Exception:
+                # Nobody sits beside it at night: whatever it was, the next look is in a second.
+                log.exception("a look at the watched folders")
             self._wake.wait(_LOOK_S if watches else None)
             self._wake.clear()
 
     def look(self, watch: Watch) -> bool:
         """Look at one folder, and push it if it is time; whether it was pushed."""
-        now = self._clock()
         seen = self._seen.setdefault(watch.id, _Seen())
-        from entrepot.client.tree import scan
-
         try:
-            found = scan(Path(watch.folder))
-        except (OSError, EntrepotError) as error:
-            self._note(watch, error if isinstance(error, EntrepotError) else Invalid(str(error)))
-            return False
-        settled = seen.settled(found.files, now, watch.settle_s)
-        fingerprint = fingerprint_of(settled)
-        if fingerprint == watch.pushed or not settled or now < seen.retry_at:
-            return False
-        try:
-            self._push(watch, settled, self._stop)
+            return self._looked(watch, seen)
         except Stopped:
             return False
-        except EntrepotError as error:
+        except Exception as error:
+            if not isinstance(error, EntrepotError | OSError):
+                log.exception("%s", watch.folder)
             seen.failures += 1
-            seen.retry_at = now + min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(seen.failures, 10))
-            self._note(watch, error)
+            seen.retry_at = self._clock() + min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(seen.failures, 10))
+            self._note(
+                watch, error if isinstance(error, EntrepotError) else Invalid(f"{type(error).__name__}: {error}.")
+            )
             return False
+
+    def _looked(self, watch: Watch, seen: _Seen) -> bool:
+        from entrepot.client.tree import scan
+
+        now = self._clock()
+        found = scan(Path(watch.folder))
+        settled = seen.settled(found.files, now, watch.settle_s)
+        fingerprint = fingerprint_of(settled)
+        seen.look_at = self._clock() + _REST * (self._clock() - now)
+        if now < seen.retry_at:
+            return False
+        trouble = _unstorable(found)
+        # Of a file that goes while the folder is looked at it is said only that it cannot be read: once is nothing.
+        seen.refused, before = None if trouble is None else trouble.message, seen.refused
+        if seen.refused != before:
+            trouble = None
+        if fingerprint == watch.pushed or not settled:
+            self._note(watch, trouble)
+            return False
+        self._push(watch, settled, self._stop)
         seen.failures = 0
         # What changed while it was pushed shows in the next look: the fingerprint is that of before.
+        told = None if trouble is None else facts_of(trouble)
         if any(one.id == watch.id for one in self._journal.watches()):
-            self._journal.put_watch(replace(watch, pushed=fingerprint, pushed_at=time.time(), error=None))
+            self._journal.put_watch(replace(watch, pushed=fingerprint, pushed_at=time.time(), error=told))
         log.info("%s was pushed to %s", watch.folder, watch.target)
         return True
 
-    def _note(self, watch: Watch, error: EntrepotError) -> None:
-        told = facts_of(error)
-        if watch.error is None or watch.error.get("message") != told["message"]:
-            log.warning("%s: %s", watch.folder, error.message)
+    def _note(self, watch: Watch, error: EntrepotError | None) -> None:
+        """Keep what is the matter with a folder, or that nothing is any more."""
+        told = None if error is None else facts_of(error)
+        if (watch.error or {}).get("message") != (told or {}).get("message"):
+            if error is not None:
+                log.warning("%s: %s", watch.folder, error.message)
             if any(one.id == watch.id for one in self._journal.watches()):
                 self._journal.put_watch(replace(watch, error=told))
 
@@ -192,6 +227,14 @@ class Watcher:
                 tally=counter,
                 stop=stop,
             )
+
+
+def _unstorable(found: LocalTree) -> InvalidName | None:
+    if not found.refused:
+        return None
+    first = found.refused[0]
+    more = f" There are {len(found.refused) - 1:,} more." if len(found.refused) > 1 else ""
+    return InvalidName(f"{first.path!r} is not pushed: {first.reason}{more} Everything else is.")
 
 
 def fingerprint_of(files: Mapping[str, FileStat]) -> str:

@@ -25,7 +25,7 @@ from typing import Any, Final
 from entrepot.model import errors
 from entrepot.model.errors import EntrepotError
 
-__all__ = ["MEDIA_TYPE", "STATUS", "from_answer", "from_problem", "headers", "status_of", "to_problem"]
+__all__ = ["FOREIGN", "MEDIA_TYPE", "STATUS", "from_answer", "from_problem", "headers", "status_of", "to_problem"]
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -75,6 +75,9 @@ _BY_STATUS: Final[Mapping[int, type[EntrepotError]]] = MappingProxyType(
         507: errors.DiskFull,
     }
 )
+
+#: Facts of an error that somebody on the way answered with: a proxy without its server, a portal that wants a login.
+FOREIGN: Final[Mapping[str, Any]] = MappingProxyType({"foreign": True})
 
 _URN: Final = "urn:entrepot:error:"
 #: How much of somebody else's error page is worth showing.
@@ -167,4 +170,5 @@ def from_answer(status: int, body: bytes, *, retry_after: str | None = None) -> 
     except (ValueError, RecursionError):
         excerpt = " ".join(body[: 4 * _MAX_EXCERPT].decode(errors="replace").split())[:_MAX_EXCERPT]
         said = f"The server answered {status}: {excerpt}" if excerpt else None
-        return from_problem({"detail": said}, status=status, retry_after=retry_after)
+        facts = dict(FOREIGN) if excerpt else {}
+        return from_problem({"detail": said, "details": facts}, status=status, retry_after=retry_after)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from entrepot.model.errors import (
     EntrepotError,
     Forbidden,
     Invalid,
+    NotFound,
     SourceChanged,
     Unauthenticated,
     Unavailable,
@@ -58,6 +60,12 @@ def poke(engine: Engine) -> None:
     """The clock of the test has moved."""
     with engine._changed:
         engine._changed.notify_all()
+
+
+def writable(journal: Journal, may_be: bool) -> None:
+    """Whether the journal's file takes anything, as on a disk that is full or has become read-only."""
+    with journal._lock:
+        journal._connection.execute(f"pragma query_only = {int(not may_be)}")
 
 
 class Held:
@@ -165,6 +173,66 @@ def test_a_cancelled_one_ends_takes_back_what_it_began_and_says_so(tmp_path: Pat
         assert engine.cancel(transfer).state == "cancelled"
 
 
+def test_what_a_cancelled_one_made_after_all_is_taken_back(tmp_path: Path) -> None:
+    """The server was making the version when the word came."""
+    asked, made, withdrawn = threading.Event(), threading.Event(), []
+
+    def making(transfer: Transfer, counter: Counter, stop: Stop) -> dict[str, Any]:
+        asked.set()
+        made.wait(30)
+        engine.journal.learn(transfer, version="ver_1", revision=1)
+        return {"asset_id": "ver_1"}
+
+    with engine_of(tmp_path, making, withdraw=lambda one: withdrawn.append(one.facts.get("version"))) as engine:
+        transfer = accept(engine, "c")
+        asked.wait(30)
+        engine.cancel(transfer)
+        made.set()
+        wait_until(lambda: bool(withdrawn), "it is taken back", 30)
+        assert (withdrawn, state(engine, transfer)) == (["ver_1"], "cancelled")
+
+
+def test_a_journal_that_takes_nothing_stops_nothing_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What ended is noted when it can be again, and what waits begins then."""
+    monkeypatch.setattr("entrepot.daemon.engine._JOURNAL_S", 0.01)
+    held = Held()
+    with engine_of(tmp_path, held, slots=1) as engine:
+        one, two = accept(engine, "one"), accept(engine, "two")
+        until(engine, one, "running")
+        writable(engine.journal, False)
+        held.free.set()
+        wait_until(lambda: caplog.text.count("cannot be noted as done") > 2, "it is tried again", 30)
+        assert (state(engine, one), state(engine, two)) == ("running", "queued")
+        with pytest.raises(Unavailable, match="journal"):
+            accept(engine, "three")
+        with engine._changed:
+            engine._running.clear()
+        wait_until(lambda: "nothing can be begun" in caplog.text, "the next one is not begun", 30)
+        writable(engine.journal, True)
+        until(engine, one, "done")
+        until(engine, two, "done")
+
+
+def test_who_sets_the_time_of_day_back_makes_nobody_wait_for_it(tmp_path: Path) -> None:
+    assert Engine(Journal(tmp_path / "journal"), Held(), lambda _: None).clock is time.monotonic
+
+
+def test_many_that_wait_have_their_turn(tmp_path: Path) -> None:
+    def work(transfer: Transfer, counter: Counter, stop: Stop) -> dict[str, Any]:
+        return {}
+
+    with engine_of(tmp_path, work) as engine:
+        journal = engine.journal
+        last = ""
+        for number in range(300):
+            last = accept(engine, f"{number}")
+        until(engine, last, "done")
+        wait_until(lambda: not engine.busy, "all have ended", 60)
+        assert {one.state for one in journal.transfers(ended=5000)} == {"done"}
+
+
 def test_an_end_is_told_also_to_who_asks_later(tmp_path: Path) -> None:
     held = Held()
     held.free.set()
@@ -184,6 +252,10 @@ def test_an_end_is_told_also_to_who_asks_later(tmp_path: Path) -> None:
         (Unauthenticated("nobody"), False, "failed"),
         (Forbidden("not yours"), True, "failed"),
         (Invalid("no such name"), True, "failed"),
+        (NotFound("404 page not found", details={"foreign": True}), True, "waiting"),
+        (NotFound("404 page not found", details={"foreign": True}), False, "failed"),
+        (EntrepotError("511"), True, "waiting"),
+        (NotFound("there is no such project"), True, "failed"),
     ],
 )
 def test_what_went_wrong_decides_how_it_goes_on(
@@ -270,6 +342,20 @@ def test_the_limit_is_shared_evenly_however_many_streams_one_has() -> None:
     for thread in threads:
         thread.join()
     assert 0.35 <= moved["one"] / sum(moved.values()) <= 0.65, moved
+
+
+def test_the_limit_is_the_rate_that_comes_out() -> None:
+    """By a clock of its own: what went through in so many seconds is that many times the rate, and one block."""
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 0.0005
+        return now[0]
+
+    limiter, stop = Limiter(1e7, clock), Stop()
+    for _ in range(50):
+        limiter.take("a", 10_000, stop)
+    assert 0.049 <= now[0] <= 0.1
 
 
 def test_without_a_limit_nobody_waits_and_who_is_stopped_waits_no_longer() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from entrepot.daemon.journal import Journal, Transfer
-from entrepot.model.errors import Conflict, NotFound
+from entrepot.model.errors import Conflict, DiskFull, NotFound, Unavailable
 
 
 class Clock:
@@ -23,6 +23,13 @@ class Clock:
 def accepted(journal: Journal, name: str, **more: Any) -> Transfer:
     given: dict[str, Any] = {"client": "c", "server": "http://s", "file_name": name, "key": None, **more}
     return journal.accept(f"tr_{name}", "upload", {"title": name}, **given)[0]
+
+
+def full_up(journal: Journal) -> None:
+    """From now on as if there were no room on its disk for another page."""
+    with journal._lock:
+        (pages,) = journal._connection.execute("pragma page_count").fetchone()
+        journal._connection.execute(f"pragma max_page_count = {pages}")
 
 
 def test_what_ran_when_it_died_is_queued_and_what_was_paused_stays_so(tmp_path: Path) -> None:
@@ -103,3 +110,57 @@ def test_a_damaged_journal_is_put_aside_and_a_newer_one_refused(tmp_path: Path) 
     connection.close()
     with pytest.raises(Conflict, match="newer"):
         Journal(place)
+
+
+def test_damage_in_its_middle_is_found_when_it_is_opened_and_not_over_and_over_later(tmp_path: Path) -> None:
+    place = tmp_path / "j"
+    journal = Journal(place)
+    for number in range(200):
+        accepted(journal, f"{number}" + "x" * 500)
+    journal.close()
+    content = bytearray(place.read_bytes())
+    content[len(content) // 3 : len(content) // 3 + 5000] = b"\xaa" * 5000
+    place.write_bytes(content)
+    again = Journal(place)
+    assert again.damaged is not None
+    assert again.recover() == 0
+
+
+def test_a_full_disk_is_said_keeps_nothing_of_the_change_and_passes(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    accepted(journal, "before")
+    full_up(journal)
+    with pytest.raises(DiskFull, match="Make room"):
+        accepted(journal, "x" * 100_000)
+    assert [one.id for one in journal.transfers()] == ["tr_before"]
+    journal._connection.execute("pragma max_page_count = 100000")
+    assert accepted(journal, "after").state == "queued"
+
+
+def test_a_journal_that_cannot_be_opened_is_said(tmp_path: Path) -> None:
+    (tmp_path / "j").mkdir()
+    with pytest.raises(Unavailable, match="journal"):
+        Journal(tmp_path / "j")
+
+
+def test_what_was_made_is_noted_also_when_the_end_came_before_it(tmp_path: Path) -> None:
+    """Otherwise a version whose upload was cancelled while the server made it could not be taken back."""
+    journal = Journal(tmp_path / "j")
+    transfer = accepted(journal, "a")
+    journal.change("tr_a", state="cancelled")
+    found = journal.learn(transfer, version="ver_1")
+    assert (found.state, found.facts) == ("cancelled", {"version": "ver_1"})
+
+
+def test_files_of_a_download_come_in_pages_and_go_with_it(tmp_path: Path) -> None:
+    clock = Clock()
+    journal = Journal(tmp_path / "j", clock)
+    accepted(journal, "d")
+    journal.put_files("tr_d", [["old"]])
+    journal.put_files("tr_d", [[f"/out/{n}", "M\udcfcller", n, "sha256:00"] for n in range(5)])
+    assert [row[2] for row in journal.files("tr_d", 0, 3)] == [0, 1, 2]
+    assert journal.files("tr_d", 3, 3)[1] == ["/out/4", "M\udcfcller", 4, "sha256:00"]
+    journal.change("tr_d", state="done")
+    clock.now += 365 * 86_400
+    journal.forget_old()
+    assert journal.files("tr_d", 0, 3) == []
