@@ -20,7 +20,7 @@ MAY_OPEN_FILES: dict[str, str] = {
     "entrepot.jobs.presence: os.open": "lock files without content, by which workers know of each other",
 }
 MAY_IMPORT_BY_NAME = {
-    "entrepot.cli.main: importlib.import_module": "a command's own module, from the table beside it: --help stays fast"
+    "entrepot.cli.commands: importlib.import_module": "a command's own module, by the table beside it: --help is fast"
 }
 MAY_ASK_THE_TIME = {"entrepot.depot.context: datetime.datetime.now": "the system's clock itself"}
 MAY_BE_POSIX_ONLY: dict[str, str] = {}

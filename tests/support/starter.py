@@ -174,11 +174,11 @@ def _import_everything() -> None:
     import uvloop  # noqa: F401
 
     from entrepot.catalog import migrations  # noqa: F401
-    from entrepot.cli import main
+    from entrepot.cli.commands import COMMANDS
     from entrepot.server import __main__, asgi, backups, commands, doctor, process, worker  # noqa: F401
     from tests.support import forked, nursery  # noqa: F401
 
-    for name in sorted({module for section in main.COMMANDS.values() for module, _ in section.values()}):
+    for name in sorted({module for section in COMMANDS.values() for module, _ in section.values()}):
         importlib.import_module(f"entrepot.cli.{name}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from entrepot.model.errors import AlreadyRunning, EntrepotError, NotFound, Unavailable
+from entrepot.model.errors import EntrepotError, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,16 +48,9 @@ def run(socket: Socket = None, idle: Idle = None, limit_rate: Rate = None, slots
       entrepot daemon run
       entrepot daemon run --idle 0 --limit-rate 20M
     """
-    from entrepot.daemon import places, process
+    from entrepot.cli import daemon_run
 
-    options = process.Options(process.idle_from_environment() if idle is None else idle, _rate(limit_rate), slots)
-    try:
-        process.run(places.socket_path(socket), options)
-    except AlreadyRunning as error:
-        # Two programs that start one at the same moment are both served: for whoever lost, all is well.
-        from entrepot.cli import output
-
-        output.note(error.message)
+    daemon_run.run(socket, idle, limit_rate, slots)
 
 
 @app.command()
@@ -327,11 +320,14 @@ def logs(
     from entrepot.cli import output
     from entrepot.daemon import places
 
-    place = places.log_of(places.socket_path(socket))
-    try:
-        found = place.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
-    except FileNotFoundError:
-        raise NotFound(f"There is no log {str(place)!r}: no daemon ever ran on this socket.") from None
+    path = places.socket_path(socket)
+    place, said = places.log_of(path), places.said_of(path)
+    # One that could not begin has printed why, and that is news when it is younger than the log.
+    late = said.exists() and (not place.exists() or said.stat().st_mtime >= place.stat().st_mtime)
+    texts = [one.read_text(encoding="utf-8", errors="replace") for one in (place, said) if one.exists()]
+    found = "\n".join(texts[: 2 if late else 1]).splitlines()[-lines:]
+    if not texts:
+        raise NotFound(f"There is no log {str(place)!r}: no daemon ever ran on this socket.")
     if as_json:
         output.emit({"file": place, "lines": found})
     else:
@@ -414,9 +410,6 @@ def _words() -> Iterator[None]:
 
 
 def _rate(text: str | None) -> float | None:
-    """Bytes a second from `20M`; None for None."""
-    if text is None:
-        return None
-    from entrepot.client.cache import parse_size
+    from entrepot.cli.daemon_run import rate_of
 
-    return float(parse_size(text))
+    return rate_of(text)

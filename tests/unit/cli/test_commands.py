@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from entrepot.cli.main import COMMANDS, command, run
+from entrepot.cli import plainly
+from entrepot.cli.commands import COMMANDS, command
+from entrepot.cli.main import run
 
 NAMES = [name for section in COMMANDS.values() for name in section]
 #: They write bytes, or run until they are ended: there is no value to print.
@@ -101,3 +103,24 @@ def test_a_server_that_is_not_there_is_named(
     assert shown.out == ""
     assert "Cannot reach http://127.0.0.1:9" in shown.err
     assert "Traceback" not in shown.err
+
+
+def test_a_daemon_begins_without_what_reads_command_lines() -> None:
+    """Somebody waits for it: Typer and what it loads would be more than half of that time."""
+    code = (
+        "import sys; from entrepot.cli import daemon_run; from entrepot.cli.main import run\n"
+        "daemon_run.run = lambda *given: print(*given)\n"
+        "assert run(['daemon', 'run', '--socket', '/s', '--idle', '5', '--limit-rate', '1M', '--slots', '2']) == 0\n"
+        "from entrepot.daemon import process\n"
+        "sys.exit(', '.join(sorted({'typer', 'pydantic', 'httpx2', 'rich'} & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "/s 5.0 1M 2\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--idle", "soon"], ["--slots", "65"], ["--socket"], ["--nonsense", "x"], ["--idle", "-1"]]
+)
+def test_other_words_for_a_daemon_are_the_librarys_to_judge(words: list[str]) -> None:
+    assert not plainly.run(words)
