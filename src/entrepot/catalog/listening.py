@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, text
 
+from entrepot.catalog.statements import Sql
 from entrepot.model.errors import EntrepotError
 
 __all__ = ["Listener", "notify"]
@@ -23,7 +24,10 @@ _log = logging.getLogger("entrepot.catalog")
 def notify(conn: Connection, channel: str) -> None:
     """Wake the listeners of the channel when this transaction commits; several in one transaction count as one."""
     if conn.dialect.name == "postgresql":
-        conn.execute(select(func.pg_notify(channel, "")))
+        _NOTIFY(conn, channel=channel)
+
+
+_NOTIFY = Sql("SELECT pg_notify(:channel, '')")
 
 
 class Listener:

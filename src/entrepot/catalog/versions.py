@@ -162,8 +162,8 @@ def find_all(conn: Connection, keys: Sequence[int | UUID], *, asking: int | None
     return found
 
 
-_HOLD_N = select(version.c.id).where(version.c.id == bindparam("key")).with_for_update(key_share=True)
-_HOLD_UID = select(version.c.id).where(version.c.uid == bindparam("key")).with_for_update(key_share=True)
+_HOLD_N = Prepared(select(version.c.id).where(version.c.id == bindparam("key")).with_for_update(key_share=True))
+_HOLD_UID = Prepared(select(version.c.id).where(version.c.uid == bindparam("key")).with_for_update(key_share=True))
 
 
 def hold(conn: Connection, key: int | UUID) -> None:
@@ -172,7 +172,7 @@ def hold(conn: Connection, key: int | UUID) -> None:
     Rows that only refer to it (an upload, an edge, an ingest) may still come in beside.
     """
     if conn.dialect.name != "sqlite":
-        conn.execute(_HOLD_N if isinstance(key, int) else _HOLD_UID, {"key": key})
+        (_HOLD_N if isinstance(key, int) else _HOLD_UID)(conn, {"key": key})
 
 
 def insert_version(conn: Connection, *, tags: Sequence[str], **values: Any) -> int:

@@ -74,8 +74,9 @@ def commit(
         )
     now = depot.now()
     text = names.text(message, max_length=10_000, field="Message")
-    clean = with_types(depot, actor, clean_changes(depot, changes))
-    require_good_changes(depot, actor, partial(_home_of, key, actor), clean)
+    with depot.catalog.one_moment():
+        clean = with_types(depot, actor, clean_changes(depot, changes))
+        require_good_changes(depot, actor, partial(_home_of, key, actor), clean)
 
     def work(conn: Connection) -> Committed:
         return commit_in(conn, depot, actor, key, clean, expected=expected, message=text, now=now)
@@ -119,7 +120,7 @@ def publish(
 ) -> Committed:
     """Write resolved changes as a revision with its event; the caller has asked the judge and holds the version."""
     version = found.version
-    _not_stale(version, expected)
+    require_newest(version, expected)
     event = tell(
         conn,
         actor,
@@ -136,7 +137,7 @@ def publish(
     return settle(conn, actor, found, now, made)
 
 
-def _not_stale(version: Version, expected: int | None) -> None:
+def require_newest(version: Version, expected: int | None) -> None:
     """The version is held, so what the caller saw can be compared before anything is written."""
     if expected is not None and expected != version.revision:
         raise StaleRevision(
@@ -554,7 +555,7 @@ def restore(
         version = lookup.writable(found)
         if to < 0 or to > version.revision:
             raise NotFound(f"{version.label} has no revision {lookup.said(to)}; its newest is {version.revision}.")
-        _not_stale(version, expected)
+        require_newest(version, expected)
         event = tell(
             conn, actor, "revision.created", version, now, revision=version.revision + 1, detail={"restored": to}
         )

@@ -204,6 +204,7 @@ def put_file(depot: Depot, actor: Actor, key: Key, new: NewFile, *, check: Check
 
     Raises:
         Frozen, Trashed, KindMismatch: The version takes no such change.
+        StaleRevision: `expected` is not the newest revision.
         PreconditionFailed: By `check`.
         PathTaken: There is an entry already, and the condition is that there is none.
         TooLarge: Beyond a limit.
@@ -225,6 +226,7 @@ def put_file(depot: Depot, actor: Actor, key: Key, new: NewFile, *, check: Check
     with depot.catalog.read() as conn:
         found = lookup.version(conn, actor, key, Action.EDIT)
         version = lookup.writable(found, kind=Kind.FILES)
+        entries.require_newest(version, new.expected)
         _look(conn, version, clean.path, new.condition, check)
         refuses = refusing.is_on(conn, depot, version.project)
     row = _row(depot, actor, NewUpload(length=new.length, sha256=new.sha256, purpose="attempt"))

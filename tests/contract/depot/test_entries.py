@@ -85,6 +85,17 @@ def test_a_commit_that_saw_an_older_revision_is_stale(house: House) -> None:
     assert house.tree(ann, made.n) == {"a": b"1"}
 
 
+def test_a_file_for_an_older_revision_is_refused_before_its_bytes_are_taken(house: House) -> None:
+    """Found by a long life: the bytes were received first, and only a file in the way was told before."""
+    ann = house.user("ann")
+    made = house.version(ann)
+    house.put(ann, made, {"a": b"1"})
+    for condition in ("any", "absent"):
+        with pytest.raises(StaleRevision) as stale:
+            putting.put_file(house.depot, ann, made.n, NewFile("a", expected=0, condition=condition))
+        assert stale.value.details["revision"] == 1
+
+
 def test_a_path_condition_is_judged_at_the_head(house: House) -> None:
     ann = house.user("ann")
     made = house.version(ann)
