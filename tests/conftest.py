@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.support import authorities
 from tests.support.postgres import PostgresServer, PostgresUnavailable
 
 pytest_plugins = ["tests.support.require", "tests.support.catalogs", "tests.support.identity"]
@@ -21,6 +22,8 @@ hypothesis.settings.register_profile("default", max_examples=25, stateful_step_c
 hypothesis.settings.register_profile("ci", max_examples=30, stateful_step_count=30, derandomize=True, **_common)
 hypothesis.settings.register_profile("soak", max_examples=3000, stateful_step_count=120, **_common)
 hypothesis.settings.load_profile(os.environ.get("ENTREPOT_TEST_PROFILE", "default"))
+
+authorities.share()
 
 _numbers = itertools.count(1)
 

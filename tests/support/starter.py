@@ -171,13 +171,18 @@ def _starter() -> _Starter:
 def _import_everything() -> None:
     import importlib
 
+    import httpx2
+    import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
+    import sqlalchemy.dialects.sqlite  # noqa: F401
     import uvloop  # noqa: F401
 
     from entrepot.catalog import migrations  # noqa: F401
     from entrepot.cli.commands import COMMANDS
     from entrepot.server import __main__, asgi, backups, commands, doctor, process, worker  # noqa: F401
-    from tests.support import forked, nursery  # noqa: F401
+    from tests.support import authorities, forked, nursery  # noqa: F401
 
+    authorities.share()
+    httpx2.Client().close()
     for name in sorted({module for section in COMMANDS.values() for module, _ in section.values()}):
         importlib.import_module(f"entrepot.cli.{name}")
 
