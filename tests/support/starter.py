@@ -172,7 +172,7 @@ def _import_everything() -> None:
     import importlib
 
     import httpx2
-    import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401
+    import sqlalchemy.dialects.postgresql.psycopg
     import sqlalchemy.dialects.sqlite  # noqa: F401
     import uvloop  # noqa: F401
 
