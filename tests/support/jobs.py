@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from entrepot.catalog import queue
 from entrepot.catalog.database import Catalog
@@ -32,9 +32,13 @@ def uid() -> UUID:
 
 def enqueue(catalog: Catalog, kind: str = "kind", *, queue_name: str = "work", **more: Any) -> int:
     """A job that is due now; its number."""
-    now = catalog.now()
-    values: dict[str, Any] = {"payload": {}, "now": now} | more
-    return catalog.write(lambda conn: queue.enqueue(conn, uid=uid(), queue=queue_name, kind=kind, **values))
+    return catalog.write(lambda conn: enqueue_in(conn, catalog, kind, queue_name=queue_name, **more))
+
+
+def enqueue_in(conn: Connection, catalog: Catalog, kind: str = "kind", *, queue_name: str = "work", **more: Any) -> int:
+    """The same in a transaction of the caller's."""
+    values: dict[str, Any] = {"payload": {}, "now": catalog.now()} | more
+    return queue.enqueue(conn, uid=uid(), queue=queue_name, kind=kind, **values)
 
 
 def claim(catalog: Catalog, *, queue_name: str = "work", worker: str = "w", lease: timedelta = LONG) -> Claimed | None:

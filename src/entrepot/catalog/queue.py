@@ -35,6 +35,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from structlog.contextvars import get_contextvars
 
 from entrepot.catalog.deeds import Deed, note
 from entrepot.catalog.listening import notify
@@ -60,6 +61,7 @@ class Claimed:
     Args:
         attempt: Which run this is, from 1; runs that ended because their worker was shut down do not count.
         cancel: Whether somebody asked the job to stop before this run began.
+        request: The id of the request that asked for it, or asked for what asked for it; None for periodic ones.
     """
 
     n: int
@@ -70,6 +72,7 @@ class Claimed:
     attempt: int
     max_attempts: int
     cancel: bool = False
+    request: str | None = None
 
 
 #: Every commit of files asks for a job.
@@ -91,6 +94,7 @@ _ENQUEUE = Prepared(
         "fence",
         "attempt",
         "cancel",
+        "request",
     ),
 )
 
@@ -112,6 +116,7 @@ def enqueue(
 ) -> int:
     """A job that runs once this transaction is durable; answers its number.
 
+    It keeps the id of the request that the log is bound to, so that what a worker logs about it can be found by that.
     Listeners on PostgreSQL hear of it with the commit; workers beside an SQLite file are woken by the caller.
     """
     row = _ENQUEUE(
@@ -132,6 +137,7 @@ def enqueue(
             "fence": 0,
             "attempt": 0,
             "cancel": False,
+            "request": get_contextvars().get("request_id"),
         },
     )
     n = int(row.scalar())
@@ -224,7 +230,9 @@ def claim(conn: Connection, queue: str, *, worker: str, now: datetime, lease: ti
     row = conn.execute(statement).first()
     if row is None:
         return None
-    return Claimed(row.id, row.queue, row.kind, row.payload, row.fence, row.attempt, row.max_attempts, row.cancel)
+    return Claimed(
+        row.id, row.queue, row.kind, row.payload, row.fence, row.attempt, row.max_attempts, row.cancel, row.request
+    )
 
 
 def _lease_clock(conn: Connection, now: datetime, more: timedelta = timedelta(0)) -> Any:

@@ -14,6 +14,7 @@ from threading import Event
 from typing import Any
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from entrepot.catalog import queue
 from entrepot.catalog.connection import Connection
@@ -91,11 +92,13 @@ class Runner:
         )
         if claimed is None:
             return False
-        try:
-            self._run(claimed)
-        except Unavailable:
-            self._left = claimed
-            raise
+        # As in the process that was asked: who has the id of a request finds all that was logged because of it.
+        with bound_contextvars(**({"request_id": claimed.request} if claimed.request else {})):
+            try:
+                self._run(claimed)
+            except Unavailable:
+                self._left = claimed
+                raise
         return True
 
     def _give_back(self) -> None:

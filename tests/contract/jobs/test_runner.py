@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pytest
 from sqlalchemy import Connection, insert, select
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from entrepot.catalog import queue, tasks
 from entrepot.catalog.database import Catalog
@@ -21,7 +22,7 @@ from entrepot.model.values import TaskState
 from entrepot.testing.faulty import Faults, fails
 from entrepot.testing.faulty_catalog import faulty_catalog
 from tests.support.catalogs import Clock
-from tests.support.jobs import LONG, OVER, change, enqueue, in_thread, row, until
+from tests.support.jobs import LONG, OVER, change, enqueue, enqueue_in, in_thread, row, until
 
 
 def runner(catalog: Catalog, run: Callable[[Work], None], *, lease: timedelta = LONG, **hooks: Any) -> Runner:
@@ -312,6 +313,25 @@ def test_a_kind_that_this_worker_does_not_know_is_left_for_a_newer_one(catalog: 
     clock.move(minutes=10)
     assert one.step()
     assert (row(catalog, n).state, row(catalog, n).error["code"]) == ("failed", "unsupported")
+
+
+def test_what_is_logged_of_a_job_has_the_id_of_the_request_that_asked_for_it(catalog: Catalog) -> None:
+    """Also of a job that a job asks for; and nothing of it stays with the next."""
+    seen: list[Any] = []
+
+    def run(work: Work) -> None:
+        seen.append(get_contextvars().get("request_id"))
+        if work.payload:
+            work.finish(lambda conn: enqueue_in(conn, catalog) and None)
+
+    with bound_contextvars(request_id="0123456789"):
+        enqueue(catalog, payload={"asks": "for another"})
+    enqueue(catalog)
+    one = runner(catalog, run)
+    while one.step():
+        pass
+    assert seen == ["0123456789", None, "0123456789"]
+    assert get_contextvars() == {}
 
 
 def test_a_worker_that_ends_puts_its_job_back_as_if_it_had_not_begun(catalog: Catalog) -> None:

@@ -320,6 +320,8 @@ job = Table(
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("ended_at", Instant),
+    # The id of the request that asked for it, for the log.
+    Column("request", Text),
     sqlite_autoincrement=True,
 )
 Index(
