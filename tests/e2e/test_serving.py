@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -132,12 +133,18 @@ def test_sigterm_ends_everything_that_was_started(tmp_path: Path) -> None:
 
 
 def test_a_killed_server_leaves_no_process_and_starts_again(tmp_path: Path) -> None:
-    with running_server(tmp_path) as server:
-        token, started = server.token(), server.children()
-        with server.client(token) as client:
-            made = client.post("/api/v1/projects", json={"name": "Birds"}).json()["id"]
-        os.kill(server.pid, signal.SIGKILL)
-        server.process.wait()
-        wait_until(lambda: not any(is_alive(pid) for pid in started), "children end with their parent")
-    with running_server(tmp_path) as server, server.client(token) as client:
-        assert client.get(f"/api/v1/projects/{made}").json()["name"] == "Birds"
+    # With a short path, as the folder for temporary files has everywhere but in tests.
+    with tempfile.TemporaryDirectory() as temporary:
+        around = {"TMPDIR": temporary}
+        with running_server(tmp_path, around=around) as server:
+            token, started = server.token(), server.children()
+            with server.client(token) as client:
+                made = client.post("/api/v1/projects", json={"name": "Birds"}).json()["id"]
+            os.kill(server.pid, signal.SIGKILL)
+            server.process.wait()
+            wait_until(lambda: not any(is_alive(pid) for pid in started), "children end with their parent")
+        with running_server(tmp_path, around=around) as server, server.client(token) as client:
+            assert client.get(f"/api/v1/projects/{made}").json()["name"] == "Birds"
+            assert len(list(Path(temporary).glob("pymp-*"))) == 1, "what the killed one left is gone"
+            assert server.terminate() == 0
+        assert list(Path(temporary).iterdir()) == []

@@ -16,6 +16,7 @@ import contextlib
 import ctypes
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +24,9 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from multiprocessing import forkserver
+from multiprocessing import forkserver, util
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Protocol, TypeVar, cast
 
@@ -65,11 +67,26 @@ def _context() -> _Context:
     return cast(_Context, multiprocessing.get_context(METHOD))
 
 
-def warm() -> None:
-    """Start the mould, which imports while this process goes on. Call it when the environment of copies is settled."""
+def warm(noted: Path) -> None:
+    """Start the mould, which imports while this process goes on. Call it when the environment of copies is settled.
+
+    Args:
+        noted: A file of the caller alone, in which stands the folder with the mould's socket. The library removes that
+            folder at an orderly end; what a supervisor that was killed left behind is removed by the next.
+    """
     if METHOD == "forkserver":
+        _remove_noted(noted)
+        noted.write_text(util.get_temp_dir(), encoding="utf-8")
         forkserver.set_forkserver_preload(["entrepot.server.mould"])
         forkserver.ensure_running()
+
+
+def _remove_noted(noted: Path) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        left = Path(noted.read_text(encoding="utf-8"))
+        # Whoever could write to the note could remove the folder anyway; this is against notes that are half written.
+        if left.is_absolute() and left.name.startswith("pymp-") and left.lstat().st_uid == os.geteuid():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @contextlib.contextmanager

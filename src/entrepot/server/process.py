@@ -40,6 +40,8 @@ from entrepot.server.lifeline import Lifeline
 _BUFFER: Final = 1 << 20
 #: How long a port may stay taken by a server that was killed a moment ago.
 _PORT_PATIENCE_S: Final = 5.0
+#: Where the folder of the mould's socket stands, below the folder of what runs.
+MOULD: Final = "mould"
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +74,7 @@ def serve(
         # which it reads when a process starts, large bodies leave less of it behind.
         os.environ.setdefault("MALLOC_ARENA_MAX", "2")
         with copies.without_command_line():
-            copies.warm()
+            copies.warm(config.data / datadir.RUN / MOULD)
             password = copies.apart(partial(_prepare, config, dict(os.environ if environ is None else environ)))
             if password is not None:
                 # Whoever is killed before this line finds an account that nobody can enter. A password in a file would
