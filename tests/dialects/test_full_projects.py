@@ -14,7 +14,7 @@ from entrepot.depot import projects
 from entrepot.depot.projects import ProjectChanges
 from entrepot.model import ids
 from entrepot.model.ids import Noun
-from tests.support import datature, flow, ufdl
+from tests.support import benchling, datature, flow, ufdl
 from tests.support.identity import ADMIN_PASSWORD
 from tests.support.site import Site, open_site
 
@@ -91,3 +91,19 @@ def test_the_flow_door_says_413_and_an_error(quick_folder: Path, stack: ExitStac
     answer = lab.writer.chunk(LARGE)
     assert answer.status_code == 413, answer.text
     assert SAID in flow.error_of(answer)
+    # It does not say how large a file is: what is there already is looked at with each chunk.
+    data = lab.writer.chunk(LARGE, last=False).json()["data_id"]
+    answer = lab.writer.chunk(LARGE, offset=len(LARGE), last=False, data=data)
+    assert answer.status_code == 413, answer.text
+    assert SAID in flow.error_of(answer)
+
+
+def test_the_benchling_door_refuses_a_file_before_its_bytes_are_taken(quick_folder: Path, stack: ExitStack) -> None:
+    """Its slots are made before anybody says how large the files are; the PUT says it."""
+    lab = benchling.open_lab(quick_folder, stack)
+    fill(lab.site, ids.decode(Noun.PROJECT, lab.project))
+    made = lab.writer.create("a.csv")
+    answer = lab.put(made, LARGE)
+    assert answer.status_code == 413, answer.text
+    assert SAID in answer.json()["error"]["message"]
+    assert lab.put(made, b"a\n1\n").status_code == 200

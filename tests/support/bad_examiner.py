@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 import time
 from typing import NoReturn
 
@@ -25,6 +26,9 @@ def work(source: Source, data_type: str | None, registry: Registry, seconds: flo
         del hoard
     if order.startswith(b"crash"):
         os.abort()
+    if order.startswith(b"writes"):
+        with tempfile.TemporaryFile() as file:
+            file.write(b"x")
     if order.startswith(b"liar"):
         lie(source)
     return examine(source, data_type, registry, seconds=seconds)

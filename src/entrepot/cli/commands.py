@@ -5,6 +5,7 @@ A command's module is imported when that command is asked for and not before: `e
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 from typing import Any
@@ -89,6 +90,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
 }
 
 _MODULES = {name: module for section in COMMANDS.values() for name, (module, _) in section.items()}
+#: What other tools call commands of groups: these work too and are not listed.
+_ALSO = {"ls": "list", "passwd": "password", "disable": "deactivate", "enable": "reactivate"}
 _HELP = """A home for data files, tables and records: versions, teams, provenance, restartable transfer.
 
 \b
@@ -127,6 +130,11 @@ def command(name: str) -> Any:
     app = importlib.import_module(f"entrepot.cli.{module}").app
     found = typer.main.get_command(app)
     commands = getattr(found, "commands", None)
+    if commands is not None:
+        for also, ours in _ALSO.items():
+            if ours in commands and also not in commands:
+                commands[also] = copy.copy(commands[ours])
+                commands[also].hidden = True
     # A module with several commands of the root has them side by side; one that is a group has its own name.
     chosen = found if commands is None or name == found.name else commands.get(name, found)
     chosen.name = name

@@ -158,6 +158,17 @@ def room_for(conn: Connection, project: Project, more: int) -> None:
     if project.allocation is None:
         return
     project_rows.hold_room(conn, project.n)
+    look_for_room(conn, project, more)
+
+
+def look_for_room(conn: Connection, project: Project, more: int) -> None:
+    """As `room_for`, of this moment and holding nothing: a look before bytes are taken, that are judged again after.
+
+    Raises:
+        QuotaExceeded
+    """
+    if project.allocation is None:
+        return
     used = project_rows.used_bytes(conn, project.n) + more
     if used > project.allocation:
         raise QuotaExceeded(

@@ -166,13 +166,17 @@ def open_link(depot: Depot, path: str, *, door: str = "objects") -> Opened | Exp
         raise Gone("What this link led to was purged.") from missing
 
 
-def fill_link(depot: Depot, path: str, *, door: str = "objects") -> Filling | Arrival:
-    """Begin the PUT that a link allows."""
+def fill_link(depot: Depot, path: str, *, door: str = "objects", length: int | None = None) -> Filling | Arrival:
+    """Begin the PUT that a link allows.
+
+    Args:
+        length: How many bytes will come, if that is known.
+    """
     grant, actor = _use(depot, path, "PUT", door)
     target = grant.target
     try:
         if "c" in target:
             return consignments.fill(depot, actor, UUID(target["c"]))
-        return slots.fill(depot, actor, UUID(target["s"]))
+        return slots.fill(depot, actor, UUID(target["s"]), length=length)
     except (Hidden, Unauthenticated, Forbidden) as refused:
         raise BadSignature("Whoever made this link may no longer write here. Ask for a new one.") from refused

@@ -20,6 +20,7 @@ from typing import Any
 from uuid import UUID
 
 from entrepot.catalog import entries as entry_rows
+from entrepot.catalog import projects as project_rows
 from entrepot.catalog import uploads as rows
 from entrepot.catalog import versions as version_rows
 from entrepot.catalog.connection import Connection
@@ -128,10 +129,17 @@ def receive(depot: Depot, actor: Actor, uid: UUID, offset: int) -> Arrival:
         NotFound: There is no such parcel, or it is somebody else's, or out of date.
         Invalid: Chunks before this one are missing; `details["offset"]` says what is here.
         Conflict: Another chunk of it is being received; `details["retry"]` is true.
+        QuotaExceeded: The chunks before this one fill what room the project has.
     """
     uploads.may_send(depot, actor, NewUpload())
     with depot.catalog.read() as conn:
         row = own(conn, depot, actor, uid)
+        home = (
+            None if row.project is None or row.state == FINISHED else project_rows.find(conn, user=None, n=row.project)
+        )
+        if home is not None:
+            # Nobody says how large the file is; without this all of it would be taken and then refused.
+            lines.look_for_room(conn, home[0], offset)
     if row.state == FINISHED:
         if row.content is None:
             # Its bytes were unpacked, or refused, and are gone; how many there were is all that can be compared.

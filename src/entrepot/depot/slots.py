@@ -268,10 +268,14 @@ class Filling(OnePut):
         depot.catalog.write(work)
 
 
-def fill(depot: Depot, actor: Actor, uid: UUID) -> Filling:
+def fill(depot: Depot, actor: Actor, uid: UUID, *, length: int | None = None) -> Filling:
     """Begin a PUT into a slot.
 
+    Args:
+        length: How many bytes will come, if that is known: slots of some doors are made without it.
+
     Raises:
+        QuotaExceeded: The project has no room for so many.
         PreconditionFailed: It is full and takes one PUT only.
         WrongState: The ingest has started.
     """
@@ -285,6 +289,9 @@ def fill(depot: Depot, actor: Actor, uid: UUID) -> Filling:
         put = attempt(conn, depot, actor, slot)
         if version.state is State.EMPTY:
             version_rows.change(conn, slot.version, {"state": State.RECEIVING.value, "updated_at": now}, edited=False)
+        home = None if length is None else project_rows.find(conn, user=None, n=version.project)
+        if home is not None:
+            lines.room_for(conn, home[0], length or 0)
         return slot, put
 
     slot, put = depot.catalog.write(work)

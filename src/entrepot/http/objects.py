@@ -78,10 +78,12 @@ class _Objects:
         encoding = (field(scope, b"content-encoding") or "identity").strip().lower()
         if encoding != "identity":
             raise Unsupported(f"The body is encoded as {encoding[:40]!r}. Send it as it is.")
-        content_length(scope)
-        filling = await in_thread(self._executor, objects.fill_link, self._depot, _link(scope))
+        length, said = content_length(scope), field(scope, b"content-type")
+        if said is not None and is_multipart(said):
+            # That of the form, which is more than that of the file in it.
+            length = None
+        filling = await in_thread(self._executor, objects.fill_link, self._depot, _link(scope), length=length)
         try:
-            said = field(scope, b"content-type")
             if said is not None and is_multipart(said):
                 receive = (await unwrap_file(receive, said)).receive
             await pump(receive, filling.write, executor=self._executor)

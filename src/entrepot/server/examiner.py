@@ -150,6 +150,7 @@ def _limit(memory: int, seconds: float) -> None:
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, processor),
         (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, 64),
     ):
         _, hard = resource.getrlimit(kind)

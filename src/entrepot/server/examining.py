@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -29,6 +30,10 @@ _MOST_REPORT: Final = 8 << 20
 _MOST_READ: Final = 8 << 20
 #: How long a socket may be silent beyond the time of a check, before the nursery itself is taken for dead.
 _SILENCE_S: Final = 30.0
+
+
+#: What of our environment goes along; the rest may hold passwords and keys, and copies read the files of strangers.
+_ENVIRONMENT: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "MALLOC_ARENA_MAX")
 
 
 class _Broken(Exception):
@@ -87,6 +92,7 @@ class ChildExaminer:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             )
         self._control = ours
         return ours

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from entrepot.model.errors import Invalid
+from entrepot.server.commands import load_config
 from entrepot.server.config import SETTINGS, environment, load, parse_assignment
-from entrepot.server.settings import duration, optional, read_setting, shown, size, words
+from entrepot.server.settings import Setting, duration, optional, read_setting, shown, size, words, written
 
 
 def test_the_command_line_wins_over_the_environment_over_the_file_over_the_default(tmp_path: Path) -> None:
@@ -104,6 +108,96 @@ def test_times_take_units(text: object, seconds: float) -> None:
 def test_none_is_written_in_words() -> None:
     assert [optional(size)(given) for given in ("none", "Unlimited", "", None, "1")] == [None, None, None, None, 1]
     assert words()(" a, b,,a") == ("a", "b")
+
+
+#: A value that is not the default, for settings whose default does not lend itself to one.
+SAMPLES: dict[str, Any] = {
+    "host": "::1",
+    "database": "postgresql+psycopg://ann@db.example.org/entrepot",
+    "store": "s3://bucket/prefix",
+    "s3_endpoint": "https://s3.example.org",
+    "s3_public_endpoint": "https://files.example.org",
+    "s3_region": "eu-central-1",
+    "s3_key_id": "AKIA",
+    "s3_secret": "hidden",
+    "public_url": "https://data.example.org",
+    "allowed_hosts": ["a.example.org", "b.example.org"],
+    "trusted_proxies": ["10.0.0.0/8"],
+    "secret_key": "ab" * 32,
+    "webhook_allow": ["10.0.0.7", "hooks"],
+    "webhook_ports": ["443", "8000-8099"],
+    "data_types": '[{"identifier":"spectrum","name":"Spectrum"}]',
+    "doors": ["native", "web"],
+    "log_format": "json",
+    "log_level": "debug",
+    "oidc.issuer": "https://login.example.org",
+    "oidc.client_id": "entrepot",
+    "oidc.client_secret": "hidden",
+    "oidc.scopes": ["openid", "groups"],
+    "oidc.allowed_domains": ["example.org"],
+    "oidc.allowed_groups": ["staff"],
+    "limits.upload_size": 1 << 30,
+    "limits.unpacked_size": 1 << 31,
+    "policy.project_allocation": 1 << 32,
+    "policy.sample_source": "https://archive.example.org/api",
+    "policy.trash_retention": "30d",
+    "policy.webhook_disable_after": 5,
+    "policy.default_licence": "CC0",
+}
+
+
+def sample(setting: Setting) -> Any:
+    """Something else than the default, as TOML has it."""
+    if setting.name in SAMPLES:
+        return SAMPLES[setting.name]
+    if isinstance(setting.default, bool):
+        return not setting.default
+    if isinstance(setting.default, int):
+        return setting.default + 1
+    if isinstance(setting.default, timedelta):
+        return written(setting.default + timedelta(hours=1))
+    assert isinstance(setting.default, str), f"give {setting.name} a value in SAMPLES"
+    return f"another {setting.default}"
+
+
+@pytest.mark.parametrize("place", ["command line", "environment", "file"])
+def test_every_setting_can_be_given_in_every_place_and_changes_nothing_else(tmp_path: Path, place: str) -> None:
+    for setting in SETTINGS:
+        if setting.name == "data":
+            continue
+        given = {setting.name: sample(setting)}
+        if setting.name == "oidc.issuer":
+            given["oidc.client_id"] = "entrepot"
+        texts = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in given.items()}
+        found = tmp_path / setting.name
+        found.mkdir()
+        if place == "command line":
+            config = load_config({"data": str(found)}, [f"{name}={text}" for name, text in texts.items()], {})
+        elif place == "environment":
+            config = load_config(environ={"ENTREPOT_DATA": str(found)} | {env_of(name): texts[name] for name in texts})
+        else:
+            (found / "entrepot.toml").write_text(toml(given))
+            config = load_config({"data": str(found)}, environ={})
+        before = environment(load(data=found))
+        after = environment(config)
+        changed = {env_of(name): written(read_setting(by_name(name), value, "here")) for name, value in given.items()}
+        assert {name: value for name, value in after.items() if before[name] != value} == changed, setting.name
+
+
+def by_name(name: str) -> Setting:
+    (found,) = (setting for setting in SETTINGS if setting.name == name)
+    return found
+
+
+def env_of(name: str) -> str:
+    return by_name(name).env
+
+
+def toml(given: Mapping[str, Any]) -> str:
+    """Settings of one section, or of none."""
+    lines = [f"{name.rpartition('.')[2]} = {json.dumps(value)}" for name, value in given.items()]
+    section = next(iter(given)).rpartition(".")[0]
+    return "\n".join([f"[{section}]", *lines] if section else lines)
 
 
 def test_another_process_reads_exactly_these_settings_from_its_environment(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def test_what_misbehaves_is_ended_and_the_next_file_is_examined(bad: ChildExamin
     assert "more than 512 MiB" in why(bad(Bytes(b"bomb"), "csv"))
     assert f"signal {signal.SIGABRT:d}" in why(bad(Bytes(b"crash"), "csv"))
     assert "ended the process" in why(bad(Bytes(b"liar"), "csv"))
+    assert "ended the process" in why(bad(Bytes(b"writes"), "csv")), "a copy writes no file"
     good = bad(Bytes(b"a,b\n1,2\n"), None)
     assert (good.standing, good.recognised, good.facts["rows"]) == (Standing.GOOD, "csv", 1)
 
@@ -70,6 +71,13 @@ def test_the_nursery_ends_with_its_worker_and_takes_its_copy_along(bad: ChildExa
     assert nursery is not None
     bad.close()
     assert nursery.returncode == 0
+
+
+def test_no_secret_of_the_server_is_in_its_environment(bad: ChildExaminer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENTREPOT_S3_SECRET", "hidden")
+    assert bad(Bytes(b"a,b\n1,2\n"), None).standing is Standing.GOOD
+    assert bad._nursery is not None
+    assert b"hidden" not in Path(f"/proc/{bad._nursery.pid}/environ").read_bytes()
 
 
 def test_types_of_the_settings_are_known_in_the_copy() -> None:
