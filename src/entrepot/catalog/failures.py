@@ -169,12 +169,22 @@ _POSTGRES_CONSTRAINTS: dict[str, ConstraintKind] = {
 _UNSTORABLE = {"22003", "22021", "22P05", "22P02", "54001"}
 
 
+#: What the driver says when it never had a connection.
+_NEVER_THERE = ("connection failed", "connection is bad", "connection timeout", "failed to resolve host")
+
+
 def _translate_postgres(error: psycopg.Error) -> Exception | None:
     import psycopg
 
     state = error.sqlstate
     if state is None:
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            told = str(error).partition("\n")[0]
+            if told.startswith(_NEVER_THERE):
+                return ConnectionLost(
+                    f"The database cannot be reached ({told}). See that it runs, and that the setting `database` and "
+                    "its password are right."
+                )
             return ConnectionLost("The connection to the database was lost. Try again.")
         # The driver itself refuses NUL in a text.
         return _unstorable() if isinstance(error, psycopg.DataError) else None
@@ -191,6 +201,17 @@ def _translate_postgres(error: psycopg.Error) -> Exception | None:
         return Contended("Too many writers changed the same thing at once. Try again.")
     if state == "53100":
         return DiskFull("The disk of the database server is full. Free some space and try again; nothing was changed.")
+    if state == "42501":
+        return Unavailable(
+            f"The account of the database may not do this ({text}). Make it the owner of the database, or else of its "
+            "schema public."
+        )
+    if state == "25006":
+        return Unavailable(f"The database takes no writes ({text}). Name the server that does, not a copy of it.")
+    if state[:2] in ("28", "3D"):
+        return ConnectionLost(
+            f"The database lets nobody in ({text}). See that the setting `database` and its password are right."
+        )
     if state in ("XX001", "XX002"):
         return Corrupt(f"The database reports damage ({text}). Stop the server and restore it from a backup.")
     if state[:2] == "08" or state in ("57P01", "57P02", "57P03", "57P05"):

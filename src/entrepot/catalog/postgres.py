@@ -19,12 +19,14 @@ from entrepot.catalog.failures import ConnectionLost, Contended
 from entrepot.catalog.kept import KeptConnections
 from entrepot.catalog.listening import Listener
 from entrepot.catalog.transaction import Hook, begin_hooks, guard, take_hooks
-from entrepot.model.errors import Unavailable
+from entrepot.model.errors import Unavailable, Unsupported
 
 __all__ = ["PostgresBackend"]
 
 #: How often a write is tried before the caller is told that the database is contended.
 ATTEMPTS = 10
+#: The oldest PostgreSQL that is not refused.
+OLDEST = 13
 #: Any number that no other program on the same database is likely to use for its advisory locks.
 _SCHEMA_LOCK = 0x656E747265706F74
 
@@ -135,6 +137,20 @@ def _from_json(text: str | bytes) -> Any:
     return _decode(text if isinstance(text, str) else text.decode())
 
 
+def require_version(number: int) -> None:
+    """Refuse a server that is too old, before it refuses a statement in words that nobody understands.
+
+    Args:
+        number: As PostgreSQL counts, such as 150004.
+
+    Raises:
+        Unsupported
+    """
+    if number < OLDEST * 10_000:
+        major = f"{number // 10_000}" if number >= 100_000 else f"{number // 10_000}.{number // 100 % 100}"
+        raise Unsupported(f"The database is PostgreSQL {major}. Entrepot needs {OLDEST} or newer; upgrade it first.")
+
+
 def _engine(url: URL, options: dict[str, Any]) -> Engine:
     engine = create_engine(
         url,
@@ -148,6 +164,7 @@ def _engine(url: URL, options: dict[str, Any]) -> Engine:
     )
 
     def on_connect(connection: Any, _record: object) -> None:
+        require_version(connection.info.server_version)
         # An acknowledged commit must survive a power cut, whatever the server's default says.
         connection.execute(
             "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
