@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +13,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from entrepot.catalog import queue
 from entrepot.catalog.database import Catalog
-from entrepot.depot import projects
+from entrepot.depot import checking, projects, uploads
 from entrepot.depot.credentials import as_operator
-from entrepot.server import compose, config, doctor
+from entrepot.depot.uploads import NewUpload
+from entrepot.server import compose, config, datadir, doctor
 from entrepot.server.config import Config
 from entrepot.server.doctor import Finding, State
 from tests.e2e.conftest import Running, run
@@ -32,8 +37,8 @@ def started(settings: Config) -> Config:
     return settings
 
 
-def found(settings: Config, what: str) -> Finding:
-    (one,) = (one for one in doctor.examine(settings) if one.what == what and one.state is not State.GOOD)
+def found(settings: Config, what: str, **environ: str) -> Finding:
+    (one,) = (one for one in doctor.examine(settings, environ) if one.what == what and one.state is not State.GOOD)
     assert one.mend
     return one
 
@@ -64,6 +69,72 @@ def test_rights_that_are_too_wide(started: Config) -> None:
     (started.data / "secret.key").write_text("none")
     (started.data / "secret.key").chmod(0o600)
     assert "holds no key" in found(started, "secret key").says
+
+
+def test_a_folder_that_is_somebody_elses(started: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "cannot be written" in found(started, "data folder").says
+
+
+@pytest.mark.parametrize(("free", "state"), [(1 << 30, State.WARNING), (1 << 20, State.BAD)])
+def test_a_disk_that_is_almost_full(started: Config, free: int, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = shutil.disk_usage(started.data)._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    (one,) = (one for one in doctor.examine(started, {}) if "GiB free" in one.says)
+    assert (one.state, "gc --dry-run" in one.mend) == (state, True)
+
+
+def test_a_disk_that_a_restart_empties() -> None:
+    memory = Path("/dev/shm")
+    if not memory.is_dir():
+        pytest.skip("this system has no /dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        said = [one for one in doctor.examine(config.load({"data": folder}, {}), {}) if "lies on tmpfs" in one.says]
+    assert [one.state for one in said] == [State.WARNING]
+
+
+def test_a_variable_that_is_no_setting(started: Config) -> None:
+    said = found(started, "settings", ENTREPOT_POLICY_TOKEN_LIVETIME="1d", ENTREPOT_URL="http://localhost")
+    assert "POLICY_TOKEN_LIVETIME" in said.says
+    assert "ENTREPOT_POLICY_TOKEN_LIFETIME" in said.mend
+
+
+def test_damaged_bytes(started: Config) -> None:
+    with compose.open_depot(started) as depot:
+        admin = as_operator(depot, "admin")
+        row = uploads.begin(depot, admin, NewUpload(length=4))
+        with uploads.receive(depot, admin, row.uid, 0) as receiver:
+            receiver.write(b"good")
+            receiver.finish()
+        (path,) = (one for one in (started.data / "objects").rglob("*") if one.is_file())
+        path.chmod(0o600)
+        path.write_bytes(b"g00d")
+        checking.verify(depot)
+    assert "1 of 1 contents are damaged" in found(started, "stored bytes").says
+
+
+def test_work_that_nobody_does(started: Config) -> None:
+    earlier = datetime.now(UTC) - timedelta(hours=1)
+    with compose.open_depot(started, clock=lambda: earlier) as depot:
+        depot.catalog.write(
+            lambda conn: queue.enqueue(conn, uid=depot.new_uid(), queue="q", kind="k", payload={}, now=earlier)
+        )
+    assert "waits since" in found(started, "background work").says
+    with datadir.ServerLock(started.data):
+        assert "none runs" in found(started, "worker").says
+
+
+def test_a_database_that_is_not_there(started: Config) -> None:
+    away = config.load({"data": str(started.data), "database": "postgresql://ann:hidden@127.0.0.1:1/entrepot"}, {})
+    said = found(away, "catalogue")
+    assert "cannot be reached" in said.says
+    assert "hidden" not in said.says
+
+
+def test_a_store_that_cannot_be_written(started: Config) -> None:
+    shutil.rmtree(started.data / "staging")
+    (started.data / "staging").write_text("no folder")
+    assert found(started, "store").state is State.BAD
 
 
 def test_a_restore_that_was_cut_off(started: Config) -> None:

@@ -144,7 +144,7 @@ def examine(settings: Config) -> list[Finding]:
     """What is wrong with a data folder and what belongs to it, and how to mend it; changes nothing."""
     from entrepot.server import doctor
 
-    return doctor.examine(settings)
+    return doctor.examine(settings, os.environ)
 
 
 def list_backups(folder: Path) -> list[Backup]:

@@ -29,6 +29,12 @@ from entrepot.server.settings_table import SETTINGS, is_network
 
 FILE_NAME = "entrepot.toml"
 
+#: Variables of ours that are no settings: the first start's, and those of clients on the same machine.
+_OTHER_VARIABLES = frozenset(
+    f"ENTREPOT_{name}"
+    for name in ("ADMIN_PASSWORD", "URL", "TOKEN", "CACHE_SIZE", "SOCKET", "DAEMON_IDLE_S", "DEBUG", "DEMO_EXIT")
+)
+
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
@@ -185,6 +191,16 @@ def environment(config: Config) -> dict[str, str]:
             value = getattr(config, key)
         found[setting.env] = written(value)
     return found
+
+
+def strangers(environ: Mapping[str, str]) -> list[str]:
+    """Variables that look like settings and are none: typing errors, most of them.
+
+    They cannot stop a server as an unknown name in the file does: somebody else's program may mean something by them.
+    """
+    known = _OTHER_VARIABLES | {setting.env for setting in SETTINGS}
+    ours = (name for name in environ if name.startswith("ENTREPOT_") and not name.startswith("ENTREPOT_TEST_"))
+    return sorted(name for name in ours if name not in known)
 
 
 def parse_assignment(assignment: str) -> tuple[str, str]:

@@ -6,11 +6,12 @@ not disturbed, and none is needed.
 
 from __future__ import annotations
 
+import difflib
 import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,7 +26,7 @@ from entrepot.depot.context import Depot, wall_clock
 from entrepot.jobs import presence
 from entrepot.model.errors import EntrepotError
 from entrepot.server import compose, datadir
-from entrepot.server.config import Config
+from entrepot.server.config import SETTINGS, Config, strangers
 
 __all__ = ["Finding", "State", "examine", "examine_open"]
 
@@ -59,9 +60,13 @@ class Finding:
     mend: str = ""
 
 
-def examine(config: Config) -> list[Finding]:
-    """Everything that can be found out without stopping anything, in the order in which it should be mended."""
-    found = [*_folder(config), *_address(config)]
+def examine(config: Config, environ: Mapping[str, str]) -> list[Finding]:
+    """Everything that can be found out without stopping anything, in the order in which it should be mended.
+
+    Args:
+        environ: The environment that the settings were read in.
+    """
+    found = [*_settings(environ), *_folder(config), *_address(config)]
     if any(one.state is State.BAD for one in found):
         # What needs the folder would only fail in other words.
         return found
@@ -84,6 +89,17 @@ def _guarded(what: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
     except EntrepotError as error:
         found.append(Finding(what, State.BAD, error.message, "Mend that first, then ask again."))
     return found
+
+
+def _settings(environ: Mapping[str, str]) -> Iterator[Finding]:
+    for name in strangers(environ):
+        close = difflib.get_close_matches(name, [setting.env for setting in SETTINGS], 1)
+        yield Finding(
+            "settings",
+            State.WARNING,
+            f"{name} is set and is no setting, so it changes nothing.",
+            f"Write {close[0]}, if that is meant." if close else "docs/reference/settings.md lists all.",
+        )
 
 
 def _folder(config: Config) -> Iterator[Finding]:

@@ -33,7 +33,7 @@ from entrepot._version import __version__
 from entrepot.model.errors import EntrepotError, Unavailable
 from entrepot.server import copies, datadir, logs
 from entrepot.server.children import Child, ManagedProcess, Program
-from entrepot.server.config import Config, environment
+from entrepot.server.config import Config, environment, strangers
 from entrepot.server.lifeline import Lifeline
 
 #: Larger ones gain little and each connection pays: at the peak of a process 2 MiB cost 6 MiB more than this, 4 MiB 21.
@@ -66,6 +66,8 @@ def serve(
         Unsupported: A newer Entrepot wrote the catalogue.
     """
     logs.configure(config.log_level, config.log_format)
+    for name in strangers(os.environ if environ is None else environ):
+        log.warning("a variable is no setting and changes nothing", variable=name)
     datadir.prepare(config.data)
     with datadir.ServerLock(config.data):
         config = replace(config, port=_free_port(config.host, config.port))
