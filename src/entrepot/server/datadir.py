@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import secrets
 from pathlib import Path
 from types import TracebackType
@@ -33,7 +34,7 @@ def prepare(folder: Path, *, restoring: bool = False) -> None:
         restoring: The caller is the one who puts a backup back.
 
     Raises:
-        Unavailable: It cannot be made or written, or a backup was not wholly put back into it.
+        Unavailable: It cannot be made or written, is another user's, or a backup was not wholly put back into it.
     """
     if not restoring and (folder / RESTORING).exists():
         raise Unavailable(
@@ -51,6 +52,33 @@ def prepare(folder: Path, *, restoring: bool = False) -> None:
         raise Unavailable(
             f"The data folder {folder} cannot be written. Change its owner, or choose another with --data."
         )
+    stranger = owner_but_root(folder)
+    if stranger is not None:
+        raise Unavailable(
+            f"The data folder {folder} belongs to {stranger}, whose server could not read what root writes there. "
+            f"Do it as that user: sudo -u {stranger} entrepot …"
+        )
+
+
+def owner_but_root(folder: Path) -> str | None:
+    """Whose the folder is, if this is root and it is somebody else's; who may write by chance is not asked."""
+    if os.geteuid() != 0:
+        return None
+    run = folder / RUN
+    theirs = run.stat().st_uid if run.is_dir() else 0
+    if theirs == 0:
+        return None
+    # Some file systems say that everything is one user's, whoever wrote it; all is well there.
+    probe = run / f"owner.{secrets.token_hex(8)}"
+    probe.touch(mode=0o600)
+    mine = probe.stat().st_uid
+    probe.unlink()
+    if mine == theirs:
+        return None
+    try:
+        return pwd.getpwuid(theirs).pw_name
+    except KeyError:
+        return f"#{theirs}"
 
 
 class ServerLock:

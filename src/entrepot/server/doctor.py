@@ -108,7 +108,21 @@ def _folder(config: Config) -> Iterator[Finding]:
         yield Finding("data folder", State.BAD, f"{data} is no folder.", f"entrepot serve --data {data}")
         return
     if not os.access(data, os.W_OK | os.X_OK):
-        yield Finding("data folder", State.BAD, f"{data} cannot be written by this user.", f"chown -R $(id -u) {data}")
+        yield Finding(
+            "data folder",
+            State.BAD,
+            f"{data} cannot be written by this user.",
+            f"Do it as the user that the server runs as; or, if that is this one, chown -R $(id -u) {data}",
+        )
+        return
+    stranger = datadir.owner_but_root(data)
+    if stranger is not None:
+        yield Finding(
+            "data folder",
+            State.BAD,
+            f"{data} belongs to {stranger}, whose server could not read what root writes there.",
+            f"sudo -u {stranger} entrepot doctor --data {data}",
+        )
         return
     if (data / datadir.RESTORING).exists():
         yield Finding(

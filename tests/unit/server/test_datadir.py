@@ -24,6 +24,18 @@ def test_a_folder_that_cannot_be_made_is_said_in_words(tmp_path: Path) -> None:
         prepare(tmp_path / "file" / "folder")
 
 
+def test_root_writes_nothing_into_the_folder_of_another_user(tmp_path: Path) -> None:
+    """Whose server could not read it: objects are for their owner, and so are the lock files of writers."""
+    prepare(tmp_path)
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "run", 65534, 65534)
+        with pytest.raises(Unavailable, match="sudo -u"):
+            prepare(tmp_path)
+        os.chown(tmp_path / "run", 0, 0)
+    prepare(tmp_path)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 def test_a_second_server_is_told_which_process_is_the_first(tmp_path: Path) -> None:
     with ServerLock(tmp_path):
         with pytest.raises(AlreadyRunning, match=f"process {os.getpid()}") as caught:
