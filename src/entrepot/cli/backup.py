@@ -35,6 +35,7 @@ def backup(
         int | None, typer.Option("--keep", min=1, help="Remove all but the newest N backups of this folder.")
     ] = None,
     list_them: Annotated[bool, typer.Option("--list", help="Only say which backups are there.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only read all that is there, and compare.")] = False,
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,11 +49,17 @@ def backup(
     Examples:
       entrepot backup /mnt/backup/entrepot --data ./depot --keep 14
       entrepot backup /mnt/backup/entrepot --list
+      entrepot backup /mnt/backup/entrepot --check
       entrepot restore-backup /mnt/backup/entrepot --data ./another
     """
     commands = server_commands()
     if list_them:
         _list(commands.list_backups(folder), as_json)
+        return
+    if check:
+        with bars.shown(as_json) as update:
+            checked = commands.check_backups(folder, step=_step("check", update))
+        _tell_checked(checked, as_json)
         return
     config = commands.load_config({"data": None if data is None else str(data)}, settings or [])
     with bars.shown(as_json) as update:
@@ -124,6 +131,20 @@ def _list(found: list[Any], as_json: bool) -> None:
             for one in found
         ],
     )
+
+
+def _tell_checked(checked: Any, as_json: bool) -> None:
+    if as_json:
+        output.emit(asdict(checked))
+    else:
+        output.line(f"{len(checked.backups)} backups, {checked.objects} objects read, {output.size(checked.n_bytes)}")
+        for name in checked.damaged:
+            output.note(f"DAMAGED  backup {name}: its catalogue is missing or wrong; nothing can be put back from it")
+        if not checked.damaged and not checked.lost:
+            output.line("Nothing is damaged.")
+    _tell_lost(checked.lost, checked.lost_count, as_json, "The next backup copies them again, if the server has them.")
+    if checked.damaged:
+        raise Partial
 
 
 def _step(what: str, update: Callable[[Progress], None] | None) -> Callable[[int, int, int, int], None] | None:

@@ -5,6 +5,7 @@
       catalogs/NAME.sqlite          the facts of one backup, NAME being its moment
       catalogs/NAME.json            says that this backup is whole; written last
       secret.key, entrepot.toml     as they were at the newest backup
+      suspects.json                 keys of objects that a check found damaged here, until a backup looked after them
       backup.lock                   held while somebody writes
 
 An object never changes and its key is never used twice, so a later backup copies only the objects that are new. The
@@ -34,14 +35,29 @@ from entrepot.catalog.connection import Connection
 from entrepot.catalog.database import Catalog
 from entrepot.catalog.snapshots import Stored
 from entrepot.depot.checking import difference
-from entrepot.depot.context import Depot
+from entrepot.depot.context import Clock, Depot
 from entrepot.model.errors import AlreadyRunning, Corrupt, Invalid, NotFound, Unavailable, Unsupported
 from entrepot.store.base import ObjectReader, ObjectStore
 from entrepot.store.verifying import blocks_of, verified
 
-__all__ = ["Backup", "Done", "Lost", "back_up", "choose", "listed", "put_back_objects", "snapshot_file"]
+__all__ = [
+    "Backup",
+    "Done",
+    "Lost",
+    "Tally",
+    "alone",
+    "back_up",
+    "choose",
+    "fault",
+    "listed",
+    "opened",
+    "put_back_objects",
+    "snapshot_file",
+    "tell",
+    "write_whole",
+]
 
-CATALOGS, LOCK = "catalogs", "backup.lock"
+CATALOGS, LOCK, SUSPECTS = "catalogs", "backup.lock", "suspects.json"
 #: How the folder is laid out; a greater one was written by a newer program.
 FORMAT = 1
 #: How often the facts are taken anew because objects were collected meanwhile.
@@ -99,7 +115,7 @@ class Done:
 
 
 @dataclass(slots=True)
-class _Tally:
+class Tally:
     objects: int = 0
     n_bytes: int = 0
     copied: int = 0
@@ -135,9 +151,9 @@ def back_up(
     """
     catalogs = folder / CATALOGS
     catalogs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(folder):
+    with alone(folder):
         before = listed(folder)
-        is_suspect = _suspects(before[-1]) if before else lambda _key: False
+        is_suspect = _suspects(folder, before)
         for leftover in catalogs.glob("*.part*"):
             leftover.unlink()
         for _ in range(_PASSES):
@@ -165,7 +181,8 @@ def back_up(
             lost_count=tally.lost_count,
         )
         draft.rename(catalogs / f"{name}.sqlite")
-        _write_whole(catalogs / f"{name}.json", _manifest(backup))
+        write_whole(catalogs / f"{name}.json", _manifest(backup))
+        (folder / SUSPECTS).unlink(missing_ok=True)
         removed, freed, freed_bytes = _prune(depot, folder, target, keep)
     return Done(backup, tally.copied, tally.copied_bytes, removed, freed, freed_bytes)
 
@@ -219,30 +236,47 @@ def put_back_objects(snapshot: Catalog, source: ObjectStore, target: ObjectStore
     Returns:
         What is missing or damaged in the source.
     """
-    tally = _Tally()
+    tally = Tally()
     with snapshot.read() as conn:
         totals = snapshots.totals(conn)
         parts: set[int] = set()
         for page in snapshots.objects(conn):
             for one in page:
                 _copy(source, target, one, tally, parts)
-                _tell(step, tally, totals)
+                tell(step, tally, totals)
         _check_parts(conn, target, parts, tally)
     return tally.lost
 
 
-def _suspects(last: Backup) -> Callable[[str], bool]:
-    """Which objects of a folder are looked at again, because the last backup found something wrong with them."""
-    if last.lost_count > len(last.lost):
+def fault(store: ObjectStore, one: Stored) -> str | None:
+    """What is wrong with an object, as far as itself tells: one of several contents has no digest of its own."""
+    try:
+        with store.open(one.key) as reader:
+            for _ in _blocks(reader, one):
+                pass
+    except NotFound:
+        return "the object is missing"
+    except Corrupt as error:
+        return error.message
+    return None
+
+
+def _suspects(folder: Path, before: list[Backup]) -> Callable[[str], bool]:
+    """Which objects of a folder are looked at again, because the last backup or a check found something wrong there."""
+    try:
+        found = set(json.loads((folder / SUSPECTS).read_bytes()))
+    except (FileNotFoundError, ValueError):
+        found = set()
+    if before and before[-1].lost_count > len(before[-1].lost):
         return lambda _key: True
-    return frozenset(one.key for one in last.lost).__contains__
+    return frozenset(found | {one.key for one in before[-1].lost} if before else found).__contains__
 
 
 def _copy_objects(
     depot: Depot, draft: Path, target: ObjectStore, is_suspect: Callable[[str], bool], step: Step | None
-) -> _Tally:
-    tally = _Tally()
-    with _opened(draft, depot) as snapshot, snapshot.read() as conn:
+) -> Tally:
+    tally = Tally()
+    with opened(draft, depot.clock) as snapshot, snapshot.read() as conn:
         totals = snapshots.totals(conn)
         parts: set[int] = set()
         for page in snapshots.objects(conn):
@@ -251,7 +285,7 @@ def _copy_objects(
                 _copy(depot.store, target, one, tally, parts, is_suspect)
                 if tally.lost_count > lost_before and not _is_there(depot, one):
                     raise _Stale
-                _tell(step, tally, totals)
+                tell(step, tally, totals)
         _check_parts(conn, target, parts, tally)
     return tally
 
@@ -260,7 +294,7 @@ def _copy(
     source: ObjectStore,
     target: ObjectStore,
     one: Stored,
-    tally: _Tally,
+    tally: Tally,
     parts: set[int],
     is_suspect: Callable[[str], bool] = lambda _key: False,
 ) -> None:
@@ -271,6 +305,11 @@ def _copy(
         return
     if size is not None:
         # A part of a file on a medium that lost the rest, or a pack with a damaged part, which may be mended by now.
+        # But if the server has nothing better, what is left here may be the only copy of its other parts.
+        reason = fault(source, one)
+        if reason is not None:
+            tally.lose(one.key, one.size, reason)
+            return
         target.delete(one.key)
     try:
         with source.open(one.key) as reader:
@@ -294,7 +333,7 @@ def _blocks(reader: ObjectReader, one: Stored) -> Iterator[bytes]:
     return blocks if one.digests is None else verified(blocks, one.digests, f"object {one.key}")
 
 
-def _check_parts(conn: Connection, target: ObjectStore, parts: set[int], tally: _Tally) -> None:
+def _check_parts(conn: Connection, target: ObjectStore, parts: set[int], tally: Tally) -> None:
     """Contents that lie in several objects, or share one, have no digest of an object to compare with.
 
     An object with a damaged part stays: the other parts may be the only copy.
@@ -331,7 +370,7 @@ def _prune(depot: Depot, folder: Path, target: ObjectStore, keep: int | None) ->
     for prefix, keys in sorted(by_prefix.items()):
         used: set[str] = set()
         for path in kept:
-            with _opened(path, depot) as snapshot, snapshot.read() as conn:
+            with opened(path, depot.clock) as snapshot, snapshot.read() as conn:
                 used |= snapshots.present_keys(conn, prefix)
         for key in keys:
             if key not in used:
@@ -342,17 +381,17 @@ def _prune(depot: Depot, folder: Path, target: ObjectStore, keep: int | None) ->
 
 
 @contextmanager
-def _opened(path: Path, depot: Depot) -> Iterator[Catalog]:
+def opened(path: Path, clock: Clock) -> Iterator[Catalog]:
     # The locks of writers, of which there are none, need not lie on a medium that may be slow or read-only.
     with (
         tempfile.TemporaryDirectory() as locks,
-        closing(Catalog.open(path, clock=depot.clock, gate_dir=Path(locks))) as catalog,
+        closing(Catalog.open(path, clock=clock, gate_dir=Path(locks))) as catalog,
     ):
         yield catalog
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -364,7 +403,7 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _tell(step: Step | None, tally: _Tally, totals: tuple[int, int]) -> None:
+def tell(step: Step | None, tally: Tally, totals: tuple[int, int]) -> None:
     if step is not None:
         step(tally.objects, tally.n_bytes, *totals)
 
@@ -394,7 +433,7 @@ def _read_manifest(path: Path) -> Backup:
         raise Corrupt(f"{path} cannot be read: {error}. Remove it if there are other backups.") from error
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     draft = path.with_name(f"{path.name}.part")
     with draft.open("wb") as file:
         file.write(content)

@@ -20,7 +20,8 @@ from entrepot.catalog import snapshots
 from entrepot.catalog.database import Catalog
 from entrepot.depot.context import wall_clock
 from entrepot.model.errors import Conflict, NotFound
-from entrepot.server import backup_folder, compose, config, datadir
+from entrepot.server import backup_check, backup_folder, compose, config, datadir
+from entrepot.server.backup_check import Checked
 from entrepot.server.backup_folder import Backup, Done, Lost, Step
 from entrepot.server.config import Config
 from entrepot.store.filesystem import FilesystemStore
@@ -143,6 +144,21 @@ def list_backups(folder: Path) -> list[Backup]:
     if not (folder / backup_folder.CATALOGS).is_dir():
         raise NotFound(f"There are no backups in {folder}: it has no folder {backup_folder.CATALOGS}.")
     return backup_folder.listed(folder)
+
+
+def check(folder: Path, *, step: Step | None = None) -> Checked:
+    """Read everything in a folder of backups; see `backup_check`.
+
+    Raises:
+        NotFound: There never was a backup.
+        AlreadyRunning: Somebody makes one now.
+    """
+    list_backups(folder)
+    store = FilesystemStore(folder, name="backup", only_read=True)
+    try:
+        return backup_check.check(folder, store, wall_clock, step=step)
+    finally:
+        store.close()
 
 
 def _copy_file(source: Path, target: Path) -> None:

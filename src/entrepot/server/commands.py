@@ -22,6 +22,7 @@ from entrepot.server.config import Config
 if TYPE_CHECKING:
     from entrepot.depot.checking import Checked
     from entrepot.depot.collection import Collected
+    from entrepot.server.backup_check import Checked as CheckedBackups
     from entrepot.server.backup_folder import Backup, Done, Step
     from entrepot.server.backups import Restored
     from entrepot.server.doctor import Finding
@@ -156,6 +157,18 @@ def list_backups(folder: Path) -> list[Backup]:
     from entrepot.server import backups
 
     return backups.list_backups(folder)
+
+
+def check_backups(folder: Path, *, step: Step | None = None) -> CheckedBackups:
+    """Read everything in a folder of backups and compare; see `server.backup_check`.
+
+    Raises:
+        NotFound: There never was one.
+        AlreadyRunning: Somebody makes one now.
+    """
+    from entrepot.server import backups
+
+    return backups.check(folder, step=step)
 
 
 def restore_backup(settings: Config, folder: Path, *, at: str | None = None, step: Step | None = None) -> Restored:

@@ -25,7 +25,8 @@ from entrepot.depot.uploads import NewUpload
 from entrepot.model.access import Actor
 from entrepot.model.errors import AlreadyRunning, Conflict, Corrupt, Invalid, NotFound, Unsupported
 from entrepot.model.values import Version
-from entrepot.server import backup_folder
+from entrepot.server import backup_check, backup_folder
+from entrepot.server.backup_check import Checked
 from entrepot.server.backup_folder import Done
 from entrepot.store.base import ObjectReader
 from entrepot.store.filesystem import FilesystemStore
@@ -392,3 +393,57 @@ def test_no_event_is_written(house: House, made: Version, tmp_path: Path) -> Non
     back_up(house, tmp_path / "b")
     assert count() == before
     assert timedelta(0) == house.clock() - backup_folder.choose(tmp_path / "b", None).at
+
+
+# Folders that rot
+
+
+def test_a_folder_that_rots_is_found_out_and_mended_by_the_next_backup(
+    house: House, made: Version, tmp_path: Path
+) -> None:
+    folder = tmp_path / "b"
+    back_up(house, folder)
+    assert checked(house, folder).lost == ()
+    paths = {one.stat().st_size: one for one in (folder / "objects").rglob("*") if one.is_file()}
+    paths[24].chmod(0o600)
+    paths[24].write_bytes(b"the bytes that were seNt")
+    paths[len(FILES["sub/b"])].unlink()
+    found = checked(house, folder)
+    assert (found.objects, found.lost_count, found.damaged) == (3, 2, ())
+    assert sorted(one.size for one in found.lost) == [24, len(FILES["sub/b"])]
+    house.clock.move(minutes=1)
+    done = back_up(house, folder)
+    assert (done.copied, done.backup.lost) == (2, ())
+    assert (checked(house, folder).lost, paths[24].read_bytes()) == ((), FILES["a"])
+    house.clock.move(minutes=1)
+    assert back_up(house, folder).copied == 0
+
+
+def test_a_catalogue_that_rots_is_named(house: House, made: Version, tmp_path: Path) -> None:
+    name = back_up(house, tmp_path / "b").backup.name
+    (tmp_path / "b" / "catalogs" / f"{name}.sqlite").unlink()
+    assert (checked(house, tmp_path / "b").damaged, checked(house, tmp_path / "b").backups) == ((name,), ())
+
+
+def test_what_is_left_of_an_object_stays_while_the_server_has_nothing_better(
+    house: House, made: Version, tmp_path: Path
+) -> None:
+    folder = tmp_path / "b"
+    back_up(house, folder)
+    (path,) = (one for one in (folder / "objects").rglob("*") if one.is_file() and one.stat().st_size == 24)
+    path.chmod(0o600)
+    path.write_bytes(b"the bytes that were seNt")
+    assert checked(house, folder).lost_count == 1
+    house.depot.store.delete(path.name)
+    house.clock.move(minutes=1)
+    (lost,) = back_up(house, folder).backup.lost
+    assert (lost.key, lost.reason) == (path.name, "the object is missing")
+    assert path.read_bytes() == b"the bytes that were seNt"
+
+
+def checked(house: House, folder: Path) -> Checked:
+    store = FilesystemStore(folder, name="backup", only_read=True)
+    try:
+        return backup_check.check(folder, store, house.clock)
+    finally:
+        store.close()
