@@ -41,6 +41,8 @@ def test_a_server_comes_back_from_its_backup_with_every_byte(server: Running, tm
     names = [one["name"] for one in json.loads(run_here(["backup", str(backup), "--list", "--json"]).stdout)]
     assert names == [first["backup"]["name"], second["backup"]["name"]]
     assert names[0] in run_here(["backup", str(backup), "--list"]).stdout
+    checked = answer(run_here(["backup", str(backup), "--check", "--json"]))
+    assert (checked["backups"], checked["damaged"], checked["lost"]) == (names, [], [])
 
     old, newest = ["restore-backup", str(backup), "--data", str(new / "old")], str(new / "newest")
     assert run_here([*old, "--at", names[0]]).returncode == 0

@@ -24,7 +24,8 @@ def leaves(name: str, found: Any) -> Iterator[tuple[str, Any]]:
         yield name, found
         return
     for child, inner in below.items():
-        yield from leaves(f"{name} {child}", inner)
+        if not inner.hidden:
+            yield from leaves(f"{name} {child}", inner)
 
 
 LEAVES = [leaf for name in NAMES for leaf in leaves(name, command(name))]
@@ -70,6 +71,12 @@ def test_the_first_help_lists_every_command_once(capsys: pytest.CaptureFixture[s
     assert run(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [name for name in NAMES if sum(line.startswith(f"  {name} ") for line in lines) != 1] == []
+
+
+@pytest.mark.parametrize("words", ["user passwd", "user disable", "user enable", "user ls", "token ls", "project ls"])
+def test_what_other_tools_call_a_command_is_understood(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*words.split(), "--help"]) == 0
+    assert "Example" in capsys.readouterr().out
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
