@@ -17,7 +17,7 @@ from sqlalchemy import Connection, bindparam, func, or_, select, text, update
 from entrepot.catalog import bulk
 from entrepot.catalog.contents import Extent, extents
 from entrepot.catalog.reach import strands_of
-from entrepot.catalog.schema import content
+from entrepot.catalog.schema import content, derived
 from entrepot.catalog.schema.types import from_micros
 from entrepot.catalog.statements import Sql
 from entrepot.catalog.strands import point
@@ -144,14 +144,27 @@ _PLACES = Sql(
 
 
 def places(conn: Connection, n: int, *, limit: int) -> list[Place]:
-    """Where the content is to be seen, in any revision: up to `limit` entries, each with its first revision."""
-    found: list[Place] = []
-    for strand in strands_of(conn, n):
-        rows = _PLACES(conn, strand=strand, content=n, most=limit - len(found))
-        found += [Place(int(row.version), str(row.path), int(row.num)) for row in rows]
-        if len(found) >= limit:
-            break
-    return found
+    """Where the content is to be seen, in any revision: up to `limit` entries, each with its first revision.
+
+    One that was made of others, such as a table of a CSV, is to be seen where those are.
+    """
+    found: dict[Place, None] = {}
+    for one in _with_sources(conn, n):
+        for strand in strands_of(conn, one):
+            rows = _PLACES(conn, strand=strand, content=one, most=limit - len(found))
+            found |= {Place(int(row.version), str(row.path), int(row.num)): None for row in rows}
+            if len(found) >= limit:
+                return list(found)
+    return list(found)
+
+
+def _with_sources(conn: Connection, n: int) -> list[int]:
+    """The content, what it was made of, and what that was made of in turn."""
+    known = [n]
+    for one in known:
+        made = conn.execute(select(derived.c.source).where(derived.c.content == one)).scalars()
+        known += [source for source in made if source not in known]
+    return known
 
 
 def totals(conn: Connection) -> Totals:
@@ -170,7 +183,10 @@ def totals(conn: Connection) -> Totals:
 
 _TOTALS_OF = Sql(
     "SELECT count(*) AS contents, sum(c.size) AS n_bytes, count(*) - count(c.verified_at) AS unread, "
-    "count(c.damaged_at) AS damaged, min(c.verified_at) AS oldest FROM ("
+    # What was made of a content is damage of it, too: without it nobody reads the rows of a table.
+    "sum(CASE WHEN c.damaged_at IS NOT NULL OR EXISTS (SELECT 1 FROM derived AS d {join} content AS k "
+    "ON k.id = d.content WHERE d.source = c.id AND k.damaged_at IS NOT NULL) THEN 1 ELSE 0 END) AS damaged, "
+    "min(c.verified_at) AS oldest FROM ("
     "SELECT content FROM live WHERE strand = :strand AND vfrom <= :seq "
     "UNION SELECT content FROM past WHERE strand = :strand AND vfrom <= :seq AND vto > :seq) AS e "
     "{join} content AS c ON c.id = e.content"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -130,8 +129,3 @@ class ManagedProcess:
             log.warning("process did not end in time and is killed", process=self._name, pid=child.pid)
             child.kill()
             child.wait()
-
-
-def python_command(*arguments: str) -> list[str]:
-    """Our own program in another process: the same interpreter, never whatever PATH finds."""
-    return [sys.executable, "-m", "entrepot", *arguments]

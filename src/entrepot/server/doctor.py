@@ -26,7 +26,8 @@ from entrepot.depot.context import Depot, wall_clock
 from entrepot.jobs import presence
 from entrepot.model.errors import EntrepotError
 from entrepot.server import compose, datadir
-from entrepot.server.config import SETTINGS, Config, strangers
+from entrepot.server.config import Config, strangers
+from entrepot.server.settings_table import SETTINGS
 
 __all__ = ["Finding", "State", "examine", "examine_open"]
 

@@ -21,8 +21,9 @@ import pyarrow.dataset as ds
 import pyarrow.ipc
 
 from entrepot.model.columns import Column, ColumnType
-from entrepot.model.errors import Invalid, TooLarge, Unsupported
+from entrepot.model.errors import Corrupt, Invalid, TooLarge, Unsupported
 from entrepot.tabular.canonical import CanonicalWriter, batches_of
+from entrepot.tabular.faults import DAMAGED, is_damage
 from entrepot.tabular.reading import ROW, Table, iso
 from entrepot.tabular.values import schema_of
 
@@ -68,7 +69,9 @@ def _register(
 
     To SQL `id` and `ID` are one name, so the second of such columns is called `ID_2`.
     """
-    found = ds.dataset(list(paths), format="parquet", schema=schema_of(columns))
+    scan = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    form = ds.ParquetFileFormat(default_fragment_scan_options=scan)
+    found = ds.dataset(list(paths), format=form, schema=schema_of(columns))
     named: dict[str, str] = {}
     taken = {_folded(str(one.name)) for one in columns}
     seen: set[str] = set()
@@ -421,6 +424,7 @@ def query(
         Invalid: It is no single SELECT, or DuckDB does not understand it.
         TooLarge: It needs more memory than there is.
         Unsupported: It wants to read files, or to change something.
+        Corrupt: What is stored of a table is not what was written.
     """
     connection = _connect(memory)
     opened = []
@@ -453,6 +457,8 @@ def query(
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         raise TooLarge("The query needs more memory than it may have. Ask for fewer columns or rows.") from error
     except (duckdb.Error, pa.ArrowException, RuntimeError, ValueError, OverflowError) as error:
+        if is_damage(error):
+            raise Corrupt(DAMAGED) from error
         raise Invalid(f"The query cannot be answered: {_first_line(error)}") from error
     return {"rows": told.rows, "more": told.more}
 

@@ -49,6 +49,8 @@ class CanonicalWriter:
             # is another. Where most values differ it takes most of the time, too, and more room than it saves.
             use_dictionary=False,
             store_schema=True,
+            # Rows are read by pages, and a page has nothing else to be compared with before the next scrub.
+            write_page_checksum=True,
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="canonical")
         self._writing: Future[Any] | None = None

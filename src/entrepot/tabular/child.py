@@ -322,6 +322,7 @@ def main() -> None:
 
 def _answer(asked: dict[str, Any], frames: Frames, opened: _Opened) -> None:
     from entrepot.model.errors import EntrepotError
+    from entrepot.tabular.faults import DAMAGED, is_damage
 
     try:
         frames.tell(b"R", _HANDLERS[asked["do"]](asked, frames, opened))
@@ -332,6 +333,9 @@ def _answer(asked: dict[str, Any], frames: Frames, opened: _Opened) -> None:
     except MemoryError:
         frames.tell(b"X", {"code": "too_large", "detail": "This needs more memory than a table may take here."})
     except Exception as error:
+        if is_damage(error):
+            frames.tell(b"X", {"code": "corrupt", "detail": DAMAGED})
+            return
         said = f"{type(error).__name__}: {str(error)[:500]}"
         out_of_memory = "Out of memory" in said or "ArrowMemoryError" in said or "OutOfMemory" in said
         code = "too_large" if out_of_memory else "unavailable"

@@ -1,4 +1,4 @@
-"""Rows that were refused: where, what stood there, and which rule says so."""
+"""What is wrong with rows that were refused, and with stored tables that changed where they lie."""
 
 from __future__ import annotations
 
@@ -6,12 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-__all__ = ["EXCERPT", "BadCell", "Reject", "Rejects"]
+__all__ = ["DAMAGED", "EXCERPT", "BadCell", "Reject", "Rejects", "is_damage"]
 
 #: Characters of a value that are told.
 EXCERPT: Final = 80
 #: Bytes of the file of rejects; what comes after is counted only.
 _FILE_BYTES: Final = 32 << 20
+
+
+DAMAGED: Final = (
+    "The stored bytes of this table are damaged, so its rows are not given. Run `entrepot verify`, then restore them "
+    "from a backup, or send the files of the table again."
+)
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether a library stumbled over a page that is not what was written. Only its words tell."""
+    return "could not verify page integrity" in str(error)
 
 
 class BadCell(Exception):

@@ -40,7 +40,7 @@ class Table:
     """The canonical files of one revision, in order, open for reading."""
 
     def __init__(self, paths: Sequence[str]) -> None:
-        self.files = [pq.ParquetFile(path, memory_map=False) for path in paths]
+        self.files = [pq.ParquetFile(path, memory_map=False, page_checksum_verification=True) for path in paths]
         told = [columns_in(file) for file in self.files]
         found = rules_of({"columns": told[0]["columns"]}).columns or ()
         self.columns: list[Column] = list(found)

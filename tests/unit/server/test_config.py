@@ -126,7 +126,7 @@ SAMPLES: dict[str, Any] = {
     "secret_key": "ab" * 32,
     "webhook_allow": ["10.0.0.7", "hooks"],
     "webhook_ports": ["443", "8000-8099"],
-    "data_types": '[{"identifier":"spectrum","name":"Spectrum"}]',
+    "data_types": '[{"identifier":"spectrum","name":"Spectrum","suffixes":[".spc"]}]',
     "doors": ["native", "web"],
     "log_format": "json",
     "log_level": "debug",
@@ -171,6 +171,7 @@ def test_every_setting_can_be_given_in_every_place_and_changes_nothing_else(tmp_
         texts = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in given.items()}
         found = tmp_path / setting.name
         found.mkdir()
+        before = environment(load(data=found))
         if place == "command line":
             config = load_config({"data": str(found)}, [f"{name}={text}" for name, text in texts.items()], {})
         elif place == "environment":
@@ -178,7 +179,6 @@ def test_every_setting_can_be_given_in_every_place_and_changes_nothing_else(tmp_
         else:
             (found / "entrepot.toml").write_text(toml(given))
             config = load_config({"data": str(found)}, environ={})
-        before = environment(load(data=found))
         after = environment(config)
         changed = {env_of(name): written(read_setting(by_name(name), value, "here")) for name, value in given.items()}
         assert {name: value for name, value in after.items() if before[name] != value} == changed, setting.name

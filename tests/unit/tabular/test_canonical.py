@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from entrepot.model.columns import Column, ColumnType
+from entrepot.model.errors import Corrupt
+from entrepot.tabular.asking import query
 from entrepot.tabular.canonical import GROUP, CanonicalWriter, batches_of
+from entrepot.tabular.faults import is_damage
+from entrepot.tabular.reading import Table, page
 
 COLUMNS = [Column("id", ColumnType.INT), Column("name", ColumnType.STRING), Column("v", ColumnType.FLOAT)]
 ROWS = GROUP + 60_000
@@ -50,6 +55,37 @@ def test_a_row_in_between_leaves_almost_all_pages_as_they_were(at: int) -> None:
     new = np.setdiff1d(after, before)
     assert len(after) > 5_000
     assert len(new) < 0.1 * len(after)
+
+
+def test_a_flipped_bit_is_never_read_as_another_value(tmp_path: Path) -> None:
+    """Rows are read by pages, long before anybody compares the whole file with its digest."""
+    good = written(np.arange(3000, dtype=np.int64))
+    path = tmp_path / "table"
+
+    def read() -> tuple[bytes, bytes]:
+        shown = page(Table([str(path)]), first=0, limit=3000)
+        asked = "SELECT sum(id), sum(v), string_agg(name ORDER BY id) FROM t"
+        query({"t": [str(path)]}, asked, sink=(sink := io.BytesIO()), limit=10, memory=1 << 29, arrow=False)
+        return shown, sink.getvalue()
+
+    path.write_bytes(good)
+    wanted, refused = read(), 0
+    for at in range(4, len(good) - 2000, len(good) // 40):
+        path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        try:
+            assert read() == wanted, "the few bytes that no value depends on"
+        except OSError as error:
+            refused += is_damage(error)
+    assert refused > 30
+
+
+def test_a_query_says_that_a_table_is_damaged(tmp_path: Path) -> None:
+    good = bytearray(written(np.arange(3000, dtype=np.int64)))
+    good[len(good) // 2] ^= 1
+    (tmp_path / "table").write_bytes(good)
+    tables = {"t": [str(tmp_path / "table")]}
+    with pytest.raises(Corrupt, match="damaged"):
+        query(tables, "SELECT * FROM t", sink=io.BytesIO(), limit=9999, memory=1 << 29, arrow=False)
 
 
 def test_groups_and_batches_of_large_rows_are_small(monkeypatch: pytest.MonkeyPatch) -> None:

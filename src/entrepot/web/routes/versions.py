@@ -9,7 +9,7 @@ from entrepot.depot import checking, entries, history, licences, reports, tasks,
 from entrepot.depot.context import Depot
 from entrepot.model.access import Actor
 from entrepot.model.data_types import Standing
-from entrepot.model.errors import EntrepotError, EntryNotFound, NotFound
+from entrepot.model.errors import Corrupt, EntrepotError, EntryNotFound, NotFound
 from entrepot.model.references import parse_reference
 from entrepot.model.values import TaskState, Version
 from entrepot.web import activity, links, snippets
@@ -75,8 +75,12 @@ def _readme(depot: Depot, actor: Actor, version: Version) -> dict[str, Any] | No
             opened = entries.open_entry(depot, actor, version.n, path)
         except EntryNotFound:
             continue
+        except Corrupt:
+            return {"path": path, "damaged": True}
         try:
             body = opened.reader.read_at(0, min(opened.entry.size, HEAD))
+        except Corrupt:
+            return {"path": path, "damaged": True}
         finally:
             opened.reader.close()
         if b"\0" in body:
