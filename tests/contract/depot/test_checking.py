@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from entrepot.catalog import contents as rows
+from entrepot.catalog import derived
 from entrepot.catalog.checking import Totals
 from entrepot.catalog.database import Catalog
 from entrepot.catalog.schema import content, object_
@@ -94,6 +95,23 @@ def test_a_flipped_bit_is_found_with_every_dataset_that_it_touches(
     # Also where only an old revision shows it.
     assert [place.reference.partition("/")[2] for place in found.places] == ["penguins@1.1/a", "whales@1.1/a"]
     assert checking.count_damaged(house.depot) == 1
+
+
+def test_damage_of_what_was_made_of_a_file_is_named_and_counted_where_the_file_is(
+    house: House, ann: Actor, made: Version
+) -> None:
+    """As of a table that was made of a CSV: nobody refers to it, and its rows are read all the same."""
+    house.upload(ann, b"its rows")
+    with house.depot.catalog.read() as conn:
+        source, content = rows.find(conn, house.sha256(GOOD)), rows.find(conn, house.sha256(b"its rows"))
+    assert source is not None
+    assert content is not None
+    house.depot.catalog.write(lambda conn: derived.name(conn, source, "table", content, at=house.clock()))
+    overwrite(house, key_of(house, b"its rows"), b"its r0ws")
+    (found,) = checking.verify(house.depot).damaged
+    assert [place.reference.partition("/")[2] for place in found.places] == ["penguins@1.1/a"]
+    told = checking.of_version(house.depot, ann, made.n)[2]
+    assert (told.contents, told.damaged) == (2, 1)
 
 
 def test_nothing_of_damaged_bytes_is_served(house: House, ann: Actor, made: Version, damaged: str) -> None:

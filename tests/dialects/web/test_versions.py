@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import html
 import re
 from urllib.parse import quote
 
 import pytest
 
-from entrepot.catalog import comparison
+from entrepot.catalog import comparison, contents
 from entrepot.depot import uploads
 from entrepot.web import words
 from entrepot.web.routes import versions as routes
@@ -56,6 +57,22 @@ def test_a_readme_is_text_and_safe_links(premises: Premises) -> None:
     for never in ('href="javascript:', 'href="data:', 'href="/ui/sign-out"', "<img", "style="):
         assert never not in page
     assert '<td class="align-right">2</td>' in page
+
+
+def test_a_damaged_readme_takes_nothing_else_of_the_page_along(premises: Premises) -> None:
+    body = b"what is on the plates, told once"
+    made = premises.version({"README.md": body, "plate.csv": b"well,1\n"})
+    depot = premises.site.depot
+    with depot.catalog.read() as conn:
+        n = contents.find(conn, hashlib.sha256(body).digest())
+        assert n is not None
+        (extent,) = contents.extents(conn, n)
+    depot.store.delete(extent.key)
+    depot.store.put(extent.key, [body.upper()])
+    page = premises.reader.text(url(made))
+    assert "The stored bytes of this file are damaged" in page
+    assert "plate.csv" in page
+    assert "PLATES" not in page
 
 
 def test_what_people_write_never_becomes_markup(premises: Premises) -> None:

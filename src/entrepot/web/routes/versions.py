@@ -19,6 +19,7 @@ from entrepot.web.previews import HEAD
 from entrepot.web.routes.editing import weighed
 
 _READMES = ("README.md", "readme.md", "Readme.md", "README.markdown", "README.txt", "README", "README.rst")
+_DAMAGED_README = {"damaged": True, "text": "", "markdown": False, "whole": True}
 _FILES = 15
 #: Of more files the reports are not gone through for the first page, which must not take seconds.
 _FEW = 500
@@ -76,17 +77,18 @@ def _readme(depot: Depot, actor: Actor, version: Version) -> dict[str, Any] | No
         except EntryNotFound:
             continue
         except Corrupt:
-            return {"path": path, "damaged": True}
+            return _DAMAGED_README | {"path": path}
         try:
             body = opened.reader.read_at(0, min(opened.entry.size, HEAD))
         except Corrupt:
-            return {"path": path, "damaged": True}
+            return _DAMAGED_README | {"path": path}
         finally:
             opened.reader.close()
         if b"\0" in body:
             return None
         return {
             "path": path,
+            "damaged": False,
             "text": body.decode("utf-8", errors="replace"),
             "markdown": path.lower().endswith((".md", ".markdown")),
             "whole": opened.entry.size <= HEAD,
