@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +30,7 @@ from entrepot.model.errors import Conflict, WrongState
 
 __all__ = [
     "Stored",
+    "believe_again",
     "digests_of",
     "expire_uploads",
     "is_empty",
@@ -201,6 +202,18 @@ def _stored(row: Row[Any, Any, Any, Any], parts: list[tuple[int, int, int, Diges
 def move_to(conn: Connection, store: str) -> None:
     """Say of every object of a snapshot that it lies in this store: where it is put back."""
     conn.execute(update(object_).values(store=store))
+
+
+def believe_again(conn: Connection, lost: Collection[str]) -> None:
+    """Take back that contents are damaged: their bytes were compared on the way, but for objects with these keys.
+
+    What the old server had wrong, the backup may have right.
+    """
+    missing = (
+        select(extent.c.content).join(object_, object_.c.id == extent.c.object).where(object_.c.key.in_(list(lost)))
+    )
+    marked = update(content).where(content.c.damaged_at.is_not(None), content.c.id.not_in(missing))
+    conn.execute(marked.values(damaged_at=None))
 
 
 def _require_present(catalog: Catalog) -> None:

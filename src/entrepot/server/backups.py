@@ -93,6 +93,7 @@ def restore(settings: Config, folder: Path, *, at: str | None = None, step: Step
             with compose.open_store(settings) as (target, _):
                 snapshot.write(lambda conn: snapshots.move_to(conn, target.name))
                 lost = backup_folder.put_back_objects(snapshot, source, target, step)
+            snapshot.write(lambda conn: snapshots.believe_again(conn, [one.key for one in lost]))
             if (folder / datadir.SECRET).exists():
                 _copy_file(folder / datadir.SECRET, settings.data / datadir.SECRET)
             with closing(Catalog.open(settings.catalog, clock=wall_clock, gate_dir=settings.data / datadir.RUN)) as new:

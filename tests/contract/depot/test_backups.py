@@ -17,7 +17,7 @@ from entrepot.catalog import contents as content_rows
 from entrepot.catalog import snapshots
 from entrepot.catalog.database import Catalog
 from entrepot.catalog.entries import sweep_strands
-from entrepot.catalog.schema import event, metadata, upload, version
+from entrepot.catalog.schema import content, event, metadata, upload, version
 from entrepot.depot import checking, collection, copies, entries, search, trash, uploads
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import Add
@@ -393,6 +393,25 @@ def test_no_event_is_written(house: House, made: Version, tmp_path: Path) -> Non
     back_up(house, tmp_path / "b")
     assert count() == before
     assert timedelta(0) == house.clock() - backup_folder.choose(tmp_path / "b", None).at
+
+
+def test_what_the_server_had_wrong_and_the_backup_has_right_is_served_after_it_is_put_back(
+    house: House, made: Version, tmp_path: Path
+) -> None:
+    back_up(house, tmp_path / "b")
+    for data in (FILES["a"], FILES["sub/b"]):
+        (key,) = (key for key in house.depot.store.keys() if house.depot.store.stat(key) == len(data))  # noqa: SIM118
+        house.depot.store.delete(key)
+        house.depot.store.put(key, [bytes(len(data))])
+    assert len(checking.verify(house.depot).damaged) == 2
+    house.clock.move(minutes=1)
+    backup = back_up(house, tmp_path / "b").backup
+    with closing(Catalog.open(backup_folder.snapshot_file(tmp_path / "b", backup), clock=house.clock)) as snapshot:
+        lost = key
+        snapshot.write(lambda conn: snapshots.believe_again(conn, [lost]))
+        with snapshot.read() as conn:
+            left = conn.execute(select(content.c.size).where(content.c.damaged_at.is_not(None))).scalars().all()
+    assert left == [len(FILES["sub/b"])]
 
 
 # Folders that rot
