@@ -95,6 +95,7 @@ def check(folder: Path, store: ObjectStore, clock: Clock, *, step: Step | None =
 def _reason(conn: Connection, store: ObjectStore, one: Stored) -> str | None:
     reason = fault(store, one)
     if reason is None and one.digests is None:
-        faults = (difference(store, contents.extents(conn, n), snapshots.digests_of(conn, n)) for n in one.contents)
+        expected = snapshots.digests_of(conn, one.contents)
+        faults = (difference(store, contents.extents(conn, n), expected[n]) for n in one.contents)
         reason = next((found for found in faults if found is not None), None)
     return reason
