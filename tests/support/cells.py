@@ -12,30 +12,23 @@ Then, whatever the operation said of itself:
 - done again by whoever heard nothing of it, it is `after`
 - months later nothing is left that nobody needs, and what is needed is
 
-A row of the table below is an operation, a column a fault. Kills of real processes and clients are in `lanes`,
-`killed_packs`, `killed_migrations` and their neighbours.
+A row of the table below is an operation, a column a fault of `cell_faults`. Upgrades of the schema are a row too, done
+by `migration_cells`. Kills of real processes and clients are in `lanes`, `killed_packs`, `killed_migrations` and their
+neighbours; what happens to requests is in `wire_cells`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import random
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import select
-
-from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import queue
-from entrepot.catalog.database import Catalog
 from entrepot.catalog.entries import sweep_strands
-from entrepot.catalog.schema import dataset, version
 from entrepot.depot import (
     checking,
     collection,
@@ -48,129 +41,19 @@ from entrepot.depot import (
     trash,
     uploads,
 )
-from entrepot.depot.contents import open_content
 from entrepot.depot.entries import Add
 from entrepot.depot.putting import NewFile
 from entrepot.depot.uploads import NewUpload
-from entrepot.model.access import Actor
-from entrepot.model.errors import Corrupt, DiskFull, EntrepotError, Unavailable
+from entrepot.model.errors import Corrupt, EntrepotError
 from entrepot.model.values import Kind
-from entrepot.store.base import ObjectStore, Staging
-from entrepot.store.filesystem import FilesystemStore
 from entrepot.store.memory import MemoryStore
-from entrepot.store.s3 import S3Store
-from entrepot.store.s3_staging import S3Staging
-from entrepot.testing.faulty import Crash, Fault, Faults, FaultyStaging, FaultyStore, crash, fails
-from entrepot.testing.faulty_catalog import faulty_catalog
-from tests.support.catalogs import CHEAP_PASSWORDS, Clock, new_catalog_url
-from tests.support.house import House
-from tests.support.postgres import PostgresServer
-from tests.support.proxies import LosingProxy, losing_proxy
+from entrepot.testing.faulty import Crash
+from tests.support.cell_faults import COLUMNS, Column
+from tests.support.cell_world import FILES, NEW, Ground, Sight, World, ground, world_of
+from tests.support.migration_cells import MigrationCells
 from tests.support.records import lines, sent, work
-from tests.support.s3 import S3Server, s3_server
 
-FILES: Final = {f"birds/{n}.txt": f"bird number {n} ".encode() * (40 + n) for n in range(6)}
-NEW: Final = b"what is new " * 300
-
-Sight = tuple[Any, ...]
-"""Everything that can be seen: of each version its name, number and state, and of each revision every path with its
-bytes' digest."""
-
-
-class Interrupted(Faults):
-    """Faults that do not fail but happen: the clock jumps, the database goes away and comes back."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.happens: dict[int, Callable[[], None]] = {}
-
-    def run(self, name: str, action: Callable[[], Any], torn: Callable[[], object] | None = None) -> Any:
-        if (happen := self.happens.pop(len(self.steps) + 1, None)) is not None:
-            happen()
-        return super().run(name, action, torn)
-
-
-@dataclass
-class World:
-    """A depot whose store and catalogue can be broken and mended again."""
-
-    house: House
-    who: Actor
-    clock: Clock
-    faults: Interrupted
-    catalog: Catalog
-    broken: Catalog
-    store: ObjectStore
-    staging: Staging
-    memory: MemoryStore | None
-    proxy: LosingProxy | None
-    server: Callable[[], PostgresServer]
-
-    @contextlib.contextmanager
-    def breaking(self) -> Iterator[None]:
-        """Inside, every step goes through the faults."""
-        depot = self.house.depot
-        depot.store, depot.staging = FaultyStore(self.store, self.faults), FaultyStaging(self.staging, self.faults)
-        depot.catalog = self.broken
-        try:
-            yield
-        finally:
-            depot.store, depot.staging, depot.catalog = self.store, self.staging, self.catalog
-            depot.spares.clear()
-            self.faults.heal()
-            self.faults.happens.clear()
-            if self.memory is not None and self.faults.dead:
-                self.memory.crash()
-
-    def reconnect(self) -> None:
-        """Find out about every connection that is not what it was: each is found by whoever uses it next."""
-        for _ in range(4):
-            for snapshot in (True, False):
-                with contextlib.suppress(Unavailable), self.catalog.read(snapshot=snapshot) as conn:
-                    conn.execute(select(1))
-            with contextlib.suppress(Unavailable):
-                self.catalog.write(lambda conn: conn.execute(select(1)))
-
-    def look(self) -> Sight:
-        """What can be seen; every byte of it is read.
-
-        Raises:
-            Corrupt: Bytes are known or found to be damaged.
-        """
-        seen = []
-        query = (
-            select(version.c.id, dataset.c.name, version.c.number, version.c.state, version.c.rev, version.c.trashed_at)
-            .join_from(version, dataset)
-            .order_by(dataset.c.name, version.c.id)
-        )
-        with self.catalog.read() as conn:
-            rows = conn.execute(query).all()
-            listed = [
-                (row, revision, entry_rows.page(conn, row.id, revision, limit=1000))
-                for row in rows
-                for revision in range(row.rev + 1)
-            ]
-        read: dict[int, str] = {}
-        trees: dict[int, list[Any]] = {}
-        for row, _, found in listed:
-            for entry in found:
-                if entry.content not in read:
-                    with open_content(self.house.depot, entry.content) as reader:
-                        read[entry.content] = hashlib.sha256(reader.read_at(0, reader.size)).hexdigest()
-                assert read[entry.content] == entry.sha256.hex(), f"{entry.path} has other bytes"
-            trees.setdefault(row.id, []).append(tuple((entry.path, read[entry.content]) for entry in found))
-        for row in rows:
-            seen.append((row.name, row.number, row.state, row.trashed_at is not None, tuple(trees[row.id])))
-        return tuple(seen)
-
-    def grow_old(self) -> None:
-        """Months pass, and everything that looks after the house does so."""
-        for _ in range(4):
-            self.clock.move(days=30)
-            uploads.sweep(self.house.depot)
-            sweep_strands(self.catalog)
-            collection.collect(self.house.depot)
-
+__all__ = ["COLUMNS", "OPERATIONS", "ROWS", "Cells", "ground"]
 
 # Operations
 
@@ -185,12 +68,14 @@ class Operation:
         act: As a client does it that has heard nothing of an earlier attempt.
         later: What passes before it is done again, in minutes: whoever died holds a lease until it is over.
         promises: Whether its return says that it was done. A worker's says that it looked.
+        takes: Steps without which it did not do what it is called after: what is prepared must give it work.
     """
 
     prepare: Prepare
     act: Act
     later: int = 0
     promises: bool = True
+    takes: frozenset[str] = frozenset({"catalog.write"})
 
 
 def _birds(world: World) -> int:
@@ -212,10 +97,9 @@ def _packed(world: World) -> int:
     return made.n
 
 
-def _purged(world: World) -> None:
-    made = _packed(world)
-    other = _birds(world)
-    for n in (made, other):
+def _purge(world: World, *versions: int) -> None:
+    """Purged, and a month ago: no upload holds what was in it."""
+    for n in versions:
         trash.trash(world.house.depot, world.who, n)
         trash.purge(world.house.depot, world.who, n)
     world.clock.move(days=30)
@@ -223,10 +107,51 @@ def _purged(world: World) -> None:
     sweep_strands(world.catalog)
 
 
-def _sparse(world: World) -> None:
-    _purged(world)
+def _trees(world: World, name: str) -> int:
+    """A version whose files are each an object of their own, and nobody else's."""
+    made = world.house.version(world.who, name=name)
+    world.house.put(world.who, made, {f"{name}/{n}": f"tree {n} of {name} ".encode() * 90 for n in range(3)})
+    return made.n
+
+
+def _garbage(world: World) -> None:
+    """Some that was condemned and has waited out its grace, in objects and in most of a pack; and some that is new."""
+    _purge(world, _packed(world), _trees(world, "oaks"))
     collection.collect(world.house.depot)
-    world.clock.move(days=3)
+    _purge(world, _trees(world, "elms"))
+
+
+class _Enough(Exception):
+    """A run of the collection has come far enough."""
+
+
+def _sparse(world: World) -> None:
+    """What was in most of a pack has ended, and its room was not won back yet."""
+    _garbage(world)
+
+    def stop(_done: int) -> None:
+        raise _Enough
+
+    with contextlib.suppress(_Enough):
+        collection.collect(world.house.depot, stop)
+
+
+def _broken(world: World) -> None:
+    """One file is damaged, and that is known; a second store has its bytes."""
+    _trees(world, "oaks")
+    whole, bodies = MemoryStore(), {}
+    for key in set(world.store.keys()) - world.others:
+        with world.store.open(key) as reader:
+            bodies[key] = reader.read_at(0, reader.size)
+        whole.put(key, [bodies[key]])
+    # The same file each time; keys are drawn by chance.
+    key = min(bodies, key=bodies.__getitem__)
+    wrong = bytes(len(bodies[key]))
+    world.store.delete(key)
+    world.store.put(key, [wrong])
+    world.second = whole
+    assert checking.verify(world.house.depot).damaged
+    world.clock.move(minutes=1)
 
 
 def _put(world: World, n: int) -> None:
@@ -335,136 +260,48 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "restore": Operation(_birds, lambda w, n: entries.restore(w.house.depot, w.who, n, 1)),
     "trash": Operation(_birds, lambda w, n: trash.trash(w.house.depot, w.who, n)),
     "purge": Operation(_in_trash, lambda w, n: trash.purge(w.house.depot, w.who, n)),
-    "GC": Operation(_purged, _collect),
-    "compaction": Operation(_sparse, lambda w, _: compaction.compact(w.house.depot)),
-    "verify": Operation(_packed, lambda w, _: checking.verify(w.house.depot)),
+    "GC": Operation(_garbage, _collect, takes=frozenset({"catalog.write", "store.delete", "store.put"})),
+    "compaction": Operation(
+        _sparse,
+        lambda w, _: compaction.compact(w.house.depot),
+        takes=frozenset({"catalog.write", "store.read_at", "store.put"}),
+    ),
+    "verify": Operation(
+        _packed, lambda w, _: checking.verify(w.house.depot), takes=frozenset({"catalog.write", "store.read_at"})
+    ),
+    "verify, repairing": Operation(
+        _broken,
+        lambda w, _: checking.verify(w.house.depot, repair_from=w.second),
+        # What was marked in this instant is due in the next.
+        later=1,
+        takes=frozenset({"catalog.write", "stage.write", "stage.place"}),
+    ),
     "job take-over": Operation(_waiting, _take_over, later=60, promises=False),
-    "zip download": Operation(_birds, _zip),
+    "zip download": Operation(_birds, _zip, takes=frozenset({"store.open", "store.read_at"})),
 }
-
-# Faults
-
-#: Steps at which bytes or facts are written.
-_BYTES: Final = frozenset({"staging.create", "stage.write", "stage.sync", "stage.place", "stage.seal", "store.put"})
-_TORN: Final = frozenset({"stage.write", "store.put", "catalog.write"})
-
-
-@dataclass(frozen=True)
-class Column:
-    """
-    Args:
-        steps: The names of the steps that it can strike at; None is all, and an empty set strikes before the first.
-        strike: Arms the fault for step `n`.
-        catalog: Which database.
-        bucket: Whether the bytes are in a bucket, behind a proxy.
-    """
-
-    strike: Callable[[World, int, random.Random], None]
-    steps: frozenset[str] | None = None
-    catalog: str = "sqlite"
-    bucket: bool = False
-
-
-def _at(fault: Callable[[random.Random], Fault]) -> Callable[[World, int, random.Random], None]:
-    return lambda world, n, chance: world.faults.at(n, fault(chance))
-
-
-def _jump(days: int) -> Callable[[World, int, random.Random], None]:
-    def strike(world: World, n: int, _chance: random.Random) -> None:
-        def happen() -> None:
-            world.clock.move(days=days)
-
-        world.faults.happens[n] = happen
-
-    return strike
-
-
-def _restart(world: World, n: int, _chance: random.Random) -> None:
-    def happen() -> None:
-        with world.server().away():
-            pass
-
-    world.faults.happens[n] = happen
-
-
-def _flip(world: World, _n: int, chance: random.Random) -> None:
-    """One bit of one object, as a disk does it: nobody is told."""
-    assert world.memory is not None
-    keys = sorted(world.memory.keys())
-    if keys:
-        key = chance.choice(keys)
-        found = bytearray(world.memory._objects[key])
-        if found:
-            found[chance.randrange(len(found))] ^= 1 << chance.randrange(8)
-            world.memory._objects[key] = bytes(found)
-
-
-def _ask(verb: str, how: Callable[[LosingProxy, bytes, random.Random], None]) -> Callable[..., None]:
-    def strike(world: World, _n: int, chance: random.Random) -> None:
-        assert world.proxy is not None
-        how(world.proxy, verb.encode() or chance.choice([b"PUT /", b"GET /", b"HEAD /", b"DELETE /"]), chance)
-
-    return strike
-
-
-_GONE: Final = Unavailable("The database went away. Try again later.")
-_FULL: Final = DiskFull("No room. Free some space, then try again.")
-
-COLUMNS: Final[Mapping[str, Column]] = {
-    "process killed": Column(_at(lambda chance: crash(chance.choice(["before", "after"])))),
-    "torn write": Column(_at(lambda _: crash("torn")), _TORN),
-    "disk full": Column(_at(lambda _: fails(_FULL)), _BYTES),
-    "disk full, torn": Column(_at(lambda _: fails(_FULL, "torn")), frozenset({"stage.write", "store.put"})),
-    "corrupted object": Column(_flip, frozenset()),
-    "database lost before": Column(_at(lambda _: fails(_GONE)), frozenset({"catalog.write"})),
-    "database lost after": Column(_at(lambda _: fails(_GONE, "after")), frozenset({"catalog.write"})),
-    "PostgreSQL restarted": Column(_restart, None, "postgresql"),
-    "clock a year on": Column(_jump(365), None),
-    "clock a year back": Column(_jump(-365), None),
-    "S3 answers 500": Column(_ask("", lambda p, verb, _: p.refuse(verb, 500, 2)), frozenset(), bucket=True),
-    "S3 answers 503": Column(_ask("", lambda p, verb, _: p.refuse(verb, 503, 2)), frozenset(), bucket=True),
-    "S3 answer lost": Column(_ask("", lambda p, verb, _: p.lose(verb)), frozenset(), bucket=True),
-    "S3 slow": Column(_ask("", lambda p, verb, _: p.slow(verb, 1.5, 2)), frozenset(), bucket=True),
-}
-
+MIGRATE: Final = "migrate"
+ROWS: Final = (*OPERATIONS, MIGRATE)
+#: Of the log of SQLite: what the smallest change takes.
+PAGE: Final = 4096 + 24
 
 # A cell
 
 
-@dataclass
-class Ground:
-    """What cells are made on: where, and with which servers."""
+@dataclass(frozen=True)
+class Known:
+    """What an operation takes and makes when nothing goes wrong.
 
-    folder: Path
-    server: Callable[[], PostgresServer]
-    bucket: Callable[[], tuple[S3Store, LosingProxy]]
+    Args:
+        before, after: What can be seen.
+        kept: The contents that are there months later.
+        written: Bytes by which the log of the database grew.
+    """
 
-
-@contextlib.contextmanager
-def world_of(column: Column, ground: Ground, number: int) -> Iterator[World]:
-    folder = ground.folder / f"cell{number}"
-    folder.mkdir()
-    clock, faults = Clock(), Interrupted()
-    with contextlib.ExitStack() as stack:
-        url = stack.enter_context(new_catalog_url(column.catalog, folder, ground.server, started=True))
-        catalog = Catalog.open(url, clock=clock)
-        stack.callback(catalog.close)
-        broken = faulty_catalog(url, clock=clock, faults=faults)
-        stack.callback(broken.close)
-        memory, proxy = None, None
-        store: ObjectStore
-        staging: Staging
-        if column.bucket:
-            store, proxy = ground.bucket()
-            local = FilesystemStore(folder)
-            stack.callback(local.close)
-            staging = S3Staging(store, local.staging)
-        else:
-            memory = MemoryStore()
-            store, staging = memory, memory.staging
-        house = House(catalog, store, staging, clock, policy=CHEAP_PASSWORDS)
-        who = house.user("ann")
-        yield World(house, who, clock, faults, catalog, broken, store, staging, memory, proxy, ground.server)
+    steps: tuple[str, ...]
+    before: Sight
+    after: Sight
+    kept: tuple[str, ...]
+    written: int
 
 
 class Cells:
@@ -472,50 +309,63 @@ class Cells:
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
-        self._known: dict[tuple[str, str, bool], tuple[list[str], Sight, Sight]] = {}
+        self._known: dict[tuple[str, str, bool], Known] = {}
         self._number = 0
+        self._migrations = MigrationCells(ground)
 
     def _world(self, column: Column) -> contextlib.AbstractContextManager[World]:
         self._number += 1
-        return world_of(column, self._ground, self._number)
+        return world_of(column.catalog, column.bucket, self._ground, self._number)
 
-    def known(self, name: str, column: Column) -> tuple[list[str], Sight, Sight]:
-        """The steps of an operation, and what can be seen before and after it."""
+    def known(self, name: str, column: Column) -> Known:
+        """What it does when nothing goes wrong; it must be what it is called after."""
         key = (name, column.catalog, column.bucket)
         if key not in self._known:
             operation = OPERATIONS[name]
             with self._world(column) as world:
                 thing = operation.prepare(world)
-                before = world.look()
+                before, size = world.look(), world.log_size()
                 with world.breaking():
                     operation.act(world, thing)
-                self._known[key] = list(world.faults.steps), before, world.look()
+                # An idle writer cuts the log; then one page is as good as any.
+                written = max(world.log_size() - size, PAGE)
+                steps, after = tuple(world.faults.steps), world.look()
+                assert operation.takes <= set(steps), f"{name} did not do its work: {steps}"
+                world.grow_old()
+                self._known[key] = Known(steps, before, after, world.kept(), written)
         return self._known[key]
 
     def can_strike(self, name: str, fault: str) -> bool:
         """Whether the operation takes a step that the fault is of."""
-        steps = COLUMNS[fault].steps
-        if not steps and steps is not None:
-            return True
-        taken = self.known(name, COLUMNS[fault])[0]
-        return bool(taken) if steps is None else not steps.isdisjoint(taken)
+        if name == MIGRATE:
+            return self._migrations.can_strike(fault)
+        # The same steps everywhere, but for those of a bucket; the quickest place answers.
+        return COLUMNS[fault].can_strike(self.known(name, COLUMNS["process killed"]).steps)
+
+    def strikes(self) -> dict[str, frozenset[str]]:
+        """By fault the operations that it can strike."""
+        return {fault: frozenset(name for name in ROWS if self.can_strike(name, fault)) for fault in COLUMNS}
 
     def run(self, name: str, fault: str, chance: random.Random) -> str | None:
         """One cell; what the operation said, or None if the fault cannot strike it."""
         if not self.can_strike(name, fault):
             return None
+        if name == MIGRATE:
+            return self._migrations.run(fault, chance)
         operation, column = OPERATIONS[name], COLUMNS[fault]
-        steps, before, after = self.known(name, column)
-        at = 0
-        if column.steps is None or column.steps:
-            at = chance.choice([n for n, step in enumerate(steps, 1) if column.steps is None or step in column.steps])
+        known = self.known(name, column)
+        before, after, at = known.before, known.after, 0
+        if column.writes:
+            at = chance.randrange(known.written)
+        elif column.steps is None or column.steps:
+            able = [n for n, step in enumerate(known.steps, 1) if column.steps is None or step in column.steps]
+            at = chance.choice(able)
         with self._world(column) as world:
             thing = operation.prepare(world)
             assert world.look() == before
             damaged = fault == "corrupted object"
             kept = dict(world.memory._objects) if damaged and world.memory is not None else {}
-            column.strike(world, at, chance)
-            said = self._act(world, operation, thing)
+            said = self._act(world, operation, thing, lambda: column.strike(world, at, chance))
             world.reconnect()
             if damaged:
                 self._damaged(world, kept)
@@ -534,16 +384,20 @@ class Cells:
                     operation.act(world, thing)
                 again = world.look()
                 assert again == after, f"{name} done again is something else: {again}"
+            if fault == "clock a year back":
+                world.clock.move(days=365)
             world.grow_old()
             last = world.look()
             assert last == after, "what was done did not last"
             assert checking.verify(world.house.depot).damaged == ()
             assert list(world.staging.keys()) == [], "an upload that nobody goes on with is left"
+            assert world.kept() == known.kept, "other contents are kept than those that somebody needs"
             return said
 
-    def _act(self, world: World, operation: Operation, thing: Any) -> str:
+    def _act(self, world: World, operation: Operation, thing: Any, strike: Callable[[], None]) -> str:
         try:
             with world.breaking():
+                strike()
                 operation.act(world, thing)
         except Crash:
             return "died"
@@ -565,24 +419,3 @@ class Cells:
             world.memory._objects[key] = kept[key]
         world.clock.move(minutes=1)
         checking.verify(world.house.depot)
-
-
-@contextlib.contextmanager
-def ground(folder: Path, postgres: Callable[[], PostgresServer]) -> Iterator[Ground]:
-    """Where cells are made. The S3 server is started for the first that wants one, and ended with the block."""
-    with contextlib.ExitStack() as stack:
-        started: list[tuple[S3Server, LosingProxy]] = []
-
-        def bucket() -> tuple[S3Store, LosingProxy]:
-            if not started:
-                server = stack.enter_context(s3_server("moto", folder / "s3" / "data"))
-                started.append((server, stack.enter_context(losing_proxy(server.endpoint))))
-            server, proxy = started[0]
-            proxy.lose(b"nothing any more", 0)
-            # A request that takes longer than this is tried again; the slow column makes some of them so.
-            address = replace(
-                server.address(), endpoint=proxy.url, timeout=timedelta(seconds=5), patience=timedelta(seconds=60)
-            )
-            return S3Store(address), proxy
-
-        yield Ground(folder, postgres, bucket)
