@@ -129,9 +129,11 @@ class World:
         return self.bodies[label]
 
     def tree(self, files: Mapping[str, int], folder: str = "tree") -> Path:
-        """A folder here with these files, by size."""
+        """A folder here with these files, by size; made once."""
         for path, size in files.items():
             place = self.folder / folder / path
+            if place.exists():
+                continue
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(self.bytes(path, size))
         return self.folder / folder
@@ -270,6 +272,12 @@ def _birds(world: World) -> str:
     return n
 
 
+def _before_push(world: World) -> None:
+    """Something is at the server, and something else here."""
+    world.desk.data.push(world.tree({"three": 50, "four": 60}, "first"), f"{world.project}/pushed")
+    world.tree(_THREE)
+
+
 def _push(world: World, files: Mapping[str, int], *flags: str) -> None:
     world.command("push", world.tree(files), f"{world.project}/pushed", *flags)
 
@@ -383,9 +391,9 @@ def _by_link(world: World, n: str, archive: Literal["zip"] | None = None) -> Non
 _LARGE: Final = {"large": 9 << 20}
 
 WIRE_OPERATIONS: Final[Mapping[str, Operation]] = {
-    "push": Operation(lambda w: None, lambda w, _: _push(w, _THREE), notes=True),
+    "push": Operation(lambda w: w.tree(_THREE), lambda w, _: _push(w, _THREE), notes=True),
     "push again": Operation(
-        lambda w: w.desk.data.push(w.tree({"three": 50, "four": 60}, "first"), f"{w.project}/pushed"),
+        _before_push,
         lambda w, _: _push(w, _THREE),
         notes=True,
     ),
@@ -400,14 +408,14 @@ WIRE_OPERATIONS: Final[Mapping[str, Operation]] = {
     "trash": Operation(_birds, lambda w, n: w.command("trash", n)),
     "reinstate": Operation(_trashed, lambda w, n: w.command("reinstate", n)),
     "purge": Operation(_trashed, lambda w, n: w.command("purge", n, "--yes")),
-    "batch up": Operation(lambda w: None, lambda w, _: _push(w, _SMALL), notes=True),
+    "batch up": Operation(lambda w: w.tree(_SMALL), lambda w, _: _push(w, _SMALL), notes=True),
     "batch down": Operation(_batched, _pull, fetches=True),
     "pull": Operation(lambda w: _stored(w, _THREE) and f"{w.project}/stored", _pull, fetches=True),
     "zip download": Operation(lambda w: _stored(w, _THREE) and f"{w.project}/stored", _archive, fetches=True),
     "signed link": Operation(_linked, _by_link, fetches=True, signed=True),
     "zip by link": Operation(_linked, lambda w, n: _by_link(w, n, "zip"), fetches=True, signed=True),
     "direct up": Operation(
-        lambda w: None, lambda w, _: _push(w, _LARGE, "--direct"), direct=True, signed=True, notes=True
+        lambda w: w.tree(_LARGE), lambda w, _: _push(w, _LARGE, "--direct"), direct=True, signed=True, notes=True
     ),
     "direct down": Operation(
         lambda w: _stored(w, _LARGE) and f"{w.project}/stored",
