@@ -39,9 +39,10 @@ TransferId: TypeAlias = Annotated[str, typer.Argument(metavar="TRANSFER", help="
 
 @app.command()
 def run(socket: Socket = None, idle: Idle = None, limit_rate: Rate = None, slots: Slots = None) -> None:
-    """Run the daemon in the foreground, as systemd does; ends by itself when it is idle.
+    """Run the daemon in the foreground.
 
-    One daemon serves a socket: another one that is started on it ends at once, and says so.
+    As systemd does; it ends by itself when it is idle, unless --idle says otherwise. One daemon serves a socket:
+    another one that is started on it ends at once, and says so.
 
     \b
     Examples:
@@ -57,7 +58,9 @@ def run(socket: Socket = None, idle: Idle = None, limit_rate: Rate = None, slots
 def start(
     socket: Socket = None, idle: Idle = None, limit_rate: Rate = None, slots: Slots = None, as_json: AsJson = False
 ) -> None:
-    """Start the daemon in the background unless it runs already; unfinished transfers go on.
+    """Start the daemon unless it runs already.
+
+    It goes on in the background, and unfinished transfers go on with it.
 
     \b
     Examples:
@@ -93,7 +96,9 @@ def stop(
     timeout: Annotated[float, typer.Option(help="Seconds to wait for its end.")] = 20.0,
     as_json: AsJson = False,
 ) -> None:
-    """Stop the daemon. Its transfers stay in the journal, and the next daemon goes on with them.
+    """Stop the daemon.
+
+    Its transfers stay in the journal, and the next daemon goes on with them.
 
     \b
     Example:
@@ -172,7 +177,9 @@ def _amounts(one: dict[str, Any]) -> list[str]:
     total = one["bytes_total"]
     percent = f"{100 * one['bytes_done'] / total:.0f} %" if total else ""
     rate = f"{output.size(int(one['rate_bps']))}/s" if one["rate_bps"] else ""
-    return [percent, output.size(total), rate, one.get("error", {}).get("message") or one.get("asset_id", "")]
+    said = one.get("error", {}).get("message")
+    what = said or (one.get("asset_id") if one["state"] == "done" else None) or one.get("title") or one["dest_dir"]
+    return [percent, output.size(total), rate, what]
 
 
 def _status(socket: Path | None, ended: int) -> dict[str, Any]:
@@ -247,7 +254,9 @@ def limit(
     socket: Socket = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bound what all transfers together may move, from now on.
+    """Bound what all transfers together move.
+
+    From now on, for this daemon and the next; shared evenly.
 
     \b
     Examples:
@@ -273,9 +282,10 @@ def watch(
     socket: Socket = None,
     as_json: AsJson = False,
 ) -> None:
-    """Push what settles in a folder, each time as a revision, until told otherwise; or list what is watched.
+    """Push what settles in a folder; or list folders.
 
-    Files that go here stay in the dataset. Starts the daemon, which then does not end by itself.
+    Each time it is a revision, until told otherwise. Files that go here stay in the dataset, and what cannot be stored
+    is named in the list. Starts the daemon, which then does not end by itself.
 
     \b
     Examples:
@@ -342,7 +352,9 @@ def install(
     show: Annotated[bool, typer.Option("--print", help="Print the unit and change nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let systemd start the daemon of this user at login, and again whenever it dies.
+    """Let systemd see to the daemon.
+
+    It starts it when this user logs in, and again whenever it dies.
 
     \b
     Examples:

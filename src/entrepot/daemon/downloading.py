@@ -22,7 +22,7 @@ from entrepot.daemon.shapes import content_id
 from entrepot.daemon.uploading import record_of
 from entrepot.model.errors import DiskFull, EntrepotError, Invalid
 
-__all__ = ["download"]
+__all__ = ["download", "refusal_of"]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -51,12 +51,11 @@ def download(journal: Journal, client: Client, transfer: Transfer, counter: Coun
     try:
         with StatCache() as stats:
             done = pull(client.transport, pin, into, options, stats=stats, tally=counter, stop=stop)
-    except OSError as error:
-        raise _unwritable(into if error.filename is None else Path(os.fsdecode(error.filename)), error) from error
-    except Invalid as refused:
-        if isinstance(refused.__cause__, OSError) and refused.__cause__.errno in _FULL:
-            raise DiskFull(refused.message) from refused
-        raise
+    except (OSError, Invalid) as error:
+        refused = refusal_of(error, into)
+        if refused is error:
+            raise
+        raise refused from error
     rows = [
         [str(into / done.renamed.get(entry.path, entry.path)), entry.path, entry.size, entry.sha256]
         for entry in done.entries
@@ -65,7 +64,14 @@ def download(journal: Journal, client: Client, transfer: Transfer, counter: Coun
     return {"asset_id": pin.version, "content_id": content_id(pin.version, pin.revision)}
 
 
-def _unwritable(place: Path, error: OSError) -> EntrepotError:
-    """What the system says of a place that could not be written to; a full disk is worth another attempt."""
-    kind = DiskFull if error.errno in _FULL else Invalid
-    return kind(f"{str(place)!r} cannot be written: {error.strerror or error}.")
+def refusal_of(error: OSError | Invalid, into: Path) -> EntrepotError:
+    """What is the matter with the folder, for the journal: a full disk is worth another attempt, all else is not."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    if not isinstance(cause, OSError):
+        assert isinstance(error, Invalid)
+        return error
+    place = into if cause.filename is None else Path(os.fsdecode(cause.filename))
+    said = (
+        error.message if isinstance(error, Invalid) else f"{str(place)!r} cannot be written: {cause.strerror or cause}."
+    )
+    return (DiskFull if cause.errno in _FULL else Invalid)(said)

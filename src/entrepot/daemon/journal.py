@@ -44,6 +44,9 @@ _VERSION = 1
 #: How long, and how many, ended transfers are kept: their ids answer repeats of lost calls.
 _KEEP_S = 14 * 24 * 3600
 _KEEP = 5000
+_KEEP_FILES_S = 24 * 3600
+#: A larger journal is taken as it is: nobody waits seconds for a daemon to begin.
+_CHECKED = 64 << 20
 
 _SCHEMA = """
 create table if not exists transfer (
@@ -185,8 +188,10 @@ class Journal:
         old = "state in ('done', 'failed', 'cancelled') and (ended_at < ? or n <= (select max(n) - ? from transfer))"
         with self._write() as db:
             db.execute(f"delete from transfer where {old}", (self._clock() - _KEEP_S, _KEEP))  # noqa: S608  constants
-            for table in ("upload", "file"):
-                db.execute(f"delete from {table} where transfer not in (select id from transfer)")  # noqa: S608
+            db.execute("delete from upload where transfer not in (select id from transfer)")
+            # Whoever waits for a download asks at once which files there are.
+            kept = "select id from transfer where ended_at is null or ended_at >= ?"
+            db.execute(f"delete from file where transfer not in ({kept})", (self._clock() - _KEEP_FILES_S,))  # noqa: S608
 
     def unfinished(self) -> int:
         with self._lock:
@@ -440,9 +445,10 @@ def _open(path: Path) -> sqlite3.Connection:
         if version > _VERSION:
             raise Conflict(f"{str(path)!r} was written by a newer release of entrepot. Update this one.")
         # Damage in its middle would end every daemon at some later statement, over and over.
-        (found,) = connection.execute("pragma quick_check(1)").fetchone()
-        if found != "ok":
-            raise sqlite3.DatabaseError(found)
+        if path.stat().st_size <= _CHECKED:
+            (found,) = connection.execute("pragma quick_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError(found)
         connection.executescript(_SCHEMA)
         connection.execute(f"pragma user_version = {_VERSION}")
         connection.commit()
