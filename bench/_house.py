@@ -158,6 +158,7 @@ class House:
     data: Path
     token: str
     version: str
+    project: str = ""
 
     @property
     def bearer(self) -> dict[str, str]:
@@ -196,7 +197,7 @@ def _furnished(server: Server, data: Path, port: int) -> House:
         project = post("/api/v1/projects", {"name": "bench"}, token)["id"]
         wanted = {"project": project, "name": "bench", "kind": "files"}
         version = post("/api/v1/versions", wanted, token)["id"]
-    return House(server, data, token, version)
+    return House(server, data, token, version, project)
 
 
 @contextmanager

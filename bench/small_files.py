@@ -6,7 +6,8 @@ One server as it is installed (SHA-256, CRC-32C and CRC-32 of every file, fsyncs
 (DAV PUT, sendfile GET: no digest, no fsync, no revision). The client has raw sockets and keeps its connections; every
 request of nginx goes out in one packet. Every round runs all cases once in random order, uploads with bytes that were
 never seen before. Nothing begins before the processes of the case before are idle: what the worker examines behind a
-commit is told in a column of its own instead of slowing whatever comes next.
+commit is told in a column of its own instead of slowing whatever comes next. Each round has a version of its own:
+nginx gets new files too, and whoever replaces files here keeps those that were there as history.
 
     PUT nginx       a request for each file, one connection
     up entrepot     batches of up to 8 MiB and 1000 files over two connections, then the commit that makes them a
@@ -106,6 +107,7 @@ class _Round:
         self._house = house
         self._other = other
         self._number = number
+        self._version = self._new_version(f"round {number}")
         self._up = {f"d{i % 100:02}/f{i:06}": os.urandom(size) for i in range(files)}
         self._digests = {path: hashlib.sha256(data).digest() for path, data in self._up.items()}
         self._tree = folder / "tree"
@@ -114,6 +116,13 @@ class _Round:
         for path, data in self._up.items():
             # Other bytes than those of `up`, or the server would know them.
             (self._tree / path).write_bytes(data[::-1])
+
+    def _new_version(self, name: str) -> str:
+        wanted = {"project": self._house.project, "name": name, "kind": "files"}
+        with Connection(self._house.server.port) as link:
+            fields = {**self._house.bearer, "Content-Type": "application/json"}
+            made = json.loads(link.ask("POST", "/api/v1/versions", fields, json.dumps(wanted).encode())[2])
+        return str(made["id"])
 
     def run(self, name: str) -> Took:
         server = self._other if "nginx" in name else self._house.server
@@ -189,7 +198,7 @@ class _Round:
         with Connection(house.server.port) as link:
             link.ask(
                 "POST",
-                f"/api/v1/versions/{house.version}/commits",
+                f"/api/v1/versions/{self._version}/commits",
                 {**house.bearer, "Content-Type": "application/json"},
                 json.dumps({"changes": changes}).encode(),
             )
@@ -204,7 +213,7 @@ class _Round:
                     asked = json.dumps({"paths": group}).encode()
                     fields = {**house.bearer, "Content-Type": "application/json"}
                     fields["Content-Length"] = str(len(asked))
-                    link.head("POST", f"/api/v1/versions/{house.version}/batch", fields)
+                    link.head("POST", f"/api/v1/versions/{self._version}/batch", fields)
                     link.body(asked)
                     reader = Frames()
                     for piece in link.stream():
@@ -232,7 +241,7 @@ class _Round:
     def _pull(self) -> float:
         with self._client() as client:
             start = time.perf_counter()
-            client.data.download(self._house.version, self._folder / "pulled")
+            client.data.download(self._version, self._folder / "pulled")
             return time.perf_counter() - start
 
 

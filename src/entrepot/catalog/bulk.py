@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -28,10 +29,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import JSON
 
 from entrepot.catalog.schema.types import Instant, Uid
-from entrepot.catalog.statements import sent_many
+from entrepot.catalog.statements import sent, sent_many
 
 __all__ = ["CHUNK", "chunks", "insert_ignore", "insert_rows", "int_list", "integers", "path_list", "paths"]
 
+#: Rows of one statement on SQLite. Measured for contents and their places: 16 take two thirds of the time of one by
+#: one, and more bring nothing. The statement is always the same, so it is compiled once.
+_TOGETHER = 16
 #: Rows of one statement: bounds the memory of the driver and of PostgreSQL for one message.
 CHUNK = 10_000
 
@@ -70,7 +74,11 @@ def insert_rows(
     if not rows:
         return
     if conn.dialect.name == "sqlite":
-        sent_many(conn, _sqlite_insert(table, columns, conflict), rows)
+        whole = len(rows) - len(rows) % _TOGETHER
+        for start in range(0, whole, _TOGETHER):
+            part = rows[start : start + _TOGETHER]
+            sent(conn, _sqlite_insert(table, columns, conflict, _TOGETHER), list(chain.from_iterable(part)))
+        sent_many(conn, _sqlite_insert(table, columns, conflict), rows[whole:])
         return
     sql = _postgres_insert(table, columns, conflict)
     for part in chunks(rows):
@@ -78,9 +86,9 @@ def insert_rows(
 
 
 @cache
-def _sqlite_insert(table: Table, columns: tuple[str, ...], conflict: str) -> str:
-    marks = ", ".join("?" for _ in columns)
-    return f'INSERT INTO "{table.name}" ({_names(columns)}) VALUES ({marks}){_conflict(conflict)}'  # noqa: S608
+def _sqlite_insert(table: Table, columns: tuple[str, ...], conflict: str, rows: int = 1) -> str:
+    marks = ", ".join(["(" + ", ".join("?" for _ in columns) + ")"] * rows)
+    return f'INSERT INTO "{table.name}" ({_names(columns)}) VALUES {marks}{_conflict(conflict)}'  # noqa: S608
 
 
 @cache

@@ -142,15 +142,17 @@ def facts_of(conn: Connection, wanted: Iterable[tuple[int, str | None]]) -> list
     return [json.loads(one) if isinstance(one, str) else one for one in told]
 
 
+_KNOWN = Sql(
+    "SELECT e.content, e.wanted FROM {ids} {join} examination AS e ON e.content = listed.value "
+    "WHERE e.edition = :edition"
+)
+
+
 def known(conn: Connection, wanted: Sequence[tuple[int, str | None]], edition: int) -> set[tuple[int, str | None]]:
     """Those of (content, type) that were examined by this edition of the checks, to an end."""
     pairs = {(content, kind or _NONE): (content, kind) for content, kind in wanted}
-    found: set[tuple[int, str | None]] = set()
-    columns = (examination.c.content, examination.c.wanted)
-    for part in bulk.chunks(sorted({content for content, _ in pairs}), 500):
-        query = select(*columns).where(examination.c.content.in_(part), examination.c.edition == edition)
-        found |= {pairs[row.content, row.wanted] for row in conn.execute(query) if (row.content, row.wanted) in pairs}
-    return found
+    found = _KNOWN(conn, ids=sorted({content for content, _ in pairs}), edition=edition).tuples
+    return {pairs[pair] for pair in found if pair in pairs}
 
 
 def _report(row: Row[Any]) -> Report:

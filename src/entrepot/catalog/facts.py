@@ -13,11 +13,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, select
 
 from entrepot.catalog import bulk
 from entrepot.catalog.schema import fact, word
-from entrepot.catalog.statements import sent_many
+from entrepot.catalog.statements import Sql
 from entrepot.model.search_terms import Between, FactIs, Terms, flat_facts
 
 __all__ = ["conditions", "put_many"]
@@ -26,17 +26,15 @@ __all__ = ["conditions", "put_many"]
 _LAST = "\U0010ffff"
 
 
-_FORGET = delete(fact).where(fact.c.content == bindparam("of"), fact.c.wanted == bindparam("taken_as"))
+_FORGET = Sql("DELETE FROM fact WHERE wanted = :wanted AND content IN (SELECT listed.value FROM {ids})")
 
 
 def put_many(conn: Connection, reports: Mapping[tuple[int, str], Mapping[str, Any]]) -> None:
     """Replace the values of contents, each with what it was examined as."""
     if not reports:
         return
-    if conn.dialect.name == "sqlite":
-        sent_many(conn, "DELETE FROM fact WHERE content = ? AND wanted = ?", list(reports))
-    else:
-        conn.execute(_FORGET, [{"of": content, "taken_as": wanted} for content, wanted in reports])
+    for kind in sorted({wanted for _, wanted in reports}):
+        _FORGET(conn, wanted=kind, ids=sorted(content for content, wanted in reports if wanted == kind))
     rows = [
         (content, wanted, place, name, number, text)
         for (content, wanted), facts in reports.items()

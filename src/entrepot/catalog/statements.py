@@ -32,7 +32,7 @@ from sqlalchemy import Connection
 
 from entrepot.catalog.failures import translate
 
-__all__ = ["Answer", "Sql", "ensure_begun", "sent_many"]
+__all__ = ["Answer", "Sql", "ensure_begun", "sent", "sent_many"]
 
 _PHRASES = {
     "sqlite": {
@@ -111,6 +111,18 @@ def ensure_begun(conn: Connection) -> Any:
             # A read, without the objects that Core would put around it.
             driver.execute("BEGIN")
     return driver
+
+
+def sent(conn: Connection, statement: str, values: Sequence[Any]) -> None:
+    """Run a statement of SQLite's that answers nothing."""
+    driver = ensure_begun(conn)
+    try:
+        driver.execute(statement, values).close()
+    except Exception as error:
+        meaning = translate(error)
+        if meaning is None:
+            raise
+        raise meaning from error
 
 
 def sent_many(conn: Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:

@@ -36,7 +36,7 @@ def bgzf_block_size(head: bytes) -> int | None:
 
 def compression(head: bytes) -> str | None:
     """`bgzf`, `gzip` or None."""
-    if head[:3] != GZIP + b"\x08":
+    if not head.startswith(b"\x1f\x8b\x08"):
         return None
     return "gzip" if bgzf_block_size(head) is None else "bgzf"
 

@@ -9,7 +9,9 @@ A damaged file keeps the type of its name in this way, and its check says what i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from entrepot.datatypes import peek, texts
@@ -51,9 +53,16 @@ _SIGNATURES: Final[tuple[tuple[int, bytes, str], ...]] = (
     (4, b"ni2\x00\r\n\x1a\n", "nifti"),
     (257, b"ustar", "tar"),
 )
-_AT: Final[Mapping[int, tuple[bytes, ...]]] = {
-    at: tuple(data for offset, data, _ in _SIGNATURES if offset == at) for at, _, _ in _SIGNATURES
-}
+#: What begins in one of these ways may have a signature. Nearly every file begins in none, which one look tells.
+_MAY_BE_SIGNED: Final = re.compile(
+    b"|".join(
+        [
+            *(b".{%d}%s" % (at, re.escape(data)) for at, data, _ in _SIGNATURES),
+            rb"II[*+]\x00|MM\x00[*+]|(?:.{512})?\x89HDF|PK[\x03\x05]|\xff{4}",
+        ]
+    ),
+    re.DOTALL,
+)
 
 
 def recognise(
@@ -81,8 +90,14 @@ def recognise(
     # `.bam` and `.bcf` are compressed without saying so in their names; anything else that is unknown inside is gzip.
     says_packed = _without_packing(name) != name or found.data_type in _PACKED_ALWAYS
     if found.data_type is None or (found.means is Means.SUFFIX and not says_packed):
-        return Recognition("gzip", Means.CONTENT)
+        return _as("gzip", Means.CONTENT)
     return found
+
+
+@lru_cache(maxsize=4096)
+def _as(data_type: str | None, means: Means, compression: str | None = None) -> Recognition:
+    """There are few of them, and making one takes longer than most files take to be told apart."""
+    return Recognition(data_type, means, compression)
 
 
 def _plain(
@@ -96,19 +111,19 @@ def _plain(
 ) -> Recognition:
     for one in added:
         if any(head[magic.offset : magic.offset + len(magic.data)] == magic.data for magic in one.magic):
-            return Recognition(one.identifier, Means.CONTENT, packed)
+            return _as(one.identifier, Means.CONTENT, packed)
     named = _named(name, suffixes)
-    by_name = Recognition(named, Means.SUFFIX, packed) if named is not None else Recognition(None, compression=packed)
+    by_name = _as(named, Means.SUFFIX if named is not None else Means.NOTHING, packed)
     foreign = named is not None and not types[named].is_own
     signed = _signature(head)
     if signed is not None:
         if named in _INSIDE.get(signed, ()) or (foreign and signed in _INSIDE):
             return by_name
-        return Recognition(signed, Means.CONTENT, packed)
+        return _as(signed, Means.CONTENT, packed)
     shape = texts.shape(head, whole=whole)
     if shape is None:
         return by_name
-    by_content = Recognition(shape.data_type, Means.CONTENT, packed)
+    by_content = _as(shape.data_type, Means.CONTENT, packed)
     if shape.sure or named is None or not types[named].is_text:
         return by_content
     if shape.data_type == "text" or foreign or texts.are_kin(named, shape.data_type):
@@ -143,10 +158,11 @@ def _without_packing(name: str) -> str:
 
 
 def _signature(head: bytes) -> str | None:
-    for at, several in _AT.items():
-        # One look for all that begin there: nearly every file has none of them.
-        if head.startswith(several, at):
-            return next(found for offset, data, found in _SIGNATURES if offset == at and head.startswith(data, at))
+    if _MAY_BE_SIGNED.match(head) is None:
+        return "tar" if _is_old_tar(head) else None
+    for at, data, found in _SIGNATURES:
+        if head.startswith(data, at):
+            return found
     if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
         return "ome-tiff" if b"<OME " in head or b"<OME>" in head else "tiff"
     if head[:8] == b"\x89HDF\r\n\x1a\n" or head[512:520] == b"\x89HDF\r\n\x1a\n":
@@ -177,9 +193,9 @@ def _first_member(head: bytes) -> str:
 
 def _is_old_tar(head: bytes) -> bool:
     """Whether this is a header of a tar without `ustar` in it, by its checksum."""
-    if len(head) < 512 or not head[0] or b"\x00" not in head[:100]:
-        return False
     said = head[148:156].strip(b" \x00")
-    if not said or not all(0x30 <= digit <= 0x37 for digit in said):
+    if not said.isdigit() or len(head) < 512 or not head[0] or b"\x00" not in head[:100]:
+        return False
+    if said.translate(None, b"01234567"):
         return False
     return int(said, 8) == sum(head[:148]) + 256 + sum(head[156:512])

@@ -51,12 +51,8 @@ class Hasher:
 
 def digests_of_one(block: Block) -> Digests:
     """What `digests_of` says of one contiguous piece, at less cost where there are many small ones."""
-    return Digests(
-        size=len(block) if not isinstance(block, memoryview) else block.nbytes,
-        sha256=hashlib.sha256(block).digest(),
-        crc32c=crc32c(block, 0, _KEEP_INTERPRETER),
-        crc32=crc32(block, 0),
-    )
+    size = len(block) if not isinstance(block, memoryview) else block.nbytes
+    return Digests(size, hashlib.sha256(block).digest(), crc32c(block, 0, _KEEP_INTERPRETER), crc32(block, 0))
 
 
 def digests_of(blocks: Iterable[Block]) -> Digests:
