@@ -68,7 +68,7 @@ class Source:
 
 
 class ReadySource(Source):
-    def read_now(self, offset: int, length: int) -> bytes:
+    def read_now(self, offset: int, length: int, spare: bytearray | None) -> bytes:
         return self.read_at(offset, length)
 
 

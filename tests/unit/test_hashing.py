@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import zlib
 
 import pytest
@@ -137,3 +138,23 @@ def test_a_span_beyond_the_object_gives_nothing_at_all() -> None:
         blocks = blocks_of(reader, ByteRange(0, 11), size=4)
         with pytest.raises(Corrupt, match="10 bytes"):
             next(blocks)
+
+
+@pytest.mark.parametrize("streams", [1, 5])
+def test_digests_that_are_computed_beside_are_the_same(streams: int) -> None:
+    """More streams than threads, each of large and small blocks, some of them in memory that is used again."""
+    rng = random.Random(streams)
+    hashers = [Hasher(beside=True) for _ in range(streams)]
+    plain = [Hasher() for _ in range(streams)]
+    again = bytearray(70_000)
+    for size in [3 << 20, 1, 70_000, 100_000, *[80_000] * 20, 10, 70_000, 200_000]:
+        for hasher, other in zip(hashers, plain, strict=True):
+            block: bytes | bytearray = rng.randbytes(size)
+            other.update(block)
+            if size == len(again):
+                again[:] = block
+                hasher.update(again)
+                again[:] = bytes(size)
+            else:
+                hasher.update(block)
+    assert [hasher.digests() for hasher in hashers] == [other.digests() for other in plain]

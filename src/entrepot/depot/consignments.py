@@ -251,7 +251,7 @@ def fill(depot: Depot, actor: Actor, uid: UUID) -> Arrival:
         return row, attempt(conn, depot, actor, row), refuses
 
     row, put, refuses = depot.catalog.write(work)
-    return Arrival(depot, actor, row, uploads.receive(depot, actor, put.uid, 0), refuses)
+    return Arrival(depot, actor, row, uploads.receive(depot, actor, put.uid, 0, whole=True), refuses)
 
 
 def _arrived(

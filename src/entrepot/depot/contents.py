@@ -70,8 +70,11 @@ class ContentReader:
         self._check(offset, block)
         return block
 
-    def read_now(self, offset: int, length: int) -> bytes | bytearray | None:
+    def read_now(self, offset: int, length: int, spare: bytearray | None = None) -> bytes | bytearray | None:
         """`read_at` if that needs no waiting, else None.
+
+        Args:
+            spare: As of an object's reader.
 
         Raises:
             Corrupt: With this block the whole content was read in order, and it is not what was stored.
@@ -83,7 +86,7 @@ class ContentReader:
         reader = self._readers.get(extent.key)
         if reader is None or inside + length > extent.length:
             return None
-        block = reader.read_now(extent.offset + inside, length)
+        block = reader.read_now(extent.offset + inside, length, spare)
         if block is not None:
             self._check(offset, block)
         return block

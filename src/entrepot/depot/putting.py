@@ -281,7 +281,7 @@ class UploadPut:
         self._depot = depot
         self._actor = actor
         self._row = row
-        self._receiver = uploads.receive(depot, actor, row.uid, 0)
+        self._receiver = uploads.receive(depot, actor, row.uid, 0, whole=True)
 
     def write(self, block: Block) -> None:
         self._receiver.write(block)

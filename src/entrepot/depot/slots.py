@@ -295,7 +295,7 @@ def fill(depot: Depot, actor: Actor, uid: UUID, *, length: int | None = None) ->
         return slot, put
 
     slot, put = depot.catalog.write(work)
-    return Filling(depot, actor, slot, uploads.receive(depot, actor, put.uid, 0))
+    return Filling(depot, actor, slot, uploads.receive(depot, actor, put.uid, 0, whole=True))
 
 
 def _open_for(conn: Connection, actor: Actor, slot: UploadRow) -> Version:

@@ -291,13 +291,19 @@ def declare_length(depot: Depot, actor: Actor, uid: UUID, length: int) -> Upload
 
 
 class Receiver:
-    """The one writer into an upload for as long as it is open. `write` runs in worker threads, one at a time."""
+    """The one writer into an upload for as long as it is open. `write` runs in worker threads, one at a time.
 
-    def __init__(self, depot: Depot, row: UploadRow, stage: Stage) -> None:
+    Args:
+        whole: All of it comes now, or nobody asks for it again: then nothing is synced on the way for who might go on.
+    """
+
+    def __init__(self, depot: Depot, row: UploadRow, stage: Stage, *, whole: bool = False) -> None:
         self._depot = depot
         self._row = row
         self._stage = stage
+        self._whole = whole
         self._marked = stage.size
+        self._touched_at = row.touched_at
         #: As the row has it. After a power cut nothing of it counts: the offset may be reached once more.
         self._noted = row.received if row.boot_id == depot.boot() else None
         self._closed = False
@@ -340,9 +346,16 @@ class Receiver:
         return self._stage.read_at(offset, length)
 
     def _mark(self) -> None:
-        durable = self._stage.sync()
         self._marked = self._stage.size
-        self._note(durable)
+        if not self._whole:
+            self._note(self._stage.sync())
+        elif self._depot.now() - self._touched_at > self._lifetime / 4:
+            # A body that comes slowly must not run out of time under way.
+            self._note(self._stage.durable)
+
+    @property
+    def _lifetime(self) -> timedelta:
+        return self._row.expires_at - self._row.touched_at
 
     def _note(self, durable: int) -> None:
         now = self._depot.now()
@@ -352,10 +365,10 @@ class Receiver:
             "durable": durable,
             "boot_id": self._depot.boot(),
             "touched_at": now,
-            "expires_at": now + (self._row.expires_at - self._row.touched_at),
+            "expires_at": now + self._lifetime,
         }
         self._depot.catalog.write(lambda conn: rows.change(conn, self._row.n, values, state=OPEN))
-        self._noted = size
+        self._noted, self._touched_at = size, now
 
     def digests(self) -> Digests:
         return self._stage.digests()
@@ -399,11 +412,14 @@ class Receiver:
 
 def receive_first(depot: Depot, row: UploadRow) -> Receiver:
     """Become the writer of an upload of which nobody else knows, and into which nothing came yet."""
-    return Receiver(depot, row, depot.staging.create(row.key))
+    return Receiver(depot, row, depot.staging.create(row.key), whole=True)
 
 
-def receive(depot: Depot, actor: Actor, uid: UUID, offset: int) -> Receiver:
+def receive(depot: Depot, actor: Actor, uid: UUID, offset: int, *, whole: bool = False) -> Receiver:
     """Become the writer of an upload at `offset`.
+
+    Args:
+        whole: As for `Receiver`.
 
     Raises:
         OffsetMismatch: The upload is elsewhere; `details["offset"]` says where.
@@ -423,7 +439,7 @@ def receive(depot: Depot, actor: Actor, uid: UUID, offset: int) -> Receiver:
             f"Upload {ids.encode(Noun.UPLOAD, uid)} is at offset {at}, not {offset}. Resume from {at}.",
             details={"offset": at},
         )
-    return Receiver(depot, row, stage)
+    return Receiver(depot, row, stage, whole=whole)
 
 
 def stage_of(depot: Depot, row: UploadRow) -> Stage:

@@ -77,11 +77,14 @@ class ObjectReader(Protocol):
         """
         ...
 
-    def read_now(self, offset: int, length: int) -> bytes | bytearray | None:
+    def read_now(self, offset: int, length: int, spare: bytearray | None = None) -> bytes | bytearray | None:
         """What `read_at` would give, if that needs no waiting for a disk or a network; None otherwise.
 
         Never raises: None also stands for whatever `read_at` would raise, and for reads that are not wholly inside.
         A bytearray is given away. A backend that cannot tell answers None always.
+
+        Args:
+            spare: Nobody needs its bytes any more: a backend that reads may read into it and answer it.
         """
         ...
 
@@ -221,7 +224,7 @@ class Stage(Protocol):
         ...
 
     def write(self, block: Block) -> None:
-        """Append one block and hash it, in the calling thread. All of it or nothing of it.
+        """Append one block and hash it. All of it or nothing of it.
 
         Raises:
             DiskFull: No room. The bytes received before are kept and usable; the block may be sent again later.

@@ -70,11 +70,15 @@ class Disk:
     def read(self, fd: int, length: int, offset: int) -> bytes:
         return os.pread(fd, length, offset)
 
-    def read_now(self, fd: int, length: int, offset: int) -> bytearray | None:
-        """As `read` if all of it is in memory already; None if the medium would have to be waited for."""
+    def read_now(self, fd: int, length: int, offset: int, spare: bytearray | None = None) -> bytearray | None:
+        """As `read` if all of it is in memory already; None if the medium would have to be waited for.
+
+        Args:
+            spare: Is read into and answered if it has just this length. Its bytes are lost in any case.
+        """
         if not self._reads_now:
             return None
-        block = bytearray(length)
+        block = bytearray(length) if spare is None or len(spare) != length else spare
         try:
             got = os.preadv(fd, [block], offset, self._nowait)
         except BlockingIOError:

@@ -249,12 +249,12 @@ class _Reader:
         except OSError as error:
             raise self._damaged(f"the disk cannot read {length} bytes at {offset}") from error
 
-    def read_now(self, offset: int, length: int) -> bytearray | None:
+    def read_now(self, offset: int, length: int, spare: bytearray | None = None) -> bytearray | None:
         file = self._file
         if file is None or offset < 0 or length <= 0 or offset + length > self.size:
             return None
         try:
-            return self._disk.read_now(file.fd, length, offset)
+            return self._disk.read_now(file.fd, length, offset, spare)
         except OSError:
             # `read_at` meets the same error and says what it means.
             return None

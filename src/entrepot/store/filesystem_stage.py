@@ -94,7 +94,7 @@ class FilesystemStage:
         self._path = path
         self._fd = fd
         self._state = _State.COMPLETE if complete else _State.GROWING
-        self._hasher = hasher or Hasher()
+        self._hasher = hasher or Hasher(beside=True)
         self._name_durable = name_durable
         self._retain = retain
         self._hashing = hashed
@@ -120,7 +120,7 @@ class FilesystemStage:
             if not self._hashing:
                 pass
             elif self._hasher.size == offset:
-                self._hasher.update(view)
+                self._hasher.update(block if isinstance(block, bytes) else view)
             else:
                 self._catch_up(CATCH_UP)
             self._push()
@@ -181,6 +181,7 @@ class FilesystemStage:
         with self._lock, self._syncing:
             if self._fd < 0:
                 return
+            self._hasher.settle()
             if self._state is _State.GROWING and self._retain is not None:
                 self._retain(self.key, self._fd, self._hasher)
             if self._state is not _State.LOST:

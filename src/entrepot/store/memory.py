@@ -137,7 +137,7 @@ class _Reader:
             raise Invalid(f"Offset {offset} and length {length} must not be negative.")
         return content[offset : offset + length]
 
-    def read_now(self, offset: int, length: int) -> bytes | None:
+    def read_now(self, offset: int, length: int, spare: bytearray | None = None) -> bytes | None:  # noqa: ARG002
         content = self._content
         if content is None or offset < 0 or length <= 0 or offset + length > self.size:
             return None

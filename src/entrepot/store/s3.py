@@ -411,7 +411,7 @@ class _Reader:
                 return self._block[:length]
         return self._store.read(self._key, offset, length)
 
-    def read_now(self, offset: int, length: int) -> bytes | None:
+    def read_now(self, offset: int, length: int, spare: bytearray | None = None) -> bytes | None:  # noqa: ARG002
         if self._closed or offset < 0 or length <= 0 or offset + length > self.size:
             return None
         if not self._lock.acquire(blocking=False):

@@ -165,7 +165,7 @@ class _FaultyReader:
     def read_at(self, offset: int, length: int) -> bytes:
         return self._faults.run("store.read_at", lambda: self._inner.read_at(offset, length))
 
-    def read_now(self, offset: int, length: int) -> bytes | bytearray | None:  # noqa: ARG002
+    def read_now(self, offset: int, length: int, spare: bytearray | None = None) -> bytes | bytearray | None:  # noqa: ARG002
         # So that every read is a step that can fail.
         return None
 

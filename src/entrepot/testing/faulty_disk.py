@@ -120,8 +120,8 @@ class FaultyDisk(Disk):
     def read(self, fd: int, length: int, offset: int) -> bytes:
         return self.faults.run("read", lambda: super(FaultyDisk, self).read(fd, length, offset))
 
-    def read_now(self, fd: int, length: int, offset: int) -> bytearray | None:
-        return self.faults.run("read_now", lambda: super(FaultyDisk, self).read_now(fd, length, offset))
+    def read_now(self, fd: int, length: int, offset: int, spare: bytearray | None = None) -> bytearray | None:
+        return self.faults.run("read_now", lambda: super(FaultyDisk, self).read_now(fd, length, offset, spare))
 
     def write(self, fd: int, block: memoryview, offset: int) -> int:
         return self.faults.run(

@@ -276,3 +276,21 @@ def test_how_far_an_upload_is_is_noted_once(
         receiver.close()
     assert len(written) == notes
     assert uploads.get(house.depot, ann, row.uid).received == (64 << 20) + len(more)
+
+
+def test_what_comes_as_a_whole_is_not_synced_on_the_way_but_does_not_run_out_of_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_MARK", 4)
+    ann, synced = house.user("ann"), []
+    row = begin(house, ann)
+    with uploads.receive(house.depot, ann, row.uid, 0, whole=True) as receiver:
+        monkeypatch.setattr(receiver._stage, "sync", lambda: synced.append(1))
+        receiver.write(DATA)
+        house.clock.move(days=5)
+        receiver.write(DATA)
+        house.clock.move(days=5)
+        assert uploads.sweep(house.depot) == 0
+        receiver.write(DATA)
+        assert synced == []
+        assert receiver.finish()[0].content_size == 3 * len(DATA)

@@ -29,6 +29,15 @@ def test_every_byte_arrives_once_in_order_in_blocks(body: bytes, cuts: list[int]
     assert all(0 < len(block) < size + max(map(len, parts)) for block in blocks)
 
 
+def test_large_messages_are_written_as_they_came_and_small_ones_together() -> None:
+    large, small = b"l" * (64 << 10), b"s" * 1000
+    parts = [small, small, large, large, small, small, small, large, small]
+    blocks: list[bytes] = []
+    run(pump(sends(*parts), blocks.append, block_size=1 << 20))
+    assert blocks == [small * 2, large, large, small * 3, large, small]
+    assert blocks[1] is large
+
+
 def test_an_empty_body_writes_nothing() -> None:
     blocks: list[bytes] = []
     assert run(pump(sends(), blocks.append)) == 0

@@ -66,7 +66,7 @@ class Cached(Bytes):
     warm: Callable[[int], bool] = lambda offset: True
     now: list[tuple[int, int]] = field(default_factory=list)
 
-    def read_now(self, offset: int, length: int) -> bytes | None:
+    def read_now(self, offset: int, length: int, spare: bytearray | None) -> bytes | None:
         assert threading.current_thread() is threading.main_thread()
         if not self.warm(offset):
             return None
@@ -253,6 +253,46 @@ def test_what_is_in_memory_is_read_at_once_and_only_the_rest_waited_for() -> Non
     assert source.reads == [(1 << 20, 1 << 20)]
     assert len(source.now) == 8
     assert all(length == 256 << 10 for _, length in source.now)
+
+
+@dataclass
+class Filling(Bytes):
+    """A source that reads into memory, its own or what it is offered; remembers which, without holding it."""
+
+    used: list[int] = field(default_factory=list)
+
+    def read_now(self, offset: int, length: int, spare: bytearray | None) -> bytearray:
+        block = bytearray(length) if spare is None or len(spare) != length else spare
+        block[:] = self.content[offset : offset + length]
+        self.used.append(id(block))
+        return block
+
+
+@pytest.mark.parametrize("fields", [{}, {"range": f"bytes=0-{HUGE - 1}"}])
+def test_the_memory_of_a_block_that_was_taken_serves_the_next(fields: dict[str, str]) -> None:
+    source, taken = Filling(CONTENT * 768), hashlib.sha256()
+
+    async def send(message: Message) -> None:
+        taken.update(message.get("body", b""))
+
+    run(send_content(request("GET", **fields), sends(), send, source, HUGE, ABOUT))
+    assert taken.digest() == hashlib.sha256(source.content).digest()
+    assert len(source.used) > 2
+    assert len(set(source.used)) == 1
+
+
+@pytest.mark.parametrize("kept", [lambda block: block, memoryview], ids=["itself", "a view"])
+def test_memory_that_the_server_still_needs_is_never_written_to_again(kept: Callable[[Any], Any]) -> None:
+    """A server may put a block into a queue instead of copying it."""
+    source, queue = Filling(CONTENT[:-1] * 769), []
+    size = len(source.content)
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            queue.append(kept(message["body"]))
+
+    run(send_content(request(), sends(), send, source, size, ABOUT))
+    assert b"".join(queue) == source.content
 
 
 @pytest.mark.parametrize("error", [None, OSError("disk"), Unavailable("the store is away")])
