@@ -68,8 +68,11 @@ class Source:
 
 
 class ReadySource(Source):
-    def read_now(self, offset: int, length: int, spare: bytearray | None) -> bytes:
-        return self.read_at(offset, length)
+    def read_now(self, offset: int, length: int, spare: bytearray | None) -> bytearray:
+        """Into the memory of the block before wherever that is free: whether it is depends on the server."""
+        block = bytearray(length) if spare is None or len(spare) != length else spare
+        block[:] = self.read_at(offset, length)
+        return block
 
 
 def query(scope: Scope, name: str) -> int | None:
