@@ -6,14 +6,18 @@ import contextlib
 import contextvars
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, make_url, select, update
 
 from entrepot.catalog.database import Catalog, ConstraintViolated, Contended, NotYet
+from entrepot.catalog.postgres import require_version
 from entrepot.catalog.schema import dataset, installation, version, word
-from entrepot.model.errors import Invalid, NotFound, Unavailable
+from entrepot.model.errors import Invalid, NotFound, Unavailable, Unsupported
+from tests.support.postgres import PostgresServer
 
 
 def add(conn: Connection, text: str) -> None:
@@ -341,3 +345,29 @@ def test_strange_addresses_are_refused_without_repeating_them(tmp_path: Path, cl
         with pytest.raises(Invalid) as caught:
             Catalog.open(address, clock=clock)  # type: ignore[arg-type]
         assert "secret" not in caught.value.message
+
+
+def test_a_database_that_refuses_says_why(postgres_server: PostgresServer, clock: Any) -> None:
+    """It is an operator who reads this, with a wrong line in the settings."""
+    postgres_server.execute("create role guest login")
+    try:
+        with postgres_server.database() as name:
+            whole = make_url(postgres_server.url(name))
+            for url, said in (
+                (whole.set(username="guest"), "may not do this"),
+                (whole.set(database="nothere"), "nothere"),
+                (whole.set(username="nobodyhere"), "nobodyhere"),
+                (whole.set(port=1), "cannot be reached"),
+            ):
+                opened = Catalog.open(url.render_as_string(hide_password=False), clock=clock)
+                with closing(opened) as catalog, pytest.raises(Unavailable, match=said):
+                    catalog.upgrade()
+    finally:
+        postgres_server.execute("drop role guest")
+
+
+@pytest.mark.parametrize(("number", "named"), [(90624, r"9\.6"), (120018, "12")])
+def test_a_database_that_is_too_old_is_refused(number: int, named: str) -> None:
+    with pytest.raises(Unsupported, match=f"PostgreSQL {named}\\."):
+        require_version(number)
+    require_version(130000)
