@@ -2,6 +2,7 @@
 
     take      any database  ──► a new SQLite file        from SQLite a copy of its pages, from PostgreSQL row by row
     put_back  such a file   ──► an empty catalogue       row by row, in one transaction
+    install   such a file   ──► no catalogue at all      of SQLite: a copy of the file
 
 One form for both databases: a backup of either is opened by what is installed everywhere, and moves an installation
 from one database to the other. A file of an older schema is brought to the present one before it is used.
@@ -10,6 +11,7 @@ from one database to the other. A file of an older schema is brought to the pres
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
@@ -33,6 +35,7 @@ __all__ = [
     "believe_again",
     "digests_of",
     "expire_uploads",
+    "install",
     "is_empty",
     "move_to",
     "objects",
@@ -112,6 +115,24 @@ def put_back(snapshot: Catalog, catalog: Catalog, *, step: Step | None = None) -
             _copy(source, conn, step)
 
         catalog.write(work, bulk=True)
+
+
+def install(snapshot: Path, catalog: Path) -> None:
+    """Make a file, which nobody has open, the catalogue at a path where there is none; it is there whole or not at all.
+
+    Raises:
+        OSError: There is none then.
+    """
+    part = catalog.with_name(f"{catalog.name}.part")
+    try:
+        fold(snapshot)
+        shutil.copyfile(snapshot, part)
+        _sync(part)
+        part.rename(catalog)
+        _sync(catalog)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def is_empty(catalog: Catalog) -> bool:

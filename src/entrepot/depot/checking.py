@@ -14,7 +14,6 @@ what was not read for long; `entrepot verify` reads everything. Both may run at 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -40,7 +39,7 @@ from entrepot.model.ids import Noun
 from entrepot.model.values import Version
 from entrepot.store.base import ObjectStore, boot_id
 from entrepot.store.hashing import Hasher
-from entrepot.store.verifying import READ_SIZE
+from entrepot.store.verifying import READ_SIZE, LastOpened
 
 log = structlog.get_logger(__name__)
 
@@ -165,10 +164,11 @@ class _Run:
                 if most is None:
                     # All of them will be read, so as they lie: members of a pack came together, and are due together.
                     page.sort(key=lambda one: [(extent.key, extent.offset) for extent in places[one.n][:1]])
-                for one in page:
-                    self._check(one, places[one.n])
-                    if most is not None and self._bytes >= most:
-                        break
+                with LastOpened(self._depot.store) as opened:
+                    for one in page:
+                        self._check(opened, one, places[one.n])
+                        if most is not None and self._bytes >= most:
+                            break
                 self._mark()
         finally:
             self._mark()
@@ -179,13 +179,14 @@ class _Run:
         if right:
             self._depot.catalog.write(lambda conn: rows.mark_verified(conn, right, at=self.at))
 
-    def _check(self, one: Due, extents: list[Extent]) -> None:
-        reason = difference(self._depot.store, extents, one.digests)
+    def _check(self, opened: LastOpened, one: Due, extents: list[Extent]) -> None:
+        reason = difference(opened, extents, one.digests)
         if reason is not None:
             # Moved by compaction since the page was read, perhaps: only what is wrong where it lies now is damage.
             with self._depot.catalog.read() as conn:
                 extents = content_rows.extents(conn, one.n)
-            reason = difference(self._depot.store, extents, one.digests)
+            opened.close()
+            reason = difference(opened, extents, one.digests)
         self._contents += 1
         self._bytes += one.digests.size
         self._unmarked += one.digests.size
@@ -213,14 +214,16 @@ class _Run:
 
     def _mend(self, one: Due, extents: Sequence[Extent], second: ObjectStore) -> bool:
         """Take the bytes from the second store, if they are right there."""
-        if difference(second, extents, one.digests) is not None:
-            return False
+        with LastOpened(second) as opened:
+            if difference(opened, extents, one.digests) is not None:
+                return False
         depot = self._depot
         row = depot.catalog.write(partial(_insert_upload, depot=depot, due=one))
         stage = depot.staging.create(row.key)
         try:
-            for block in _blocks(second, extents):
-                stage.write(block)
+            with LastOpened(second) as opened:
+                for block in _blocks(opened, extents):
+                    stage.write(block)
             # Compares once more: what was right when it was looked at must still be so when it is copied.
             finishing.settle_stage(depot, row, stage, None)
         finally:
@@ -254,24 +257,24 @@ def _insert_upload(conn: Connection, depot: Depot, due: Due) -> UploadRow:
     )
 
 
-def _blocks(store: ObjectStore, extents: Sequence[Extent]) -> Iterator[bytes]:
+def _blocks(opened: LastOpened, extents: Sequence[Extent]) -> Iterator[bytes]:
     for extent in extents:
-        with closing(store.open(extent.key)) as reader:
-            end = extent.offset + extent.length
-            if end > reader.size:
-                raise Corrupt(f"object {extent.key} has {reader.size} bytes and should have at least {end}")
-            for offset in range(extent.offset, end, READ_SIZE):
-                yield reader.read_at(offset, min(READ_SIZE, end - offset))
+        reader = opened.open(extent.key)
+        end = extent.offset + extent.length
+        if end > reader.size:
+            raise Corrupt(f"object {extent.key} has {reader.size} bytes and should have at least {end}")
+        for offset in range(extent.offset, end, READ_SIZE):
+            yield reader.read_at(offset, min(READ_SIZE, end - offset))
 
 
-def difference(store: ObjectStore, extents: Sequence[Extent], expected: Digests) -> str | None:
+def difference(opened: LastOpened, extents: Sequence[Extent], expected: Digests) -> str | None:
     """What is wrong with the bytes that a store has of a content; None if nothing is.
 
     A store that cannot be reached proves nothing: its error passes through.
     """
     hasher = Hasher()
     try:
-        for block in _blocks(store, extents):
+        for block in _blocks(opened, extents):
             hasher.update(block)
     except NotFound:
         return "an object is missing"

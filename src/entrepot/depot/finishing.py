@@ -80,7 +80,8 @@ def settle_stage(
     """`settle` for whoever holds the stage.
 
     Args:
-        over: What becomes of the row, whose bytes `also` has to give to somebody; None makes it a finished upload.
+        over: What becomes of the row, whose bytes `also` has to give to somebody; None makes it a finished upload. It
+            keeps its key if the bytes are here already: its own were not placed under it.
     """
     if row.length is not None and stage.size != row.length:
         raise LengthMismatch(
@@ -93,7 +94,8 @@ def settle_stage(
     except DigestMismatch:
         stage.discard()
         raise
-    known = name_known(depot, row, digests, also, over)
+    # The staged bytes are thrown away behind that transaction: until then the row must lead to them.
+    known = name_known(depot, row, digests, also, None if over is None else {**over, "key": row.key})
     if known is not None:
         stage.discard()
         return known
@@ -179,7 +181,7 @@ def _bind(
     if over is not None:
         if not rows.change(conn, row.n, over, state=OPEN, key=row.key):
             raise Gone(f"Upload {ids.encode(Noun.UPLOAD, row.uid)} was ended meanwhile.")
-        return row, also(conn, content) if also is not None else None
+        return replace(row, **over), also(conn, content) if also is not None else None
     now = depot.now()
     lifetime = row.expires_at - row.touched_at
     values = {"state": FINISHED, "content": content, "touched_at": now, "expires_at": now + lifetime}

@@ -166,10 +166,9 @@ class FilePut:
             return done, done.revision.n_entries > before.n_entries
 
         # The entry holds the content from here on; the row did its work, and serves another body.
-        renewed = spares.renewal(depot)
-        _, made = self._receiver.finish(commit, over=renewed)
+        renewed, made = self._receiver.finish(commit, over=spares.renewal(depot))
         self._done = True
-        spares.give(depot, self._row, renewed)
+        spares.give(depot, renewed)
         committed: tuple[Committed, bool] = made
         return committed
 

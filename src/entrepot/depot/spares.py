@@ -6,6 +6,7 @@ it gets another key, under which there are no bytes yet, and the next body that 
 
     first body      begin (a transaction) ─► bytes under key A ─► name A, and let the row have key B (a transaction)
     next body       ──────────────────────── bytes under key B ─► name B, and let the row have key C (a transaction)
+    known bytes     ──────────────────────── bytes under key C ─► name what is here, throw C away; key C serves again
 
 Such a row is nobody's. What a killed process leaves of them is open and has an end, and the sweep takes it like any
 upload whose time is over, with the bytes under its key, if there are any.
@@ -14,7 +15,6 @@ upload whose time is over, with the bytes under its key, if there are any.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from entrepot.catalog.uploads import UploadRow
@@ -60,7 +60,7 @@ def renewal(depot: Depot) -> Mapping[str, Any]:
     }
 
 
-def give(depot: Depot, row: UploadRow, renewed: Mapping[str, Any]) -> None:
-    """Keep a row whose renewal was committed, for whoever comes next."""
+def give(depot: Depot, row: UploadRow) -> None:
+    """Keep a row whose renewal was committed, as it is now, for whoever comes next."""
     if len(depot.spares) < MOST:
-        depot.spares.append(replace(row, **renewed))
+        depot.spares.append(row)

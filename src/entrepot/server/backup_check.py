@@ -31,6 +31,7 @@ from entrepot.server.backup_folder import (
     write_whole,
 )
 from entrepot.store.base import ObjectStore
+from entrepot.store.verifying import LastOpened
 
 __all__ = ["Checked", "check"]
 
@@ -96,6 +97,7 @@ def _reason(conn: Connection, store: ObjectStore, one: Stored) -> str | None:
     reason = fault(store, one)
     if reason is None and one.digests is None:
         expected = snapshots.digests_of(conn, one.contents)
-        faults = (difference(store, contents.extents(conn, n), expected[n]) for n in one.contents)
-        reason = next((found for found in faults if found is not None), None)
+        with LastOpened(store) as opened:
+            faults = (difference(opened, contents.extents(conn, n), expected[n]) for n in one.contents)
+            reason = next((found for found in faults if found is not None), None)
     return reason

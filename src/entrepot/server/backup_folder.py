@@ -38,7 +38,7 @@ from entrepot.depot.checking import difference
 from entrepot.depot.context import Clock, Depot
 from entrepot.model.errors import AlreadyRunning, Corrupt, Invalid, NotFound, Unavailable, Unsupported
 from entrepot.store.base import ObjectReader, ObjectStore
-from entrepot.store.verifying import blocks_of, verified
+from entrepot.store.verifying import LastOpened, blocks_of, verified
 
 __all__ = [
     "Backup",
@@ -340,11 +340,12 @@ def _check_parts(conn: Connection, target: ObjectStore, parts: set[int], tally: 
     """
     for some in chunks(sorted(parts), _PARTS):
         places, digests = contents.extents_many(conn, some), snapshots.digests_of(conn, some)
-        for n in some:
-            reason = difference(target, places[n], digests[n])
-            if reason is not None:
-                for extent in places[n]:
-                    tally.lose(extent.key, extent.length, reason)
+        with LastOpened(target) as opened:
+            for n in some:
+                reason = difference(opened, places[n], digests[n])
+                if reason is not None:
+                    for extent in places[n]:
+                        tally.lose(extent.key, extent.length, reason)
 
 
 def _is_there(depot: Depot, one: Stored) -> bool:

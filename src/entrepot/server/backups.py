@@ -24,6 +24,7 @@ from entrepot.server import backup_check, backup_folder, compose, config, datadi
 from entrepot.server.backup_check import Checked
 from entrepot.server.backup_folder import Backup, Done, Lost, Step
 from entrepot.server.config import Config
+from entrepot.store.disk import translate
 from entrepot.store.filesystem import FilesystemStore
 
 #: What is kept beside objects and catalogues, if it is there. Settings are not put back: they may name the database of
@@ -96,11 +97,20 @@ def restore(settings: Config, folder: Path, *, at: str | None = None, step: Step
             snapshot.write(lambda conn: snapshots.believe_again(conn, [one.key for one in lost]))
             if (folder / datadir.SECRET).exists():
                 _copy_file(folder / datadir.SECRET, settings.data / datadir.SECRET)
-            with closing(Catalog.open(settings.catalog, clock=wall_clock, gate_dir=settings.data / datadir.RUN)) as new:
-                new.upgrade()
-                if snapshots.is_empty(new):
-                    # Otherwise this command died behind this line before: whoever holds the marker filled it.
-                    snapshots.put_back(snapshot, new)
+            if not isinstance(settings.catalog, Path):
+                with closing(
+                    Catalog.open(settings.catalog, clock=wall_clock, gate_dir=settings.data / datadir.RUN)
+                ) as new:
+                    new.upgrade()
+                    if snapshots.is_empty(new):
+                        # Otherwise this command died behind this line before: whoever holds the marker filled it.
+                        snapshots.put_back(snapshot, new)
+        if isinstance(settings.catalog, Path) and not settings.catalog.exists():
+            # The file is what it should become, so nothing is read out of it and written again.
+            try:
+                snapshots.install(draft, settings.catalog)
+            except OSError as error:
+                raise translate(error, f"put the catalogue back to {settings.catalog}") from error
     (settings.data / datadir.RESTORING).unlink()
     return Restored(backup, tuple(lost), (folder / config.FILE_NAME).exists())
 

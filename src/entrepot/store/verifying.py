@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Self
 
 from entrepot.model.digests import Digests
 from entrepot.model.errors import Corrupt
@@ -10,7 +11,7 @@ from entrepot.model.ranges import ByteRange
 from entrepot.store.base import ObjectReader, ObjectStore
 from entrepot.store.hashing import Hasher
 
-__all__ = ["READ_SIZE", "blocks_of", "verified", "verify_object"]
+__all__ = ["READ_SIZE", "LastOpened", "blocks_of", "verified", "verify_object"]
 
 READ_SIZE = 256 * 1024
 """Bytes of one read. Larger ones leave the processor's cache and were measured to be no faster."""
@@ -30,6 +31,40 @@ def blocks_of(reader: ObjectReader, span: ByteRange | None = None, *, size: int 
         )
     for offset in range(span.start, span.end, size):
         yield reader.read_at(offset, min(size, span.end - offset))
+
+
+class LastOpened:
+    """Readers of one store, for whoever reads many parts of few objects: the last one is opened once for all of them.
+
+    Within a `with` block, whose end closes it. For one thread.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._key: str | None = None
+        self._reader: ObjectReader | None = None
+
+    def open(self, key: str) -> ObjectReader:
+        """The reader of this object, good until another one is asked for; the caller does not close it.
+
+        Raises:
+            As `ObjectStore.open`.
+        """
+        if self._reader is None or key != self._key:
+            self.close()
+            self._reader, self._key = self._store.open(key), key
+        return self._reader
+
+    def close(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def verified(blocks: Iterable[bytes], expected: Digests, what: str) -> Iterator[bytes]:

@@ -145,3 +145,36 @@ def test_bytes_that_a_dead_process_placed_and_did_not_name_go_with_its_row(house
     house.clock.at += house.depot.policy.upload_lifetime + timedelta(hours=1)
     uploads.sweep(house.depot)
     assert stored(house) == named(house)
+
+
+def test_known_bytes_that_a_dead_process_did_not_throw_away_go_with_its_row(
+    house: House, ann: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a long life: the row had its next key by then, and nobody knew of the bytes under the old one."""
+    version = house.version(ann).n
+    put(house, ann, version, "a", b"a").finish()
+    staged = set(house.depot.staging.keys())
+
+    def dies(_stage: object) -> None:
+        raise KeyboardInterrupt
+
+    sink = put(house, ann, version, "b", b"a")
+    with monkeypatch.context() as dying:
+        dying.setattr(type(sink._receiver._stage), "discard", dies)
+        with pytest.raises(KeyboardInterrupt):
+            sink.finish()
+    assert set(house.depot.staging.keys()) > staged, "named, and not thrown away"
+    house.clock.at += house.depot.policy.upload_lifetime + timedelta(hours=1)
+    uploads.sweep(house.depot)
+    assert set(house.depot.staging.keys()) == staged
+
+
+def test_the_row_of_known_bytes_serves_the_next_body(house: House, ann: Actor) -> None:
+    version = house.version(ann).n
+    put(house, ann, version, "a", b"a").finish()
+    for name, body in (("b", b"a"), ("c", b"c"), ("d", b"a"), ("e", b"e")):
+        put(house, ann, version, name, body).finish()
+        assert read(house, ann, version, name) == body
+    assert len(house.depot.spares) == 1
+    assert stored(house) == named(house)
+    assert set(house.depot.staging.keys()) == set()
