@@ -177,7 +177,6 @@ class Line:
 class TextPut(Put):
     """A put that remembers what its content stands for in the model."""
 
-    __slots__ = ("content_text",)
     content_text: str
 
 
@@ -478,7 +477,7 @@ class EntriesMachine(RuleBasedStateMachine):
         if kind == "put":
             path, text, meta, condition = rest
             put = TextPut(path, self.h.content(text), meta=meta, condition=condition)
-            object.__setattr__(put, "content_text", text)
+            put.content_text = text
             return put
         if kind == "remove":
             return Remove(rest[0], recursive=bool(rest[1]), condition=rest[2])

@@ -295,6 +295,7 @@ NOBODYS: Mapping[str, frozenset[str]] = {
             "paging.size",
             "record_checks.build_index",
             "recognising.guess",
+            "recognising.read_heads",
             "refusing.require_good",
             "refusing.require_good_arrival",
             "refusing.require_good_files",
