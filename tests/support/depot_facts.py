@@ -80,16 +80,14 @@ class Home:
     name: str
     slug: str
     team: str
+    #: The one that came with its user; what somebody makes in their own team besides is a project like any other.
+    personal: bool = False
     trashed: bool = False
     allocation: int | None = None
     default_expiry_s: int | None = None
     retention_s: int | None = None
     #: Paths; the root is not among them.
     collections: set[str] = field(default_factory=set)
-
-    @property
-    def personal(self) -> bool:
-        return self.team.startswith("~")
 
 
 @dataclass

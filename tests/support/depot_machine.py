@@ -64,7 +64,8 @@ class DepotMachine(Names, Content):
         admin = self.premises.actor("admin")
         for one in projects.list_projects(self.premises.depot, admin).rows:
             home = one.project
-            self.model.homes[home.n] = Home(home.n, home.name, home.slug, home.team_name)
+            personal = home.team_name.startswith("~")
+            self.model.homes[home.n] = Home(home.n, home.name, home.slug, home.team_name, personal)
         self.attempt(
             "ann makes a project",
             "ann",
