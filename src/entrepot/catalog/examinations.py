@@ -16,17 +16,22 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from entrepot.catalog import bulk, facts, queue
+from entrepot.catalog.listing import page_at
 from entrepot.catalog.schema import examination
 from entrepot.catalog.schema.types import to_micros
 from entrepot.catalog.statements import Sql
+from entrepot.catalog.strands import point
+from entrepot.catalog.words import word_texts
 from entrepot.model import ids
 from entrepot.model.data_types import Finding, Report, Standing
 
-__all__ = ["JOB", "QUEUE", "ask", "facts_of", "find_many", "known", "put", "put_many"]
+__all__ = ["JOB", "QUEUE", "ask", "find_many", "first_facts", "known", "put", "put_many"]
 
 JOB = "examine"
 QUEUE = "examine"
 
+#: Of so many entries of a revision what was read out is told.
+FIRST = 200
 #: What a content of no type was examined as.
 _NONE = ""
 
@@ -133,13 +138,34 @@ _FACTS = Sql(
 )
 
 
-def facts_of(conn: Connection, wanted: Iterable[tuple[int, str | None]]) -> list[Any]:
-    """What was read out of these (content, type that the entry carries), in their order; most have nothing."""
-    pairs = list(dict.fromkeys((content, kind or _NONE) for content, kind in wanted))
-    found = {(n, kind): told for n, kind, told in _FACTS(conn, ids=sorted({n for n, _ in pairs})).tuples}
+#: The same, and which entries they are, of the first ones of a strand. The number is written out: PostgreSQL takes a
+#: bound one for a tenth of the table, and reads all of the other one.
+_FIRST_FACTS = Sql(
+    "SELECT l.content, l.dtype, e.wanted, e.facts FROM ("  # noqa: S608 - a number of this module
+    f"SELECT path, content, dtype FROM live WHERE strand = :strand ORDER BY path LIMIT {FIRST}) AS l "
+    "{join} examination AS e ON e.content = l.content WHERE CAST(e.facts AS text) <> '{}' ORDER BY l.path"
+)
+
+
+def first_facts(conn: Connection, version: int, revision: int) -> list[Any]:
+    """What was read out of the first `FIRST` entries of a revision as the types they carry: each once, in order."""
+    at = point(conn, version, revision)
+    if at.strand is None:
+        return []
+    if at.at_head:
+        rows = _FIRST_FACTS(conn, strand=at.strand).tuples
+        texts = word_texts(conn, {dtype for _, dtype, _, _ in rows})
+        told = {
+            (content, wanted): facts
+            for content, dtype, wanted, facts in rows
+            if wanted == (_NONE if dtype is None else texts[dtype])
+        }
+    else:
+        pairs = [(row.content, row.dtype or _NONE) for row in page_at(conn, at, limit=FIRST)]
+        found = {(n, wanted): facts for n, wanted, facts in _FACTS(conn, ids=sorted({n for n, _ in pairs})).tuples}
+        told = {pair: found[pair] for pair in pairs if pair in found}
     # PostgreSQL parses its JSON by itself.
-    told = (found[pair] for pair in pairs if pair in found)
-    return [json.loads(one) if isinstance(one, str) else one for one in told]
+    return [json.loads(one) if isinstance(one, str) else one for one in told.values()]
 
 
 _KNOWN = Sql(

@@ -204,11 +204,17 @@ def known(conn: Connection, dedupe: str) -> bool:
     return conn.execute(select(job.c.id).where(job.c.dedupe == dedupe)).first() is not None
 
 
-def claim(conn: Connection, queue: str, *, worker: str, now: datetime, lease: timedelta) -> Claimed | None:
-    """Take the job of this queue that is due longest; None if there is none. Two workers never get the same."""
+def claim(
+    conn: Connection, queue: str, *, worker: str, now: datetime, lease: timedelta, due_by: datetime | None = None
+) -> Claimed | None:
+    """Take the job of this queue that is due longest; None if there is none. Two workers never get the same.
+
+    Args:
+        due_by: Take none that is due later than this; None is now.
+    """
     oldest = (
         select(job.c.id)
-        .where(job.c.queue == queue, _READY, job.c.due <= now)
+        .where(job.c.queue == queue, _READY, job.c.due <= (due_by or now))
         .order_by(job.c.due, job.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)

@@ -64,6 +64,10 @@ QUEUES = (
 #: Of which queues a worker runs more than one job at a time: those that wait for others most of the time.
 RUNNERS: Mapping[str, int] = {delivery_rows.QUEUE: 4, sending.QUEUE: 4}
 
+#: How many seconds a queue rests between two rounds. Files that are committed one by one are examined some at a time: a
+#: job for each takes as much of the processor, and of the lock on their version, as the commits themselves.
+PAUSES: Mapping[str, float] = {examining.QUEUE: 0.5}
+
 #: Things that one step of a periodic job does at most, and steps of one run; the rest waits for the next slot.
 _BATCH, _STEPS = 500, 200
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Event
 from typing import Any
 
@@ -73,8 +73,11 @@ class Runner:
         """Whether a job waits to go back to the queue because the catalogue was out of reach."""
         return self._left is not None
 
-    def step(self) -> bool:
+    def step(self, due_by: datetime | None = None) -> bool:
         """Run one job to its end. Answers whether there was one.
+
+        Args:
+            due_by: Leave alone what is due later than this; None is now.
 
         Raises:
             Unavailable: The catalogue is out of reach; a job that was claimed goes back to the queue at the first step
@@ -84,11 +87,12 @@ class Runner:
         if self._ending.is_set():
             return False
         now = self._catalog.now()
+        due = now if due_by is None else min(now, due_by)
         with self._catalog.read(snapshot=False) as conn:
-            if not queue.waiting(conn, [self.queue], now):
+            if not queue.waiting(conn, [self.queue], due):
                 return False
         claimed = self._catalog.write(
-            lambda conn: queue.claim(conn, self.queue, worker=self._worker, now=now, lease=self._lease)
+            lambda conn: queue.claim(conn, self.queue, worker=self._worker, now=now, lease=self._lease, due_by=due)
         )
         if claimed is None:
             return False

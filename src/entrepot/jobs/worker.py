@@ -5,7 +5,8 @@
     one per queue   claim, run, finish ──► nothing due: sleep until rung
 
 A queue's jobs run one after the other here; a long ingest holds up other ingests of this worker, never its upkeep. A
-queue that is named more than once has so many threads: for jobs that mostly wait for somebody else.
+queue that is named more than once has so many threads: for jobs that mostly wait for somebody else. A queue may have a
+pause: what comes while it works or rests is done together afterwards, where jobs that wait can be told to do more.
 More at once means more workers, on this machine or, beside PostgreSQL, on others.
 """
 
@@ -43,6 +44,7 @@ class Worker:
     Args:
         folder: Where the workers of this machine meet: sockets to be woken by, marks of being alive. Made if missing.
         name: Never used twice, on any machine.
+        pauses: Seconds that a queue rests after each round, a round being what was due when it began.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Worker:
         new_uid: Callable[[], UUID],
         periodic: Sequence[Periodic] = (),
         lease: timedelta = LEASE,
+        pauses: Mapping[str, float] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._catalog = catalog
@@ -64,6 +67,7 @@ class Worker:
         self._runners = [Runner(catalog, kinds, queue=queue, worker=name, lease=lease) for queue in queues]
         self._house = Housekeeper(catalog, new_uid=new_uid, periodic=periodic, folder=folder)
         self._bells = {queue: _Bell() for queue in queues}
+        self._pauses = pauses or {}
         self._ending = threading.Event()
 
     def ask_to_end(self) -> None:
@@ -121,17 +125,20 @@ class Worker:
             self._bells[queue].ring()
 
     def _lane(self, runner: Runner) -> None:
-        heard, bell = 0, self._bells[runner.queue]
+        heard, bell, pause = 0, self._bells[runner.queue], self._pauses.get(runner.queue)
         while not self._ending.is_set():
             heard = bell.wait(heard)
+            due_by = None if pause is None else self._catalog.now()
             try:
-                while not self._ending.is_set() and runner.step():
+                while not self._ending.is_set() and runner.step(due_by):
                     pass
             except EntrepotError as error:
                 log.warning("worker cannot reach the catalogue", queue=runner.queue, error=str(error))
             except Exception:
                 # A mistake of ours must not leave a queue without anybody who serves it; the next ring tries again.
                 log.exception("the loop of a queue failed", queue=runner.queue)
+            if pause is not None:
+                self._ending.wait(pause)
 
     def _end(self, lanes: Sequence[threading.Thread], grace_s: float) -> None:
         self._ending.set()

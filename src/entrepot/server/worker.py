@@ -65,6 +65,7 @@ def run(
             folder=config.data / datadir.RUN / compose.WORKERS,
             new_uid=depot.new_uid,
             periodic=background.PERIODIC,
+            pauses=background.PAUSES,
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: worker.ask_to_end())

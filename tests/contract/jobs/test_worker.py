@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,18 @@ from entrepot.jobs.nudge import nudge
 from entrepot.jobs.presence import alive
 from entrepot.jobs.runner import Runner
 from entrepot.jobs.worker import Worker
+from tests.support.catalogs import Clock
 from tests.support.jobs import PATIENCE_S, enqueue, in_thread, row, uid, until
 
 
 @contextmanager
 def at_work(
-    catalog: Catalog, folder: Path, kinds: Mapping[str, JobKind], *periodic: Periodic, grace_s: float = PATIENCE_S
+    catalog: Catalog,
+    folder: Path,
+    kinds: Mapping[str, JobKind],
+    *periodic: Periodic,
+    grace_s: float = PATIENCE_S,
+    pauses: Mapping[str, float] | None = None,
 ) -> Iterator[Worker]:
     worker = Worker(
         catalog,
@@ -31,6 +37,7 @@ def at_work(
         folder=folder,
         new_uid=uid,
         periodic=periodic,
+        pauses=pauses,
     )
     thread = in_thread(lambda: worker.run(grace_s=grace_s))
     try:
@@ -65,6 +72,27 @@ def test_a_long_job_does_not_hold_up_another_queue(catalog: Catalog, tmp_path: P
         assert swept.wait(PATIENCE_S)
         while row(catalog, n).state != "done":
             pass
+
+
+def test_what_comes_during_a_round_waits_for_the_next_one(catalog: Catalog, clock: Clock, tmp_path: Path) -> None:
+    begun, go_on, second = threading.Event(), threading.Event(), threading.Event()
+
+    def first(work: Work) -> None:
+        begun.set()
+        until(work, go_on)
+
+    kinds = {"first": JobKind(first), "second": JobKind(lambda work: second.set())}
+    # A rest that outlasts the test: what is done after the first round is not done in this test.
+    with at_work(catalog, tmp_path, kinds, pauses={"work": 10 * PATIENCE_S}):
+        n = enqueue(catalog, "first")
+        assert begun.wait(PATIENCE_S)
+        clock.move(seconds=1)
+        late = enqueue(catalog, "second")
+        swept = enqueue(catalog, "second", queue_name="upkeep")
+        go_on.set()
+        while row(catalog, n).state != "done" or row(catalog, swept).state != "done":
+            pass
+        assert row(catalog, late).state == "ready"
 
 
 def test_periodic_jobs_run_without_anybody_asking(catalog: Catalog, tmp_path: Path) -> None:
@@ -134,9 +162,9 @@ def test_a_job_wakes_its_own_queue_and_no_other(
     stepped: list[str] = []
     step = Runner.step
 
-    def noted(runner: Runner) -> bool:
+    def noted(runner: Runner, due_by: datetime | None = None) -> bool:
         stepped.append(runner.queue)
-        return step(runner)
+        return step(runner, due_by)
 
     monkeypatch.setattr(Runner, "step", noted)
     done = threading.Event()
