@@ -302,7 +302,7 @@ class Receiver:
         self._row = row
         self._stage = stage
         self._whole = whole
-        self._marked = stage.size
+        self._marked = self._began = stage.size
         self._touched_at = row.touched_at
         #: As the row has it. After a power cut nothing of it counts: the offset may be reached once more.
         self._noted = row.received if row.boot_id == depot.boot() else None
@@ -360,13 +360,10 @@ class Receiver:
     def _note(self, durable: int) -> None:
         now = self._depot.now()
         size = self._stage.size
-        values = {
-            "received": size,
-            "durable": durable,
-            "boot_id": self._depot.boot(),
-            "touched_at": now,
-            "expires_at": now + self._lifetime,
-        }
+        values: dict[str, Any] = {"received": size, "durable": durable, "boot_id": self._depot.boot()}
+        if size > self._began:
+            # Who sends nothing, or what is refused, does not keep an upload alive.
+            values |= {"touched_at": now, "expires_at": now + self._lifetime}
         self._depot.catalog.write(lambda conn: rows.change(conn, self._row.n, values, state=OPEN))
         self._noted, self._touched_at = size, now
 

@@ -218,6 +218,24 @@ def test_an_upload_expires_after_its_last_byte_and_is_swept(house: House) -> Non
     assert uploads.sweep(house.depot) == 0
 
 
+def test_what_is_refused_keeps_no_upload_alive(house: House) -> None:
+    """Not even after a power cut, when how far the upload is gets written down anew."""
+    boots = ["before"]
+    store = MemoryStore(boot=lambda: boots[-1])
+    house.depot.store, house.depot.staging, house.depot.boot = store, store.staging, lambda: boots[-1]
+    ann = house.user("ann")
+    row = begin(house, ann, length=3)
+    send(house, ann, row, 0, b"abc")
+    house.clock.move(days=6)
+    boots.append("after")
+    store.lose_power()
+    with pytest.raises(LengthMismatch):
+        send(house, ann, row, uploads.get(house.depot, ann, row.uid).received, b"much too long")
+    house.clock.move(days=2)
+    with pytest.raises(Gone, match="expired"):
+        uploads.get(house.depot, ann, row.uid)
+
+
 def test_sweeping_a_finished_upload_keeps_what_was_committed(house: House) -> None:
     ann = house.user("ann")
     made = house.version(ann)
