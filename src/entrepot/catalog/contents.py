@@ -84,14 +84,22 @@ def find(conn: Connection, sha256: bytes) -> int | None:
 _LOOK = Sql("SELECT id, state, touched FROM content WHERE sha256 = :sha256 AND state < 2 AND damaged_at IS NULL")
 
 
+#: For the other one.
+_LOOK_MANY = Sql(
+    "SELECT sha256, id FROM content WHERE sha256 = ANY(CAST(:digests AS bytea[])) AND state < 2 AND damaged_at IS NULL"
+)
+
+
 def find_many(conn: Connection, digests: Sequence[bytes]) -> dict[bytes, int]:
     if conn.dialect.name == "sqlite":
         rows = zip(digests, _LOOK.each(conn, "sha256", digests), strict=True)
         return {digest: row[0] for digest, row in rows if row is not None}
+    if len(digests) == 1:
+        one = find(conn, digests[0])
+        return {} if one is None else {digests[0]: one}
     found: dict[bytes, int] = {}
     for part in bulk.chunks(digests, _CHUNK):
-        query = select(content.c.sha256, content.c.id).where(content.c.sha256.in_(part), _HERE)
-        found |= {bytes(row.sha256): int(row.id) for row in conn.execute(query)}
+        found |= {bytes(digest): int(n) for digest, n in _LOOK_MANY(conn, digests=part).tuples}
     return found
 
 
@@ -233,21 +241,42 @@ def object_placed(conn: Connection, store: str, key: str) -> bool:
 # Finding again
 
 
+_SHARED = Sql(
+    "SELECT sha256, id FROM content WHERE sha256 = ANY(CAST(:digests AS bytea[])) "
+    "AND state < 2 AND damaged_at IS NULL AND state = 0 AND touched >= :due ORDER BY id {for_share}"
+)
+
+
+#: PostgreSQL plans anew whatever has a list in it.
+_SHARED_ONE = Sql(
+    "SELECT sha256, id FROM content WHERE sha256 = :sha256 "
+    "AND state < 2 AND damaged_at IS NULL AND state = 0 AND touched >= :due {for_share}"
+)
+
+
 def dedupe_hit(conn: Connection, digests: Sequence[bytes], *, at: datetime) -> dict[bytes, int]:
     """Those of the digests that are here, held so that the collector cannot take them before this commit.
 
     In a write transaction only. Popular contents are locked shared, so that commits do not queue behind one row; a mark
     that is due is written under a lock that is exclusive from the start, because a shared one that is raised deadlocks.
+    Most marks are not due, so these come first, and the rest is asked for only where something is missing.
     """
     unique = sorted(set(digests))
     if conn.dialect.name == "sqlite":
         return _hit_alone(conn, unique, at)
     found: dict[bytes, int] = {}
     for part in bulk.chunks(unique, _CHUNK):
-        found |= _touch(conn, part, at)
+        due = to_micros(at - TOUCH_EVERY)
+        held = _SHARED(conn, digests=part, due=due) if len(part) > 1 else _SHARED_ONE(conn, sha256=part[0], due=due)
+        found |= {bytes(digest): int(n) for digest, n in held.tuples}
         rest = [digest for digest in part if digest not in found]
         if not rest:
             continue
+        found |= _touch(conn, rest, at)
+        rest = [digest for digest in rest if digest not in found]
+        if not rest:
+            continue
+        # Marked by somebody else meanwhile.
         used = (
             select(content.c.sha256, content.c.id)
             .where(content.c.sha256.in_(rest), _HERE, content.c.state == 0)

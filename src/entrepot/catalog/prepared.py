@@ -18,7 +18,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from entrepot.catalog.failures import translate
-from entrepot.catalog.statements import Answer, ensure_begun
+from entrepot.catalog.statements import Answer, cursor_of, ensure_begun, fetched
 
 __all__ = ["FirstRow", "Prepared"]
 
@@ -52,15 +52,19 @@ class Prepared:
             form = self._forms[dialect.name] = _Form(self._statement, dialect, self._columns)
         driver: Any = ensure_begun(conn)
         try:
-            cursor = driver.execute(form.text, form.bound(values))
-            described = cursor.description
-            tuples = cursor.fetchall() if described else ()
+            if dialect.name == "sqlite":
+                cursor = driver.execute(form.text, form.bound(values))
+                tuples = cursor.fetchall() if cursor.description else ()
+            else:
+                cursor = cursor_of(driver)
+                cursor.execute(form.text, form.bound(values))
+                tuples = fetched(cursor)
         except Exception as error:
             meaning = translate(error)
             if meaning is None:
                 raise
             raise meaning from error
-        return Answer(tuples, form.reader(described) if tuples else tuple, cursor.rowcount)
+        return Answer(tuples, form.reader(cursor) if tuples else tuple, cursor.rowcount)
 
 
 class FirstRow(Generic[T]):
@@ -138,7 +142,7 @@ class _Form:
             for name, key, built, process in self._parameters
         }
 
-    def reader(self, described: Sequence[Any]) -> Callable[[Any], Any]:
+    def reader(self, cursor: Any) -> Callable[[Any], Any]:
         """What makes a row of what the driver gives: values as Core would give them, by name and by place."""
         if self._make is not None:
             return self._make
@@ -147,7 +151,7 @@ class _Form:
         of_tuple: Callable[[Any], Any] = named._make
         changing = [
             (at, process)
-            for at, (column, found) in enumerate(zip(self._compiled._result_columns, described, strict=True))
+            for at, (column, found) in enumerate(zip(self._compiled._result_columns, cursor.description, strict=True))
             if (process := column.type._cached_result_processor(self._dialect, found[1])) is not None
         ]
 

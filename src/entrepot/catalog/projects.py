@@ -221,8 +221,11 @@ def hold_names(conn: Connection, numbers: Sequence[int]) -> bool:
     if conn.dialect.name == "sqlite":
         return False
     for n in sorted(set(numbers)):
-        conn.execute(select(project.c.id).where(project.c.id == n).with_for_update(key_share=True))
+        _HOLD_NAMES(conn, {"n": n})
     return True
+
+
+_HOLD_NAMES = Prepared(select(project.c.id).where(project.c.id == bindparam("n")).with_for_update(key_share=True))
 
 
 def hold_room(conn: Connection, n: int) -> None:
@@ -285,7 +288,13 @@ def collection_by_path(conn: Connection, project_n: int, path: str) -> Collectio
 
 
 def collection_by_uid(conn: Connection, uid: UUID) -> Collection | None:
-    return _one_collection(conn, collection.c.uid == uid)
+    row = _COLLECTION_BY_UID(conn, {"uid": uid}).first()
+    return None if row is None else _collection(row)
+
+
+_COLLECTION_BY_UID = Prepared(
+    _collection_select().where(collection.c.uid == bindparam("uid", type_=collection.c.uid.type))
+)
 
 
 def collections(

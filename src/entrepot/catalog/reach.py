@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, literal_column, select, text
 
@@ -75,6 +76,12 @@ _NEXT_STRANDS = Sql(
     "(SELECT min(strand) FROM live WHERE content = listed.value AND strand > :after) AS now, "
     "(SELECT min(strand) FROM past WHERE content = listed.value AND strand > :after) AS before FROM {ids}"
 )
+#: The same of one: PostgreSQL plans anew whatever has a list in it, which takes longer than to answer it.
+_NEXT_OF_ONE = Sql(
+    "SELECT CAST(:content AS bigint) AS content, "
+    "(SELECT min(strand) FROM live WHERE content = :content AND strand > :after) AS now, "
+    "(SELECT min(strand) FROM past WHERE content = :content AND strand > :after) AS before"
+)
 _SHOWN_AT = Sql(
     "SELECT listed.value AS content FROM {ids} WHERE EXISTS (SELECT 1 FROM live AS l "
     "WHERE l.content = listed.value AND l.strand = :strand AND l.vfrom <= :seq) "
@@ -111,7 +118,7 @@ def _readable(conn: Connection, numbers: Sequence[int], sight: Sight) -> set[int
     for _ in range(STRANDS):
         together: dict[int, list[int]] = {}
         for after, some in waiting.items():
-            for content, now, before in _NEXT_STRANDS(conn, ids=some, after=after).tuples:
+            for content, now, before in _next_strands(conn, some, after):
                 ahead = [int(strand) for strand in (now, before) if strand is not None]
                 if ahead:
                     together.setdefault(min(ahead), []).append(int(content))
@@ -127,11 +134,17 @@ def _readable(conn: Connection, numbers: Sequence[int], sight: Sight) -> set[int
     return found
 
 
+def _next_strands(conn: Connection, contents: Sequence[int], after: int) -> Sequence[tuple[Any, ...]]:
+    if len(contents) == 1:
+        return _NEXT_OF_ONE(conn, content=contents[0], after=after).tuples
+    return _NEXT_STRANDS(conn, ids=contents, after=after).tuples
+
+
 @lru_cache(maxsize=256)
 def _seen(
     everything: bool, projects: tuple[int, ...] | None, open_to_all: tuple[Visibility, ...], least: Role
 ) -> tuple[Prepared, Prepared]:
-    """Two questions for the revisions of a strand that a sight shows: the newest, and any that shows a content."""
+    """Two questions for the revisions of a strand that a sight shows: the newest, and the newest with some content."""
     asking = bindparam("asking", type_=membership.c.user.type)
     seen = (
         select(revision.c.seq)
@@ -143,7 +156,8 @@ def _seen(
     )
     # Spelled out: a limit that is bound is rendered anew for each call.
     once: ColumnElement[int] = literal_column("1")
-    return Prepared(seen.order_by(revision.c.seq.desc()).limit(once)), Prepared(seen.where(text(_SHOWS)).limit(once))
+    newest = seen.order_by(revision.c.seq.desc()).limit(once)
+    return Prepared(newest), Prepared(newest.where(text(_SHOWS)))
 
 
 class _Shown:
@@ -156,6 +170,9 @@ class _Shown:
         self._seqs: dict[int, int | None] = {}
 
     def of(self, strand: int, contents: Sequence[int]) -> set[int]:
+        if len(contents) == 1:
+            # Most likely in the newest: the first that is looked at.
+            return set(contents) if self._shows(strand, contents[0]) else set()
         if strand not in self._seqs:
             self._seqs[strand] = self._newest(self._conn, {**self._asking, "strand": strand}).scalar()
         seq = self._seqs[strand]
@@ -163,9 +180,10 @@ class _Shown:
             return set()
         # Nearly all are in the newest revision that may be seen; only the rest is looked for in the older ones.
         found = {int(row[0]) for row in _SHOWN_AT(self._conn, ids=contents, strand=strand, seq=seq).tuples}
-        rest = (n for n in contents if n not in found)
-        asking = {**self._asking, "strand": strand}
-        return found.union(n for n in rest if self._any(self._conn, {**asking, "content": n}).tuples)
+        return found.union(n for n in contents if n not in found and self._shows(strand, n))
+
+    def _shows(self, strand: int, content: int) -> bool:
+        return bool(self._any(self._conn, {**self._asking, "strand": strand, "content": content}).tuples)
 
 
 _REFERENCED = Sql(

@@ -14,11 +14,13 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from entrepot.catalog import facts
 from entrepot.catalog.schema import membership, project
+from entrepot.catalog.statements import Sql
 from entrepot.catalog.versions import Sight
 from entrepot.model.search_terms import Terms
 from entrepot.model.values import Visibility
@@ -66,13 +68,16 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) * 4 <= most else text.encode()[:most].decode(errors="ignore")
 
 
-def write(conn: Connection, documents: Sequence[Document]) -> None:
-    """Put documents in place of what there is of their versions."""
-    if not documents:
-        return
-    remove(conn, [one.version for one in documents])
-    values = [
-        {
+def write(conn: Connection, documents: Sequence[Document], *, new: bool = False) -> None:
+    """Put documents in place of what there is of their versions.
+
+    Args:
+        new: There is nothing of them yet.
+    """
+    if not new:
+        remove(conn, [one.version for one in documents])
+    for one in documents:
+        values: dict[str, Any] = {
             "id": one.version,
             "name": _cut(one.name, _MOST // 8),
             "tags": _cut(one.tags, _MOST // 8),
@@ -80,32 +85,31 @@ def write(conn: Connection, documents: Sequence[Document]) -> None:
             "description": _cut(one.description, _MOST // 4),
             "metadata": _cut(one.metadata, _MOST // 4),
         }
-        for one in documents
-    ]
-    if conn.dialect.name == "sqlite":
-        acls = [{"acl": f"p{one.project} {one.visibility.value}"} for one in documents]
-        conn.execute(
-            text(
-                "INSERT INTO search (rowid, acl, name, tags, columns, description, metadata) "
-                "VALUES (:id, :acl, :name, :tags, :columns, :description, :metadata)"
-            ),
-            [row | acl for row, acl in zip(values, acls, strict=True)],
-        )
-    else:
-        conn.execute(
-            text(
-                "INSERT INTO search (version, name, tags, columns, description, metadata) "
-                "VALUES (:id, :name, :tags, :columns, :description, :metadata)"
-            ),
-            values,
-        )
+        if conn.dialect.name == "sqlite":
+            _ADD_TO_INDEX(conn, acl=f"p{one.project} {one.visibility.value}", **values)
+        else:
+            _ADD_ROW(conn, **values)
+
+
+_ADD_TO_INDEX = Sql(
+    "INSERT INTO search (rowid, acl, name, tags, columns, description, metadata) "
+    "VALUES (:id, :acl, :name, :tags, :columns, :description, :metadata)"
+)
+_ADD_ROW = Sql(
+    "INSERT INTO search (version, name, tags, columns, description, metadata) "
+    "VALUES (:id, :name, :tags, :columns, :description, :metadata)"
+)
+_DROP_FROM_INDEX = Sql("DELETE FROM search WHERE rowid = :id")
+_DROP_ROWS = Sql("DELETE FROM search WHERE version = ANY(CAST(:ids AS bigint[]))")
 
 
 def remove(conn: Connection, versions: Sequence[int]) -> None:
     """Nothing of these versions is found any more."""
-    if versions:
-        key = "rowid" if conn.dialect.name == "sqlite" else "version"
-        conn.execute(text(f"DELETE FROM search WHERE {key} = :id"), [{"id": one} for one in versions])  # noqa: S608
+    if conn.dialect.name != "sqlite":
+        _DROP_ROWS(conn, ids=list(versions))
+        return
+    for one in versions:
+        _DROP_FROM_INDEX(conn, id=one)
 
 
 def find(

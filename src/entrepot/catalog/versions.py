@@ -237,8 +237,12 @@ def delete_row(conn: Connection, n: int) -> None:
 
 
 def highest_active_number(conn: Connection, dataset_n: int) -> int:
-    query = select(func.max(version.c.number)).where(version.c.dataset == dataset_n, version.c.trashed_at.is_(None))
-    return int(conn.execute(query).scalar() or 0)
+    return int(_HIGHEST(conn, {"dataset": dataset_n}).scalar() or 0)
+
+
+_HIGHEST = Prepared(
+    select(func.max(version.c.number)).where(version.c.dataset == bindparam("dataset"), version.c.trashed_at.is_(None))
+)
 
 
 def number_taken(conn: Connection, dataset_n: int, number: int, *, but: int | None = None) -> bool:

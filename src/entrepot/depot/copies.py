@@ -101,7 +101,7 @@ def copy(
             known = [path for path in only_paths if names.storable(path)]
             entry_rows.copy_some(conn, source.n, number, n, known, author=actor.user, at=now)
         after = again(conn, actor, n)
-        search.write(conn, after)
+        search.write(conn, after, new=True)
         tell(
             conn,
             actor,

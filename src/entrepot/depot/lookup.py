@@ -358,6 +358,9 @@ def hold_project(
 ) -> FoundProject:
     """As `active_project` (with `trashed`, as `project`), with its names held until the end of the transaction."""
     look = project if trashed else active_project
+    if isinstance(key, int):
+        project_rows.hold_names(conn, [key])
+        return look(conn, actor, key, action)
     found = look(conn, actor, key, action)
     if project_rows.hold_names(conn, [found.project.n]):
         found = look(conn, actor, found.project.n, action)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from entrepot.catalog import entries as entry_rows
 from entrepot.catalog import examinations as examination_rows
 from entrepot.catalog import many, queue
 from entrepot.catalog import search as rows
@@ -33,9 +32,6 @@ _SLICE = 100
 #: Of those that change together: whose files are asked for facts in the transaction of the change.
 _READ_AT_ONCE = 20
 
-#: Entries of a version whose facts are searched.
-_READ_OUT = 200
-
 #: Nobody reads further; ranking deeper would cost more and more.
 _DEEPEST = 10_000
 
@@ -46,12 +42,16 @@ class Result:
     score: float
 
 
-def write(conn: Connection, version: Version) -> None:
-    """Bring the index up to date with a record, in the record's own transaction."""
+def write(conn: Connection, version: Version, *, new: bool = False) -> None:
+    """Bring the index up to date with a record, in the record's own transaction.
+
+    Args:
+        new: This transaction made it, and nothing of it is in the index yet.
+    """
     if version.trash is not None:
         rows.remove(conn, [version.n])
         return
-    rows.write(conn, [_document(conn, version)])
+    rows.write(conn, [_document(conn, version)], new=new)
 
 
 def _document(conn: Connection, version: Version) -> rows.Document:
@@ -158,9 +158,8 @@ def _read_out(conn: Connection, version: Version) -> list[str]:
     """Names of columns, samples, contigs and the like that were read out of the first entries."""
     if not _has_facts(version):
         return []
-    listed = entry_rows.page(conn, version.n, version.revision, limit=_READ_OUT)
     words: dict[str, None] = {}
-    for told in examination_rows.facts_of(conn, [(row.content, row.dtype) for row in listed]):
+    for told in examination_rows.first_facts(conn, version.n, version.revision):
         words |= dict.fromkeys(_strings(told))
     return list(words)
 

@@ -130,7 +130,7 @@ def create_in(
     )
     entry_rows.create_revision_zero(conn, n, author=actor.user, at=now)
     made = again(conn, actor, n)
-    search.write(conn, made)
+    search.write(conn, made, new=True)
     tell(
         conn,
         actor,

@@ -48,11 +48,24 @@ WHOLE = {
     "sweeping._DROP_ALL_LIVE",
     "sweeping._DROP_ALL_PAST",
 }
-#: Those that take the first or the last row of a range in its order.
-FIRST = {"strands._REACHED", "sweeping._LIVE_BOUND", "sweeping._DROP_NEWER", "strands._GREATEST", "sweeping._GREATEST"}
+#: Those that take the first or the last rows of a range in its order.
+FIRST = {
+    "examinations._FIRST_FACTS",
+    "strands._GREATEST",
+    "strands._REACHED",
+    "sweeping._DROP_NEWER",
+    "sweeping._GREATEST",
+    "sweeping._LIVE_BOUND",
+}
 
 #: What SQLite is never asked.
-ELSEWHERE = {"listening._NOTIFY"}
+ELSEWHERE = {
+    "contents._LOOK_MANY",
+    "contents._SHARED",
+    "listening._NOTIFY",
+    "search._ADD_ROW",
+    "search._DROP_ROWS",
+}
 
 TABLES = {"live", "past", "content", "extent", "object", "revision", "version", "strand", "upload", "event", "word"}
 
