@@ -24,7 +24,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.support import connections
 
@@ -225,6 +225,17 @@ class PostgresServer:
         PostgresUnavailable: There are no binaries, or the server did not come up; its log is in the message.
     """
 
+    settings: ClassVar[dict[str, str]] = {
+        "listen_addresses": "127.0.0.1",
+        "fsync": "off",
+        "synchronous_commit": "off",
+        "full_page_writes": "off",
+        "max_connections": "200",
+        "shared_buffers": "32MB",
+        "logging_collector": "off",
+        "autovacuum_naptime": "10min",
+    }
+
     def __init__(self) -> None:
         self.binaries = find_binaries()
         self._account = _unprivileged()
@@ -277,6 +288,12 @@ class PostgresServer:
             connections.forget(name)
             self._templates[key] = name
         return self._templates[key]
+
+    @contextlib.contextmanager
+    def lent_new(self, key: str, prepare: Callable[[str], None]) -> Iterator[str]:
+        """A copy of a template that nobody had before. Gives its name."""
+        with self.database(self.template(key, prepare)) as name:
+            yield name
 
     @contextlib.contextmanager
     def lent(self, key: str, prepare: Callable[[str], None]) -> Iterator[str]:
@@ -339,19 +356,28 @@ class PostgresServer:
         self._stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _as_account(self) -> dict[str, Any]:
+    @property
+    def data(self) -> Path:
+        """Its data folder."""
+        return self.folder / "data"
+
+    def _as_account(self, command: list[str | Path]) -> tuple[list[str | Path], dict[str, Any]]:
+        """What to run, and how, so that it runs as the account that PostgreSQL has here."""
         # The working folder matters: PostgreSQL's programs complain if they may not enter the current one.
         arguments: dict[str, Any] = {"cwd": self.folder, "stdin": subprocess.DEVNULL}
         if self._account is not None:
             arguments |= {"user": self._account.pw_uid, "group": self._account.pw_gid, "extra_groups": []}
-        return arguments
+        return command, arguments
+
+    def _initdb(self) -> list[str | Path]:
+        command = [self.binaries / "initdb", "--pgdata", self.data, "--username", "entrepot"]
+        return [*command, "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"]
 
     def _initialise(self) -> None:
-        command = [self.binaries / "initdb", "--pgdata", self.folder / "data", "--username", "entrepot"]
-        command += ["--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"]
         for collation in (["--locale-provider", "icu", "--icu-locale", "en"], []):
             # Servers before 15, and builds without ICU, know no provider: byte order is then all there is.
-            done = subprocess.run([*command, *collation], capture_output=True, text=True, **self._as_account())
+            command, how = self._as_account([*self._initdb(), *collation])
+            done = subprocess.run(command, capture_output=True, text=True, **how)
             if done.returncode == 0:
                 return
         raise PostgresUnavailable(f"initdb failed: {done.stderr.strip()}")
@@ -365,27 +391,17 @@ class PostgresServer:
         raise PostgresUnavailable(f"no free loopback port in {PORT_ATTEMPTS} attempts")
 
     def _start_on(self, port: int) -> None:
-        settings = {
-            "listen_addresses": "127.0.0.1",
-            "port": str(port),
-            "unix_socket_directories": str(self.folder),
-            "fsync": "off",
-            "synchronous_commit": "off",
-            "full_page_writes": "off",
-            "max_connections": "200",
-            "shared_buffers": "32MB",
-            "logging_collector": "off",
-            "autovacuum_naptime": "10min",
-        }
-        command: list[str | Path] = [self.binaries / "postgres", "-D", self.folder / "data"]
-        for name, value in settings.items():
+        command: list[str | Path] = [self.binaries / "postgres", "-D", self.data]
+        places = {"port": str(port), "unix_socket_directories": str(self.folder)}
+        for name, value in {**self.settings, **places}.items():
             command += ["-c", f"{name}={value}"]
         setpriv = shutil.which("setpriv")
         if setpriv:
             # If this process is killed no fixture ends the server; the kernel then does.
             command = [setpriv, "--pdeathsig", "QUIT", *command]
+        command, how = self._as_account(command)
         with self.log.open("wb") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, **self._as_account())
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, **how)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers(port):
             if self._process.poll() is not None:

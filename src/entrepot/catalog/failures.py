@@ -2,7 +2,7 @@
 
 Every engine of the catalogue has `translate` behind its `handle_error` event, so no driver exception passes this floor:
 
-    disk full                       DiskFull
+    disk full                       DiskFull; ConnectionLost if PostgreSQL itself ended because of it
     locked, connection lost, I/O    Unavailable
     malformed database              Corrupt
     serialization, deadlock         Contended (an Unavailable; the write is tried again before anybody sees it)
@@ -200,6 +200,11 @@ def _translate_postgres(error: psycopg.Error) -> Exception | None:
     if state in ("40001", "40P01"):
         return Contended("Too many writers changed the same thing at once. Try again.")
     if state == "53100":
+        if error.diag.severity_nonlocalized == "PANIC":
+            # Its log found no room. What was in it before that holds, so a commit may be made that was answered thus.
+            return ConnectionLost(
+                "The disk of the database server is full, and the server ended. Free some space and start it again."
+            )
         return DiskFull("The disk of the database server is full. Free some space and try again; nothing was changed.")
     if state == "42501":
         return Unavailable(
