@@ -113,6 +113,31 @@ def test_damaged_bytes(started: Config) -> None:
     assert "1 of 1 contents are damaged" in found(started, "stored bytes").says
 
 
+def test_bytes_that_are_not_there(started: Config) -> None:
+    """As on a disk that is not mounted: what looks for them must not make the folder and find it in order."""
+    with compose.open_depot(started) as depot:
+        admin = as_operator(depot, "admin")
+        row = uploads.begin(depot, admin, NewUpload(length=4))
+        with uploads.receive(depot, admin, row.uid, 0) as receiver:
+            receiver.write(b"good")
+            receiver.finish()
+    assert not [one for one in doctor.examine(started, {}) if one.state is State.BAD]
+    shutil.rmtree(started.data / "objects")
+    assert "all stored bytes are missing" in found(started, "stored bytes").says
+    assert not (started.data / "objects").exists()
+    with compose.open_depot(started):
+        pass
+    assert "1 of 1 objects" in found(started, "stored bytes").says
+
+
+def test_a_key_that_is_gone_is_not_made_anew_by_looking(started: Config) -> None:
+    with datadir.ServerLock(started.data):
+        pass
+    (started.data / datadir.SECRET).unlink()
+    assert "although a server ran here" in found(started, "secret key").says
+    assert not (started.data / datadir.SECRET).exists()
+
+
 def test_work_that_nobody_does(started: Config) -> None:
     earlier = datetime.now(UTC) - timedelta(hours=1)
     with compose.open_depot(started, clock=lambda: earlier) as depot:

@@ -32,6 +32,7 @@ __all__ = [
     "mark_damaged",
     "mark_verified",
     "places",
+    "sample",
     "totals",
     "totals_of",
 ]
@@ -179,6 +180,19 @@ def totals(conn: Connection) -> Totals:
         ).where(text("content.state < 2"))
     ).one()
     return Totals(int(row[0]), int(row[1]), int(row[2]), int(row[3]), row[4])
+
+
+# Both go by the key, and so read no more rows than they give, but for the few that end just now.
+_SAMPLE = Sql(
+    "SELECT key, size FROM (SELECT key, size FROM object WHERE id > 0 AND state = 'placed' "
+    "ORDER BY id LIMIT :half) AS oldest UNION SELECT key, size FROM (SELECT key, size FROM object "
+    "WHERE id > 0 AND state = 'placed' ORDER BY id DESC LIMIT :half) AS newest"
+)
+
+
+def sample(conn: Connection, half: int) -> list[tuple[str, int]]:
+    """Keys and sizes of the oldest and the newest objects that have their bytes, so many of each at most."""
+    return [(str(row.key), int(row.size)) for row in _SAMPLE(conn, half=half)]
 
 
 _TOTALS_OF = Sql(

@@ -109,6 +109,16 @@ def totals(depot: Depot) -> Totals:
         return rows.totals(conn)
 
 
+def missing(depot: Depot, half: int = 16) -> tuple[int, list[str]]:
+    """How many objects were looked for, the oldest and the newest, and the keys of those that are not in the store.
+
+    For who wants to know at once whether the store is the right one; `verify` looks at all of them.
+    """
+    with depot.catalog.read() as conn:
+        sampled = rows.sample(conn, half)
+    return len(sampled), [key for key, size in sampled if depot.store.stat(key) != size]
+
+
 def of_version(depot: Depot, actor: Actor, key: Key, *, revision: int | None = None) -> tuple[Version, int, Totals]:
     """How the contents of one revision are, as far as they were read again; the newest if none is named."""
     with depot.catalog.read() as conn:

@@ -144,7 +144,17 @@ def _folder(config: Config) -> Iterator[Finding]:
 
 def _secret(config: Config) -> Iterator[Finding]:
     path = config.data / datadir.SECRET
-    if config.secret_key is not None or not path.exists():
+    if config.secret_key is not None:
+        return
+    if not path.exists():
+        if (config.data / datadir.LOCK).exists():
+            yield Finding(
+                "secret key",
+                State.BAD,
+                f"{path} is not there, although a server ran here. The next start makes another: links made so far "
+                "end, and secrets of webhooks cannot be opened.",
+                f"Copy {datadir.SECRET} from a backup before the next start.",
+            )
         return
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         yield Finding(
@@ -250,6 +260,16 @@ def _catalogue(config: Config) -> Iterator[Finding]:
 
 
 def _inside(config: Config) -> Iterator[Finding]:
+    objects = config.data / "objects"
+    if config.store is None and not objects.is_dir():
+        # Whoever opens the store makes the folder, and then it would look as if nothing had ever been in it.
+        yield Finding(
+            "stored bytes",
+            State.BAD,
+            f"There is no {objects}: all stored bytes are missing.",
+            "Mount the disk that it is on, or take the bytes from a backup: `entrepot verify --repair-from BACKUP`.",
+        )
+        return
     with compose.open_depot(config) as depot:
         compose.require_store(depot)
         yield from _opened(config, depot)
@@ -259,6 +279,16 @@ def _opened(config: Config, depot: Depot) -> Iterator[Finding]:
     installation.probe(depot)
     where = "" if config.store is None else f" in {config.store}"
     yield Finding("store", State.GOOD, f"bytes can be written durably and read back{where}")
+    looked, missing = checking.missing(depot)
+    if missing:
+        yield Finding(
+            "stored bytes",
+            State.BAD,
+            f"{len(missing)} of {looked} objects that were looked for are not in the store, or of another size "
+            f"({missing[0]}).",
+            "See that the right disk is mounted. `entrepot verify` names the datasets; with --repair-from BACKUP it "
+            "brings the bytes back.",
+        )
     totals = checking.totals(depot)
     if totals.damaged:
         yield Finding(
@@ -267,7 +297,7 @@ def _opened(config: Config, depot: Depot) -> Iterator[Finding]:
             f"{totals.damaged} of {totals.contents} contents are damaged and not served.",
             "`entrepot verify` names their datasets; with --repair-from BACKUP it mends them.",
         )
-    else:
+    elif not missing:
         never = f", {totals.unread} not read again yet" if totals.unread else ""
         yield Finding("stored bytes", State.GOOD, f"{totals.contents} contents, none known to be damaged{never}")
     yield from _processes(config)
