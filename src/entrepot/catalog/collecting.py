@@ -37,6 +37,7 @@ __all__ = [
     "doomed_objects",
     "expire_placing",
     "forget_object",
+    "held",
     "sizes",
     "sparse_after",
     "unreferenced",
@@ -57,6 +58,15 @@ _PAGE_END = Sql(
 _UNREFERENCED = Sql(
     "SELECT c.id FROM content AS c WHERE c.id > :after AND c.id <= :last AND c.state = 0 AND c.touched < :before "
     f"AND {_NOTHING_REFERS} ORDER BY c.id",
+    replan=True,
+)
+_HELD = Sql(
+    "SELECT count(*) AS n, coalesce(sum(c.size), 0) AS size FROM content AS c "
+    "WHERE c.id > :after AND c.id <= :last AND c.state = 0 AND (EXISTS (SELECT 1 FROM upload AS u "
+    "WHERE u.content = c.id) OR EXISTS (SELECT 1 FROM packed AS k WHERE k.content = c.id)) "
+    "AND NOT EXISTS (SELECT 1 FROM live AS l WHERE l.content = c.id) "
+    "AND NOT EXISTS (SELECT 1 FROM past AS p WHERE p.content = c.id) "
+    "AND NOT EXISTS (SELECT 1 FROM derived AS d WHERE d.content = c.id)",
     replan=True,
 )
 _CONDEMN = Sql(
@@ -133,6 +143,15 @@ def unreferenced(conn: Connection, *, before: datetime, after: int, limit: int) 
         return [], None
     rows = _UNREFERENCED(conn, after=after, last=looked.last, before=to_micros(before))
     return [int(row.id) for row in rows], int(looked.last) if looked.n == limit else None
+
+
+def held(conn: Connection, *, after: int, limit: int) -> tuple[int, int]:
+    """Contents that only uploads refer to among the next `limit`, and their bytes; pages as of `unreferenced`."""
+    looked = _PAGE_END(conn, after=after, limit=limit).first()
+    if not looked.n:
+        return 0, 0
+    row = _HELD(conn, after=after, last=looked.last).first()
+    return int(row.n), int(row.size)
 
 
 def condemn(conn: Connection, contents: Sequence[int], *, before: datetime, at: datetime) -> int:

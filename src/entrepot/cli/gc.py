@@ -31,7 +31,8 @@ def gc(
     Small files that came together share an object, a pack. Less than half needed, it is rewritten without the rest.
 
     Bytes are first marked, and deleted by a run after the grace (policy.collection_grace, a day) if nothing came to
-    refer to them meanwhile. So what was purged a moment ago takes two runs with a day between them.
+    refer to them meanwhile. So what was purged a moment ago takes two runs with a day between them. What was sent
+    within the last days also stays until its upload is forgotten (policy.upload_lifetime); --dry-run says how much.
 
     \b
     Examples:
@@ -52,3 +53,8 @@ def gc(
             f"{output.size(done.packs_bytes)} freed by the run after that"
         )
     output.line(f"{done.condemned} contents {would}marked, {output.size(done.condemned_bytes)}")
+    if done.held:
+        output.line(
+            f"{done.held} contents stay, {output.size(done.held_bytes)}: only uploads refer to them, which are "
+            "forgotten some days after their last byte (policy.upload_lifetime)"
+        )

@@ -218,18 +218,31 @@ def reinstate(thing: Reference, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def purge(thing: Reference, yes: Yes = False, as_json: AsJson = False) -> None:
+def purge(
+    thing: Reference,
+    yes: Yes = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many bytes that frees.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Remove a version for good: record, files and history. Needs admin permission.
+
+    Bytes that another version shares stay. What becomes free is given back by `entrepot gc`, which a worker runs.
 
     \b
     Examples:
-      entrepot purge ver_0190b2c4…
+      entrepot purge ver_0190b2c4… --dry-run
       entrepot purge lab/penguins@2 --yes
     """
     with connected() as client:
         record = client.versions.get(thing)
         frees = client.versions.frees(record)
         label = f"{record.project_slug}/{record.label}"
+        if dry_run:
+            if as_json:
+                output.emit({**output.plain(record), "frees": frees})
+            else:
+                output.line(f"{label} would be gone; frees {output.size(frees)}.")
+            return
         confirm(f"Remove {label} for good? That frees {output.size(frees)}.", yes)
         gone = client.versions.purge(record)
     if as_json:

@@ -52,6 +52,9 @@ class Collected:
             less than half of it is needed.
         packs: Packs of which less than half is needed, and that were rewritten.
         packs_bytes: What the disk gets back by that: the old ones go with the next run.
+        held: Only looking: contents that nothing but a finished upload refers to. They stay for
+            `policy.upload_lifetime` after its last byte.
+        held_bytes: Theirs.
         is_whole: False where only looking ended before everything was looked at.
     """
 
@@ -63,6 +66,8 @@ class Collected:
     freed_bytes: int = 0
     packs: int = 0
     packs_bytes: int = 0
+    held: int = 0
+    held_bytes: int = 0
     is_whole: bool = True
 
 
@@ -153,11 +158,14 @@ def look(depot: Depot, *, looks: int | None = None) -> Collected:
         ended, ended_bytes, objects, freed = rows.waiting(conn, before=before)
         packs, packs_bytes = rows.sparse_after(conn, before=before)
     condemned, condemned_bytes, after, looked = 0, 0, 0, 0
+    held, held_bytes = 0, 0
     while True:
         with depot.catalog.read() as conn:
             found, last = rows.unreferenced(conn, before=before, after=after, limit=_LOOK)
             condemned += len(found)
             condemned_bytes += sum(rows.sizes(conn, found).values())
+            more, more_bytes = rows.held(conn, after=after, limit=_LOOK)
+        held, held_bytes = held + more, held_bytes + more_bytes
         looked += 1
         if last is None or looked == looks:
             return Collected(
@@ -169,6 +177,8 @@ def look(depot: Depot, *, looks: int | None = None) -> Collected:
                 freed,
                 packs,
                 packs_bytes,
+                held,
+                held_bytes,
                 is_whole=last is None,
             )
         after = last

@@ -89,6 +89,19 @@ def test_nothing_that_is_referred_to_goes(house: House, ann: Actor) -> None:
     assert house.tree(ann, other.n)["waiting"] == b"waiting"
 
 
+def test_a_preview_says_what_only_uploads_keep(house: House, ann: Actor) -> None:
+    """Or who purged what was pushed today would look in vain for the bytes that were promised."""
+    version, other = house.version(ann), house.version(ann)
+    house.put(ann, version, {"a": b"12345", "b": b"shared"})
+    house.put(ann, other, {"b": b"shared"})
+    gone(house, ann, version)
+    seen = collection.look(house.depot)
+    assert (seen.held, seen.held_bytes, seen.condemned) == (1, 5, 0)
+    let_uploads_end(house)
+    seen = collection.look(house.depot)
+    assert (seen.held, seen.condemned, seen.condemned_bytes) == (0, 1, 5)
+
+
 def test_a_condemned_content_that_comes_again_is_not_ended(house: House, ann: Actor) -> None:
     version, later = house.version(ann), house.version(ann)
     house.put(ann, version, {"a": b"12345"})

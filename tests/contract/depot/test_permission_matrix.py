@@ -230,6 +230,7 @@ NOBODYS: Mapping[str, frozenset[str]] = {
             "background.kinds",
             "bootstrap.bootstrap",
             "checking.count_damaged",
+            "checking.missing",
             "checking.scrub",
             "checking.totals",
             "checking.verify",
