@@ -90,3 +90,7 @@ def test_damage_and_mistakes_are_said(server: Running, tmp_path: Path) -> None:
     nothing = run_here(["restore-backup", str(tmp_path), "--data", str(tmp_path / "new")])
     assert nothing.returncode == 3
     assert "no whole backup" in nothing.stderr
+    # A first backup that was cut off leaves the folder without one.
+    (tmp_path / "cut" / "catalogs").mkdir(parents=True)
+    assert "no whole backup" in run_here(["backup", str(tmp_path / "cut"), "--list"]).stderr
+    assert run_here(["backup", str(tmp_path / "never"), "--list"]).returncode == 3

@@ -44,7 +44,7 @@ def test_a_forgotten_password_is_set_on_the_folder_beside_the_running_server(ser
     assert answer(done) == {"user": "forgetful", "changed": True}
     with Client(server.url) as client:
         assert client.login("forgetful", "the second one")
-    refused = run(["user", "password", "--data", str(server.data), "--new-env", "NEW"], NEW="the third one")
+    refused = run(["user", "password", "--data", str(server.data), "--password-env", "NEW"], NEW="the third one")
     assert (refused.returncode, "name the user" in refused.stderr) == (1, True), refused.stderr
 
 
@@ -188,6 +188,10 @@ def test_records_are_edited_and_go_through_the_trash(cli: Cli, tmp_path: Path, p
     cli("reinstate", identity)
     assert answer(cli("show", target, "--json"))["version"]["id"] == identity
     assert cli("purge", target, code=1).stderr.count("--yes") == 1
+    # The byte of the file may be another test's, too.
+    would = answer(cli("purge", target, "--dry-run", "--json"))
+    assert (would["id"], would["frees"] in (0, 1)) == (identity, True)
+    assert "frees" in cli("purge", target, "--dry-run").stdout
     assert answer(cli("purge", target, "--yes", "--json"))["id"] == identity
     assert cli("show", identity, code=3).stdout == ""
 

@@ -55,6 +55,9 @@ def test_a_flipped_bit_is_found_not_served_and_mended(own_server: Running, tmp_p
     assert f"DAMAGED  sha256:{digest}" in found.stdout
     assert "lab/data@1.1/a.bin" in found.stdout
     assert "--repair-from" in found.stderr
+    for_programs = run(["verify", "--data", str(server.data), "--json"])
+    assert [one["sha256"] for one in json.loads(for_programs.stdout)["damaged"]] == [f"sha256:{digest}"]
+    assert "stored bytes are damaged" in for_programs.stderr
 
     version = run(["show", "lab/data", "--json"], ENTREPOT_URL=server.url, ENTREPOT_TOKEN=server.token)
     integrity = json.loads(version.stdout)["integrity"]

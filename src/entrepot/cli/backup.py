@@ -54,7 +54,7 @@ def backup(
     """
     commands = server_commands()
     if list_them:
-        _list(commands.list_backups(folder), as_json)
+        _list(folder, commands.list_backups(folder), as_json)
         return
     if check:
         with bars.shown(as_json) as update:
@@ -120,9 +120,12 @@ def restore_backup(
     _tell_lost(done.lost, len(done.lost), as_json, f"`entrepot verify --data {config.data}` names the datasets.")
 
 
-def _list(found: list[Any], as_json: bool) -> None:
+def _list(folder: Path, found: list[Any], as_json: bool) -> None:
     if as_json:
         output.emit([{**asdict(one), "at": one.at.isoformat()} for one in found])
+        return
+    if not found:
+        output.note(f"There is no whole backup in {folder}: one was begun and did not end, or runs now.")
         return
     output.table(
         ["name", "objects", "bytes", "catalogue", "lost"],

@@ -40,17 +40,18 @@ def serve(
 
 
 def server_commands() -> Any:
-    """What runs and administers a server; the base install does not have it.
+    """What runs and administers a server; the base install does not have it. Its log goes to standard error.
 
     Raises:
         Unsupported: The server's packages are not installed here.
     """
     try:
-        from entrepot.server import commands
+        from entrepot.server import commands, logs
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.partition(".")[0] == "entrepot":
             raise
         raise Unsupported(
             f"The server is not installed here ({error.name} is missing): pip install 'entrepot[server]'."
         ) from error
+    logs.to_standard_error()
     return commands

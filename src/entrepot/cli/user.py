@@ -144,7 +144,10 @@ def set_(
 @app.command()
 def password(
     user: Annotated[str, typer.Argument(metavar="USER", help="Name or id; yourself if left out.")] = "me",
-    new_env: Annotated[str | None, typer.Option(metavar="VAR", help="The variable that holds the new one.")] = None,
+    new_env: Annotated[
+        str | None,
+        typer.Option("--new-env", "--password-env", metavar="VAR", help="The variable that holds the new one."),
+    ] = None,
     old_env: Annotated[str | None, typer.Option(metavar="VAR", help="The variable that holds the old one.")] = None,
     data: Annotated[
         Path | None, typer.Option("--data", help="Set it in the data folder of a server on this machine instead.")

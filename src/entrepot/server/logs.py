@@ -14,6 +14,26 @@ from typing import Any
 import structlog
 
 
+def to_standard_error() -> None:
+    """For a command whose standard output is its answer, which a program may read: warnings are said beside it."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _plain,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=_beside,
+    )
+
+
+def _beside(*_: object) -> structlog.PrintLogger:
+    # Asked for each time: whoever runs a command inside of a process of its own may put another stream there.
+    return structlog.PrintLogger(sys.stderr)
+
+
 def configure(level: str, form: str) -> None:
     """Set up this process's log.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -131,3 +132,10 @@ def test_a_daemon_begins_without_what_reads_command_lines() -> None:
 )
 def test_other_words_for_a_daemon_are_the_librarys_to_judge(words: list[str]) -> None:
     assert not plainly.run(words)
+
+
+def test_the_package_is_the_program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["-m", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("entrepot", run_name="__main__")
+    assert (ended.value.code, capsys.readouterr().out.split()[0]) == (0, "entrepot")

@@ -14,11 +14,11 @@ from entrepot.server import logs
 @pytest.fixture(autouse=True)
 def around() -> Iterator[None]:
     root = logging.getLogger()
-    before, level = root.handlers[:], root.level
+    before, level, configured = root.handlers[:], root.level, structlog.get_config()
     yield
     root.handlers[:] = before
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**configured)
 
 
 def test_an_event_is_a_line_of_time_level_name_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
