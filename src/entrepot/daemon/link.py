@@ -144,6 +144,8 @@ class Link:
             with self._sending:
                 self._socket.sendall(line)
         except OSError as error:
+            # Now, and not when the reader comes to see it: whoever is told so connects anew, and would find it in use.
+            self._gone()
             raise ConnectionResetError(_GONE.format(self._path)) from error
 
     def _read(self) -> None:
