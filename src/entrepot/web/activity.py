@@ -53,7 +53,7 @@ PHRASES: Final[Mapping[str, str]] = {
     "user.updated": "changed an account",
     "version.copied": "copied",
     "version.created": "created",
-    "version.failed": "sent something that could not be taken to",
+    "version.failed": "tried in vain to fill",
     "version.frozen": "froze",
     "version.merged": "merged into",
     "version.moved": "moved",

@@ -11,6 +11,8 @@ __all__ = ["ago", "clip", "count", "day", "fact", "owner", "plural", "size", "su
 
 _UNITS: Final = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _LINK: Final = re.compile(r"!?\[([^\]\n]{0,200})\]\([^)\n]{0,500}\)")
+#: A line of a list, and the end of the line before it.
+_ITEM: Final = re.compile(r"(^|\S)\s*(?:^|\n)[ \t]*(?:[-+*]|\d{1,3}[.)])[ \t]+")
 _MARKS: Final = re.compile(r"[*`~]+|^#{1,6} |^> |(?<!\w)_+|_+(?!\w)", re.MULTILINE)
 _STEPS: Final = ((60, "second"), (60, "minute"), (24, "hour"), (7, "day"))
 
@@ -65,8 +67,8 @@ def ago(instant: datetime, now: datetime | None) -> str:
 
 
 def summary(text: str, length: int = 160) -> str:
-    """The beginning of a text in Markdown without its marks."""
-    plain = _LINK.sub(r"\1", text)
+    """The beginning of a text in Markdown without its marks; items of a list with dots between them."""
+    plain = _ITEM.sub(lambda found: found[1] + (" " if found[1] in ("", ":") else " · "), _LINK.sub(r"\1", text))
     return clip(_MARKS.sub("", plain), length)
 
 
