@@ -39,6 +39,16 @@ def test_a_sample_of_what_happens_on_the_way(cells: WireCells, fault: str) -> No
         cells.run(name, fault, chance)
 
 
+#: What strikes where the bytes go past the server and nothing else does, and the one that most often tells of mistakes.
+PAST_SAMPLE = ("address expires", "answer cut")
+
+
+@pytest.mark.parametrize("operation", PAST_SERVER)
+def test_a_sample_of_what_happens_past_the_server(bucket_cells: WireCells, operation: str) -> None:
+    for fault in PAST_SAMPLE:
+        bucket_cells.run(operation, fault, random.Random(f"{SEED}{operation}{fault}"))
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("fault", WIRE_COLUMNS)
 @pytest.mark.parametrize("operation", AT_SERVER)

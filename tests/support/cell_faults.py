@@ -9,7 +9,7 @@ from typing import Final
 
 from entrepot.model.errors import DiskFull, Unavailable
 from entrepot.testing.faulty import Fault, crash, fails
-from tests.support.cell_world import World, file_size_limit
+from tests.support.cell_world import SMALL, World, file_size_limit
 from tests.support.proxies import LosingProxy
 
 __all__ = ["COLUMNS", "Column"]
@@ -84,6 +84,15 @@ def _no_room(world: World, n: int, _chance: random.Random) -> None:
     world.undo.enter_context(file_size_limit(world.log_size() + n))
 
 
+def _no_room_for_log_or_tables(world: World, n: int, chance: random.Random) -> None:
+    """The log of PostgreSQL can grow by so many bytes more; or tables and indexes by so many pages, often by none."""
+    assert world.small is not None
+    # Most changes find room in the pages that tables have.
+    log = chance.random() < 0.75
+    full = world.small.full(log=n) if log else world.small.full(tables=8192 * chance.choice([0, 0, 0, 1]))
+    world.undo.enter_context(full)
+
+
 def _ask(verb: str, how: Callable[[LosingProxy, bytes, random.Random], None]) -> Callable[..., None]:
     def strike(world: World, _n: int, chance: random.Random) -> None:
         assert world.proxy is not None
@@ -101,6 +110,7 @@ COLUMNS: Final[Mapping[str, Column]] = {
     "disk full": Column(_at(lambda _: fails(_FULL)), _BYTES),
     "disk full, torn": Column(_at(lambda _: fails(_FULL, "torn")), frozenset({"stage.write", "store.put"})),
     "database's disk full": Column(_no_room, frozenset({"catalog.write"}), writes=True),
+    "PostgreSQL's disk full": Column(_no_room_for_log_or_tables, frozenset({"catalog.write"}), SMALL, writes=True),
     "corrupted object": Column(_flip, frozenset(), touches=_OBJECTS),
     "database lost before": Column(_at(lambda _: fails(_GONE)), frozenset({"catalog.write"})),
     "database lost after": Column(_at(lambda _: fails(_GONE, "after")), frozenset({"catalog.write"})),

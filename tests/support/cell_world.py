@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from sqlalchemy import select
 
 from entrepot.catalog import entries as entry_rows
@@ -36,15 +37,18 @@ from entrepot.testing.faulty import Faults, FaultyStaging, FaultyStore
 from entrepot.testing.faulty_catalog import faulty_catalog
 from tests.support.catalogs import CHEAP_PASSWORDS, Clock, new_catalog_url
 from tests.support.house import House
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import PostgresServer, PostgresUnavailable
 from tests.support.proxies import LosingProxy, losing_proxy
 from tests.support.s3 import S3Server, s3_server
+from tests.support.small_disk import SmallDisk
 
-__all__ = ["FILES", "NEW", "Ground", "Sight", "World", "file_size_limit", "ground", "world_of"]
+__all__ = ["FILES", "NEW", "SMALL", "Ground", "Sight", "World", "file_size_limit", "ground", "world_of"]
 
 FILES: Final = {f"birds/{n}.txt": f"bird number {n} ".encode() * (40 + n) for n in range(6)}
 NEW: Final = b"what is new " * 300
 
+#: The database of a server that has a disk of its own.
+SMALL: Final = "postgresql, on a small disk"
 #: Stands for the digest of a content that is known to be damaged.
 DAMAGED: Final = "damaged"
 
@@ -81,6 +85,8 @@ class World:
     memory: MemoryStore | None
     proxy: LosingProxy | None
     server: Callable[[], PostgresServer]
+    #: The server, where it has a disk of its own.
+    small: SmallDisk | None
     #: The file of an SQLite catalogue.
     file: Path | None
     #: Objects that were there before: a bucket is shared.
@@ -166,8 +172,8 @@ class World:
         return tuple(sorted(digests))
 
     def log_size(self) -> int:
-        """Bytes of the log that SQLite writes first; 0 on PostgreSQL."""
-        return self.catalog.wal_size()
+        """Bytes of the log that the database writes first; 0 where it cannot be full."""
+        return self.catalog.wal_size() if self.small is None else self.small.log_position()
 
     def grow_old(self) -> None:
         """Months pass, and everything that looks after the house does so."""
@@ -185,6 +191,7 @@ class Ground:
     folder: Path
     server: Callable[[], PostgresServer]
     bucket: Callable[[], tuple[S3Store, LosingProxy]]
+    small: Callable[[], SmallDisk]
 
 
 @contextlib.contextmanager
@@ -193,7 +200,9 @@ def world_of(kind: str, bucket: bool, ground: Ground, number: int) -> Iterator[W
     folder.mkdir()
     clock, faults = Clock(), Interrupted()
     with contextlib.ExitStack() as stack:
-        url = stack.enter_context(new_catalog_url(kind, folder, ground.server, started=True))
+        small = ground.small() if kind == SMALL else None
+        server = ground.server if small is None else ground.small
+        url = stack.enter_context(new_catalog_url(kind, folder, server, started=True))
         catalog = Catalog.open(url, clock=clock)
         stack.callback(catalog.close)
         broken = faulty_catalog(url, clock=clock, faults=faults)
@@ -214,15 +223,16 @@ def world_of(kind: str, bucket: bool, ground: Ground, number: int) -> Iterator[W
         who = house.user("ann")
         file = url if isinstance(url, Path) else None
         yield World(
-            house, who, clock, faults, catalog, broken, store, staging, memory, proxy, ground.server, file, others
+            house, who, clock, faults, catalog, broken, store, staging, memory, proxy, server, small, file, others
         )
 
 
 @contextlib.contextmanager
 def ground(folder: Path, postgres: Callable[[], PostgresServer]) -> Iterator[Ground]:
-    """Where cells are made. The S3 server is started for the first that wants one, and ended with the block."""
+    """Where cells are made. Servers of its own are started for the first that wants one, and ended with the block."""
     with contextlib.ExitStack() as stack:
         started: list[tuple[S3Server, LosingProxy]] = []
+        disks: list[SmallDisk] = []
 
         def bucket() -> tuple[S3Store, LosingProxy]:
             if not started:
@@ -236,7 +246,15 @@ def ground(folder: Path, postgres: Callable[[], PostgresServer]) -> Iterator[Gro
             )
             return S3Store(address), proxy
 
-        yield Ground(folder, postgres, bucket)
+        def small() -> SmallDisk:
+            if not disks:
+                try:
+                    disks.append(stack.enter_context(SmallDisk()))
+                except PostgresUnavailable as missing:
+                    pytest.skip(str(missing))
+            return disks[0]
+
+        yield Ground(folder, postgres, bucket, small)
 
 
 @contextlib.contextmanager

@@ -313,7 +313,8 @@ class Cells:
         self._number = 0
         self._migrations = MigrationCells(ground)
 
-    def _world(self, column: Column) -> contextlib.AbstractContextManager[World]:
+    def world(self, column: Column) -> contextlib.AbstractContextManager[World]:
+        """A new place for a cell of the column."""
         self._number += 1
         return world_of(column.catalog, column.bucket, self._ground, self._number)
 
@@ -322,13 +323,13 @@ class Cells:
         key = (name, column.catalog, column.bucket)
         if key not in self._known:
             operation = OPERATIONS[name]
-            with self._world(column) as world:
+            with self.world(column) as world:
                 thing = operation.prepare(world)
                 before, size = world.look(), world.log_size()
                 with world.breaking():
                     operation.act(world, thing)
-                # An idle writer cuts the log; then one page is as good as any.
-                written = max(world.log_size() - size, PAGE)
+                # An idle writer cuts the log of SQLite; then one page is as good as any.
+                written = max(world.log_size() - size, PAGE if world.small is None else 1)
                 steps, after = tuple(world.faults.steps), world.look()
                 assert operation.takes <= set(steps), f"{name} did not do its work: {steps}"
                 world.grow_old()
@@ -360,7 +361,7 @@ class Cells:
         elif column.steps is None or column.steps:
             able = [n for n, step in enumerate(known.steps, 1) if column.steps is None or step in column.steps]
             at = chance.choice(able)
-        with self._world(column) as world:
+        with self.world(column) as world:
             thing = operation.prepare(world)
             assert world.look() == before
             damaged = fault == "corrupted object"

@@ -279,11 +279,13 @@ class Model(Facts):
             record.verbs.append("version.trashed")
 
     def reinstate(self, who: Who, numbers: Sequence[int], rule: Numbering, *, many: bool) -> None:
-        for record in self._all(who, numbers, WRITE, many=many):
+        meant = self._all(who, numbers, WRITE, many=many)
+        # Before any name: of several reasons this one is told.
+        if any(record.trash is not None and self.homes[record.project].trashed for record in meant):
+            raise Refused(Trashed)
+        for record in meant:
             if record.trash is None:
                 continue
-            if self.homes[record.project].trashed:
-                raise Refused(Trashed)
             if rule is Numbering.NEXT:
                 rule = Numbering.KEEP_ELSE_NEXT
             record.number = self._number(record.project, record.name, rule, keep=record.number, but=record.n)

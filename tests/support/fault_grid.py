@@ -95,6 +95,13 @@ _JOB: Final = (
 _JOBS: Final = "tests/faults/test_workers_killed.py::test_every_job_is_done_and_none_twice"
 _AGAIN: Final = "tests/faults/test_server_kills.py::test_killed_again_and_again"
 
+_ARCHIVES: Final = (
+    "tests/faults/test_reading_killed.py::test_an_archive_that_is_broken_off_is_never_taken_for_a_whole_one"
+)
+_CHECKS: Final = (
+    "tests/faults/test_reading_killed.py::test_a_check_that_is_killed_is_ended_by_the_next_and_no_damage_is_forgotten"
+)
+
 NO_BYTES: Final = "it reads and writes no stored bytes, only facts"
 NO_WRITES: Final = "the server writes nothing for it"
 _NO_CLIENT: Final = "no client asks for it over the network: its process is the one that is killed"
@@ -160,7 +167,11 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         twice=[Seen(_BATCHES, "collect", "pack_stress")],
         none=_OWN,
     ),
-    "verify": Operation(["verify", "verify, repairing"], none={**_OWN, "request doubled": _NOT_TWICE}),
+    "verify": Operation(
+        ["verify", "verify, repairing"],
+        killed=[Seen(_CHECKS, '"verify"', "killed_checks"), Seen(_CHECKS, '"scrub"', "killed_checks")],
+        none={**_OWN, "request doubled": _NOT_TWICE},
+    ),
     "migrate": Operation(
         ["migrate"],
         killed=[Seen(_SCHEMA, '"killed_migrations"')],
@@ -183,6 +194,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "zip download": Operation(
         ["zip download"],
         ["zip download", "zip by link"],
+        [
+            Seen(_ARCHIVES, '"server, bytes"', "killed_archives"),
+            Seen(_ARCHIVES, '"server, command"', "killed_archives"),
+        ],
         none={"worker killed": _NO_JOB, "torn write": NO_WRITES},
     ),
 }
@@ -192,7 +207,7 @@ _CELLS: Final[Mapping[str, Sequence[str]]] = {
     "server killed": ["process killed"],
     "worker killed": [],
     "client killed": [],
-    "disk full": ["disk full", "disk full, torn", "database's disk full"],
+    "disk full": ["disk full", "disk full, torn", "database's disk full", "PostgreSQL's disk full"],
     "torn write": ["torn write"],
     "corrupted object": ["corrupted object"],
     "request lost": [],
@@ -267,6 +282,8 @@ def proofs(operation: str, fault: str, strikes: Mapping[str, frozenset[str]]) ->
             proved += [Cell(row, "process killed") for row in found.cells]
     if fault == "client killed" and operation == "push":
         proved.append(Seen(_TRANSFERS, '"client that pushes"'))
+    if fault == "client killed" and operation == "zip download":
+        proved.append(Seen(_ARCHIVES, '"client"', "killed_archives"))
     if fault == "request doubled":
         proved += found.twice
     return proved
@@ -283,9 +300,9 @@ def page(strikes: Mapping[str, frozenset[str]]) -> str:
         "real processes that are killed, or race, in a test of their own; with how many cells or tests there are. A",
         "number in brackets says why the two have nothing to do with each other. A push is the rows of which it",
         "consists; of what no client asks for, *request lost* is a connection to the database and *request late* a",
-        "slow bucket. `verify` and `zip download` die inside one process; a worker is killed beside push to purge in",
-        "`make soak`, which runs all of this; every other test run has a seeded sample of each of the depot's columns",
-        "and of each of the requests'. `scripts/fault-table --grid` writes the table from",
+        "slow bucket. A worker is killed beside push to purge in `make soak`, which runs all of this; every other",
+        "test run has a seeded sample of each of the depot's columns, of each of the requests', and of those that go",
+        "past the server to a bucket. `scripts/fault-table --grid` writes the table from",
         "`tests/support/fault_grid.py`, and `tests/faults/test_grid.py` asks each proof whether it is there and",
         "whether the fault can strike.",
         "",

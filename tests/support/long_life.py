@@ -54,6 +54,8 @@ _ANY: Final = 12
 #: Steps between two runs of what goes on beside them, and between two moves of the clock.
 _BESIDE: Final = 25
 _WAIT: Final = 200
+#: So many failures end a run: they are hardly rare then.
+_ENOUGH: Final = 10
 #: Steps between two moves by a few hours.
 _LATER: Final = 35
 
@@ -493,7 +495,7 @@ _WEIGHTS: Final = [weight for _, weight in _CHOSEN]
 def run_lives(
     operations: int, seed: int, shared: Path, *, until: float | None = None, steps: int = _STEPS, each: Any = None
 ) -> Lived:
-    """Live until so much was done; the first failure ends it.
+    """Live until so much was done. A life that fails is over and the next one begins: what is rare is counted, too.
 
     Args:
         shared: A folder for what all lives have in common.
@@ -513,6 +515,6 @@ def run_lives(
         lived.seconds = time.monotonic() - since
         if each is not None:
             each(lived)
-        if lived.failures:
+        if len(lived.failures) == _ENOUGH:
             break
     return lived

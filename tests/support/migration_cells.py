@@ -19,6 +19,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,8 +35,9 @@ from entrepot.model.errors import EntrepotError
 from entrepot.store.memory import MemoryStore
 from entrepot.testing.faulty import Crash
 from tests.support.catalogs import CHEAP_PASSWORDS, Clock, new_catalog_url
-from tests.support.cell_world import FILES, Ground, file_size_limit
+from tests.support.cell_world import FILES, SMALL, Ground, file_size_limit
 from tests.support.house import House
+from tests.support.postgres import PostgresServer
 
 __all__ = ["MIGRATION_FAULTS", "MigrationCells"]
 
@@ -156,6 +158,10 @@ class MigrationCells:
         self._numbers = itertools.count(1)
         self._known: dict[str, Place] = {}
 
+    def server(self, kind: str) -> PostgresServer:
+        """That of a kind of database."""
+        return self._ground.small() if kind == SMALL else self._ground.server()
+
     def can_strike(self, fault: str) -> bool:
         """An upgrade reads no clock and touches no stored byte."""
         return fault in MIGRATION_FAULTS
@@ -185,7 +191,10 @@ class MigrationCells:
                     assert states[-1].revision == revision
             steps = Steps()
             with self._old(kind) as url:
+                began = self._ground.small().log_position() if kind == SMALL else 0
                 assert upgrade(url, steps) == "done"
+                if kind == SMALL:
+                    steps.log_size = self._ground.small().log_position() - began
                 assert look(url) == states[-1]
             assert steps.made.count("commit") >= len(states) - 1, steps.made
             self._known[kind] = Place("", tuple(states), tuple(steps.made), steps.log_size)
@@ -204,8 +213,8 @@ class MigrationCells:
             yield str(folder / "catalog.db")
             shutil.rmtree(folder)
             return
-        server = self._ground.server()
-        with server.database(server.template("migration cells", self._fill_postgres)) as name:
+        server = self.server(kind)
+        with server.lent_new("migration cells", partial(self._fill_postgres, kind)) as name:
             yield server.url(name)
 
     def _fill_sqlite(self, folder: Path, made: Path) -> None:
@@ -220,10 +229,10 @@ class MigrationCells:
                 db.commit()
         shutil.move(folder / "first.db", made)
 
-    def _fill_postgres(self, url: str) -> None:
+    def _fill_postgres(self, kind: str, url: str) -> None:
         assert upgrade(url, to=_FIRST) == "done"
         with (
-            self._newest("postgresql", self._ground.folder) as newest,
+            self._newest(kind, self._ground.folder) as newest,
             psycopg.connect(_plain(newest), autocommit=True) as source,
             psycopg.connect(_plain(url), options="-c session_replication_role=replica") as target,
         ):
@@ -242,7 +251,7 @@ class MigrationCells:
     def _newest(self, kind: str, folder: Path) -> Iterator[str]:
         """A catalogue of today with something in it."""
         clock, store = Clock(), MemoryStore()
-        with new_catalog_url(kind, folder, self._ground.server, started=True) as url:
+        with new_catalog_url(kind, folder, lambda: self.server(kind), started=True) as url:
             catalog = Catalog.open(url, clock=clock)
             house = House(catalog, store, store.staging, clock, policy=CHEAP_PASSWORDS)
             who = house.user("ann")
@@ -358,6 +367,14 @@ def _full(_cells: MigrationCells, place: Place, chance: random.Random) -> str:
         return upgrade(place.url)
 
 
+def _full_postgres(cells: MigrationCells, place: Place, chance: random.Random) -> str:
+    """The log has room for some of what an upgrade writes; or tables and indexes have for a few pages."""
+    small = cells._ground.small()
+    log = chance.randrange(place.log_size)
+    with small.full(log=log) if chance.random() < 0.5 else small.full(tables=log // 4):
+        return upgrade(place.url)
+
+
 def _cut(**where: str) -> Callable[[MigrationCells, Place, random.Random], str]:
     """The connection ends, as by a firewall or an operator."""
 
@@ -387,6 +404,7 @@ MIGRATION_FAULTS: Final[Mapping[str, Fault]] = {
     "process killed": Fault(_dies),
     "torn write": Fault(_torn),
     "database's disk full": Fault(_full),
+    "PostgreSQL's disk full": Fault(_full_postgres, SMALL),
     "database lost before": Fault(_cut(only="commit"), "postgresql"),
     "database lost after": Fault(_cut(after="commit"), "postgresql"),
     "PostgreSQL restarted": Fault(_restarts, "postgresql"),
