@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
 import tarfile
@@ -21,6 +22,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -114,12 +117,18 @@ def furnish(url: str) -> dict[str, Any]:
     )["id"]
     ann.file(other, "summary.txt", b"345 birds")
     ann.post("/relationships", {"source": other, "target": second, "verb": "derived from"})
+    packed = _packed(ann, project)
+    table = _table(ann, project)
     own = ann.post("/versions", {"name": "notes"})["id"]
     ann.file(own, "note.txt", b"mine")
     upload = _begun(ann)
     records = _records(ann, project)
 
-    versions = [first, second, third, other, own, *([records] if records else [])]
+    # Not for the worker of today: it only is to be there tomorrow.
+    hook = {"name": "listener", "endpoint": "https://listener.example.org/", "enabled": False}
+    hooked = _unless_unknown(lambda: admin.post("/projects/birds/webhooks", hook), "webhooks")
+
+    versions = [first, second, third, other, own, *(one for one in (records, packed, table) if one)]
     return {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "password": PASSWORD,
@@ -128,9 +137,53 @@ def furnish(url: str) -> dict[str, Any]:
         "trashed": third,
         "hidden_from_ben": own,
         "records": records,
+        "packed": packed,
+        "table": table,
+        "webhook": hooked and {"id": hooked["id"], "name": hook["name"], "endpoint": hook["endpoint"]},
         "versions": {version: _seen(ann, version) for version in versions},
         "graph": sorted(edge["verb"] for edge in ann.get(f"/relationships?version={other}")["rows"]),
     }
+
+
+def _unless_unknown(work: Callable[[], Any], what: str) -> Any:
+    """None where the program has no such thing."""
+    try:
+        return work()
+    except urllib.error.HTTPError as refused:
+        if refused.code not in (404, 405):
+            raise
+        print(f"without {what}: {refused.code}")
+        return None
+
+
+def _packed(who: Somebody, project: str) -> str | None:
+    """A version whose files lie in one object, some of whose bytes nobody needs any more."""
+    files = {f"small/{number}.txt": f"file number {number}".encode() for number in range(20)}
+    body = b""
+    for path, content in files.items():
+        digest, name = hashlib.sha256(content).digest(), path.encode()
+        head = struct.pack("<4sHQ32s", b"EnF1", len(name), len(content), digest) + name
+        body += head + struct.pack("<I", zlib.crc32(head)) + content
+    kind = {"Content-Type": "application/vnd.entrepot.frames"}
+    sent = _unless_unknown(lambda: who.ask("PUT", f"/packs?project={project}", body, **kind), "packs")
+    if sent is None:
+        return None
+    version = str(who.post("/versions", {"project": project, "name": "pack"})["id"])
+    upload = sent["upload"]["id"]
+    who.commit(
+        version,
+        *(
+            {"op": "add", "path": one["name"], "upload": upload, "sha256": one["sha256"]}
+            for one in sent["files"]
+            if not one["name"].endswith("7.txt")
+        ),
+    )
+    return version
+
+
+def _table(who: Somebody, project: str) -> str | None:
+    """A version of kind `table`, checked and converted."""
+    return _ingested(who, project, "table", "weights", "weights.csv", b"bird,grams\n001,3750\n002,\n003,3250.5\n")
 
 
 def _begun(who: Somebody) -> str:
@@ -145,20 +198,25 @@ def _begun(who: Somebody) -> str:
 
 def _records(who: Somebody, project: str) -> str | None:
     """A version of kind `records`, where the program has them."""
-    wanted = {"project": project, "name": "sightings", "kind": "records", "slots": [{"file_name": "all.ndjson"}]}
+    return _ingested(who, project, "records", "sightings", "all.ndjson", b'{"n": 1}\n{"n": 2}\n')
+
+
+def _ingested(who: Somebody, project: str, kind: str, name: str, file: str, content: bytes) -> str | None:
+    """A version whose content was checked, where the program can."""
+    wanted = {"project": project, "name": name, "kind": kind, "slots": [{"file_name": file}]}
     try:
         made = who.post("/versions", wanted)
         target = made["slots"][0]
-        slot = urllib.request.Request(target["url"], b'{"n": 1}\n{"n": 2}\n', target["headers"], method="PUT")
+        slot = urllib.request.Request(target["url"], content, target["headers"], method="PUT")
         urllib.request.urlopen(slot, timeout=60).read()
         task = who.post(f"/versions/{made['id']}/ingest")["id"]
     except urllib.error.HTTPError as refused:
-        print(f"without records: {refused.code} {refused.read()[:200]!r}")
+        print(f"without {kind}: {refused.code} {refused.read()[:200]!r}")
         return None
     while (state := who.get(f"/tasks/{task}?wait=10")["state"]) not in ("done", "failed", "cancelled"):
         pass
     if state != "done":
-        print(f"without records: the check is {state}")
+        print(f"without {kind}: the check is {state}")
         return None
     return str(made["id"])
 

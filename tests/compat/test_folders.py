@@ -46,6 +46,11 @@ class Kept:
         self.http = stack.enter_context(TestClient(app, base_url="http://localhost"))
         self.ann, self.ben = (Client(self.http, self.seen["tokens"][one]) for one in ("ann", "ben"))
 
+    def admin_token(self) -> str:
+        answer = self.http.post("/api/v1/login", json={"username": "admin", "password": self.seen["password"]})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["token"])
+
 
 @pytest.fixture(params=NAMES)
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
@@ -101,3 +106,17 @@ def test_work_goes_on_in_it(kept: Kept) -> None:
     if kept.seen["records"]:
         items = kept.ann.read(f"/versions/{kept.seen['records']}/items")
         assert [row["item"] for row in items["rows"]] == [{"n": 1}, {"n": 2}]
+    if hook := kept.seen.get("webhook"):
+        admin = Client(kept.http, kept.admin_token())
+        (row,) = admin.read("/projects/birds/webhooks")["rows"]
+        assert {name: row[name] for name in hook} == hook
+        # Its secret is sealed with the key that lies in the folder.
+        assert admin.put(f"/webhooks/{hook['id']}/secret", json={}).status_code == 200
+    if table := kept.seen.get("table"):
+        columns = kept.ann.read(f"/versions/{table}/table")["columns"]
+        assert [(one["name"], one["type"]) for one in columns] == [("bird", "String"), ("grams", "Float")]
+    if packed := kept.seen.get("packed"):
+        # Files of a pack go one by one, and what is left of it is whole.
+        removed = [{"op": "remove", "path": f"small/{number}.txt"} for number in range(10) if number != 7]
+        kept.ann.made(f"/versions/{packed}/commits", changes=removed)
+        assert kept.ann.get(f"/versions/{packed}/files/small/11.txt").content == b"file number 11"
