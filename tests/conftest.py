@@ -10,8 +10,9 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
-from tests.support import authorities
+from tests.support import authorities, sampling
 from tests.support.postgres import PostgresServer, PostgresUnavailable
 
 pytest_plugins = ["tests.support.require", "tests.support.catalogs", "tests.support.identity"]
@@ -25,6 +26,15 @@ hypothesis.settings.load_profile(os.environ.get("ENTREPOT_TEST_PROFILE", "defaul
 
 authorities.share()
 
+# An exception that is logged by a test's own process would be drawn in a frame, with the value of every variable: that
+# takes seconds where a variable is large.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+
 _numbers = itertools.count(1)
 
 
@@ -32,7 +42,11 @@ _numbers = itertools.count(1)
 _LONGEST_FIRST = ("web", "conformance", "faults", "e2e", "stateful", "contract", "dialects", "compat", "rules", "unit")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Before it is looked who is marked how."""
+    sampling.leave_for_soak(items)
+
     def place(item: pytest.Item) -> int:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         return _LONGEST_FIRST.index(folder) if folder in _LONGEST_FIRST else 0

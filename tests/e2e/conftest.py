@@ -21,6 +21,7 @@ from entrepot.cli import main
 from entrepot.client.client import Client
 from tests.support import starter
 from tests.support.daemon import Daemon, daemon_place
+from tests.support.server import move_in
 from tests.support.starter import Started
 
 PASSWORD = "correct-horse"
@@ -53,6 +54,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def start_server(data: Path, port: int = 0, *, worker: bool = True) -> Running:
     data.parent.mkdir(parents=True, exist_ok=True)
+    move_in(data)
     log = (data.parent / "server.log").open("a")
     process = Started(
         [*COMMAND, "serve", "--data", str(data), "--port", str(port), "--set", f"jobs={str(worker).lower()}"],

@@ -53,17 +53,14 @@ POSIX_NAMES = {
 }
 
 
-def matches(name: str, patterns: set[str]) -> bool:
-    return name in patterns or any(p.endswith(".*") and name.startswith(p[:-1]) for p in patterns)
-
-
 def complaints(checked: list[Module], patterns: set[str], allowed: dict[str, str]) -> list[str]:
     """Uses of the patterns outside the allow list, and entries of the allow list without a use."""
     unused = set(allowed)
     found = []
+    beginnings = tuple(pattern[:-1] for pattern in patterns if pattern.endswith(".*"))
     for module in checked:
-        for line, name in used_names(module.tree):
-            if matches(name, patterns):
+        for line, name in module.used:
+            if name in patterns or name.startswith(beginnings):
                 key = f"{module.name}: {name}"
                 unused.discard(key)
                 if key not in allowed:
@@ -121,9 +118,7 @@ def test_the_model_is_plain_python() -> None:
             ours = name.startswith("entrepot.model.") or name == "entrepot.model"
             if not ours and (top not in sys.stdlib_module_names or top in forbidden):
                 found.append(f"{module.path}:{line}: import {name}")
-        found += [
-            f"{module.path}:{line}: {name}" for line, name in used_names(module.tree) if name in ("open", "print")
-        ]
+        found += [f"{module.path}:{line}: {name}" for line, name in module.used if name in ("open", "print")]
     assert found == []
 
 
@@ -160,7 +155,7 @@ def test_nothing_is_left_for_later() -> None:
     for module in modules():
         for number, line in enumerate(module.path.read_text(encoding="utf-8").splitlines(), start=1):
             found += [f"{module.path}:{number}: {mark}" for mark in marks if mark in line]
-        found += [f"{module.path}:{n}: {name}" for n, name in used_names(module.tree) if name == "NotImplementedError"]
+        found += [f"{module.path}:{n}: {name}" for n, name in module.used if name == "NotImplementedError"]
     assert found == []
 
 

@@ -67,6 +67,11 @@ def _sqlite_after(prepare: Callable[[str], None]) -> bytes:
         return path.read_bytes()
 
 
+def upgraded_sqlite() -> bytes:
+    """A SQLite catalogue of today's schema without a row, as a file."""
+    return _sqlite_after(_upgrade)
+
+
 @contextmanager
 def new_catalog_url(
     kind: str, folder: Path, server: Callable[[], PostgresServer], *, started: bool = False

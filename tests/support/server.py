@@ -149,6 +149,8 @@ def running_server(
         begin: Popen itself where it is asked how a server starts, what it imports and how large it is.
     """
     given = [word for one in (*CHEAP, *settings) for word in ("--set", one)]
+    if begin is Started and not any(one.startswith("database=") for one in settings):
+        move_in(data)
     process = begin(
         program("serve", "--data", str(data), "--port", str(port), *given),
         stdout=subprocess.PIPE,
@@ -184,6 +186,21 @@ def running_server(
         reader.join(5)
         assert process.stdout is not None
         process.stdout.close()
+
+
+def move_in(data: Path) -> None:
+    """Spare the server of a folder that is new all steps from no catalogue to today's.
+
+    A server that is started by `Popen` makes them, as every server does in `make soak`.
+    """
+    if os.environ.get("ENTREPOT_TEST_PROFILE") != "soak" and not (data.exists() and any(data.iterdir())):
+        # Not above: it keeps connections open, which a program that forks would share with its children.
+        from tests.support.catalogs import upgraded_sqlite
+
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = data / "catalog.sqlite"
+        place.touch(mode=0o600)
+        place.write_bytes(upgraded_sqlite())
 
 
 def _read(process: subprocess.Popen[str], lines: list[str]) -> None:

@@ -15,18 +15,37 @@ PACKAGE = ROOT / "src" / "entrepot"
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One module: its dotted name, its path and its syntax tree."""
+    """One module: its dotted name, its path and how many lines it has."""
 
     name: str
     path: Path
-    tree: ast.Module
     lines: int
+
+    @property
+    def tree(self) -> ast.Module:
+        """Its syntax tree: parsed when a test asks, as every test process collects tests of which it runs few."""
+        return _parsed(self.path)
+
+    @property
+    def used(self) -> tuple[tuple[int, str], ...]:
+        """(line, full dotted name) of every use of a name; several rules ask."""
+        return _used(self.path)
 
     @property
     def floor(self) -> str:
         """The top-level folder (or module) of `entrepot` it belongs to; empty for `entrepot` itself."""
         parts = self.name.split(".")
         return parts[1] if len(parts) > 1 else ""
+
+
+@functools.cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _used(path: Path) -> tuple[tuple[int, str], ...]:
+    return tuple(used_names(_parsed(path)))
 
 
 @functools.cache
@@ -37,7 +56,7 @@ def modules() -> tuple[Module, ...]:
         text = path.read_text(encoding="utf-8")
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found.append(Module(name, path, ast.parse(text), text.count("\n")))
+        found.append(Module(name, path, text.count("\n")))
     return tuple(found)
 
 

@@ -8,6 +8,8 @@ and runs as the interpreter would run it (`-m`, `-c` or a file). It is a child o
 and kills it as any other.
 A server's own processes come from it too: the one that they are copied from (`entrepot.server.copies`) is forked
 instead of started, and then does what it always does.
+Processes that read tables, those of servers too, come from a starter with their environment, in which is nothing but
+what they load.
 
 What is a program's own start, and not what it does afterwards, is asked with `subprocess.Popen`: what it imports, how
 large it is, how it ends. So are programs that are given descriptors, and those whose environment means something to
@@ -19,6 +21,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import importlib
 import inspect
 import json
 import os
@@ -28,8 +31,10 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -44,6 +49,8 @@ _MOST = 1 << 20
 _READ_ONCE = ("PYTHON", "LANG", "LC_", "TZ", "MALLOC_", "LD_", "PROMETHEUS_")
 #: Several answering processes count together, by a variable that is read when the library is imported.
 _ALONE = "workers="
+#: What is loaded by a process that reads tables, by whatever it is asked.
+_OF_TABLES = ("asking", "convert", "items", "looking", "reading")
 _PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 
 
@@ -54,7 +61,8 @@ class Started(subprocess.Popen[Any]):
         usual = super()._execute_child  # type: ignore[misc]
         how = inspect.signature(usual).bind(*given, **named).arguments
         words = how["args"]
-        if not _suits(words, how):
+        starter = _starter_for(words, how)
+        if starter is None:
             usual(*given, **named)
             return
         files = [
@@ -68,7 +76,7 @@ class Started(subprocess.Popen[Any]):
             "session": bool(how["start_new_session"]),
         }
         try:
-            self.pid: int = _starter().start(order, files)
+            self.pid: int = starter.start(order, files)
             self._child_created = True
         finally:
             self._close_pipe_fds(*(how[name] for name in _PIPES))  # type: ignore[attr-defined]
@@ -92,20 +100,25 @@ def run(
     return done
 
 
-def _suits(words: Any, how: dict[str, Any]) -> bool:
+def _starter_for(words: Any, how: dict[str, Any]) -> _Starter | None:
+    """Whose fork this program can be; None where it has to be started itself."""
     if sys.platform != "linux" or os.environ.get("ENTREPOT_TEST_PROFILE") == "soak":
-        return False
+        return None
     if isinstance(words, str | bytes | os.PathLike) or how["shell"] or how["pass_fds"]:
-        return False
+        return None
     given = [os.fspath(word) for word in words]
     if given[0] != sys.executable or len(given) < 2 or any(word.startswith(_ALONE) for word in given):
-        return False
+        return None
     if given[1] not in ("-m", "-c") and not given[1].endswith(".py"):
-        return False
+        return None
     others = ("preexec_fn", "executable", "gid", "gids", "uid")
     if any(how.get(name) is not None for name in others) or how.get("umask", -1) >= 0:
-        return False
-    return how["env"] is None or _read_once(how["env"]) == _read_once(os.environ)
+        return None
+    if given[1:3] == ["-m", "entrepot.tabular.child"] and how["env"] is not None:
+        return _starter("tables", how["env"])
+    if how["env"] is not None and _read_once(how["env"]) != _read_once(os.environ):
+        return None
+    return _starter("programs", os.environ)
 
 
 def _read_once(environment: Any) -> dict[str, str]:
@@ -118,18 +131,25 @@ def _read_once(environment: Any) -> dict[str, str]:
 
 
 class _Starter:
-    """The starter of this test process."""
+    """A starter of this test process.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    Args:
+        what: A name in `_IMPORTS`.
+        environ: What libraries read when they are imported; each program has the environment that it was given.
+    """
+
+    #: Of all starters: whose processes look for another parent is a matter of the whole process.
+    _lock = threading.Lock()
+
+    def __init__(self, what: str, environ: Mapping[str, str]) -> None:
         self._libc = ctypes.CDLL(None)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.starter", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.support.starter", what, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
+                env={**environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
                 cwd=ROOT,
             )
         self._control = ours
@@ -153,24 +173,22 @@ class _Starter:
         self._process.wait()
 
 
-_one: _Starter | None = None
+_made: dict[tuple[str, frozenset[tuple[str, str]]], _Starter] = {}
 _making = threading.Lock()
 
 
-def _starter() -> _Starter:
-    global _one
+def _starter(what: str, environ: Mapping[str, str]) -> _Starter:
     with _making:
-        if _one is None:
-            _one = _Starter()
-        return _one
+        key = (what, frozenset(_read_once(environ).items()))
+        if key not in _made:
+            _made[key] = _Starter(what, environ)
+        return _made[key]
 
 
 # --- in the starter -------------------------------------------------------------------------------------------------
 
 
-def _import_everything() -> None:
-    import importlib
-
+def _import_programs() -> None:
     import httpx2
     import sqlalchemy.dialects.postgresql.psycopg
     import sqlalchemy.dialects.sqlite  # noqa: F401
@@ -187,6 +205,14 @@ def _import_everything() -> None:
         importlib.import_module(f"entrepot.cli.{name}")
 
 
+def _import_tables() -> None:
+    for name in _OF_TABLES:
+        importlib.import_module(f"entrepot.tabular.{name}")
+
+
+_IMPORTS: dict[str, Callable[[], None]] = {"programs": _import_programs, "tables": _import_tables}
+
+
 def _serve(control: socket.socket) -> dict[str, Any] | None:
     """Fork until nobody asks any more; in each fork, what it is to do."""
     while True:
@@ -199,6 +225,7 @@ def _serve(control: socket.socket) -> dict[str, Any] | None:
         reading, writing = os.pipe()
         between = os.fork()
         if between == 0:
+            ours = os.getpid()
             pid = os.fork()
             if pid:
                 os.write(writing, str(pid).encode())
@@ -209,6 +236,9 @@ def _serve(control: socket.socket) -> dict[str, Any] | None:
             for wanted, given in enumerate(files):
                 os.dup2(given, wanted)
                 os.close(given)
+            # Some programs end with their parent, which must not be the one in between.
+            while os.getppid() == ours:
+                time.sleep(0.0005)
             order: dict[str, Any] = json.loads(told)
             return order
         os.close(writing)
@@ -230,6 +260,7 @@ def _become(order: dict[str, Any]) -> NoReturn:
         os.environ.update(order["environment"])
         os.chdir(order["folder"])
         _copy_instead_of_starting()
+        _fork_readers_of_tables()
         kind, *words = order["words"]
         if kind == "-m":
             sys.argv = words
@@ -308,12 +339,22 @@ def _copy_instead_of_starting() -> None:
     util.spawnv_passfds = copy  # type: ignore[assignment]
 
 
-def main(control: socket.socket) -> None:
+def _fork_readers_of_tables() -> None:
+    """A server asks several; each of its processes has a starter of its own for them, as they are children of that."""
+    from functools import partial
+
+    from entrepot.server import compose
+
+    if isinstance(compose.Processes, type):
+        compose.Processes = partial(compose.Processes, begin=Started)  # type: ignore[misc, assignment]
+
+
+def main(what: str, control: socket.socket) -> None:
     import gc
 
     # Interrupting the tests ends them, and that ends the starter.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _import_everything()
+    _IMPORTS[what]()
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="runpy")
     gc.collect()
     gc.freeze()
@@ -325,4 +366,4 @@ def main(control: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])))
+    main(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))

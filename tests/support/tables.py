@@ -21,18 +21,19 @@ from entrepot.model.access import Actor
 from entrepot.model.values import Kind, Numbering, Version
 from entrepot.server.tabling import Idle, Processes
 from tests.support.house import House
+from tests.support.starter import Started
 
 if TYPE_CHECKING:
     from tests.support.site import Site
 
-#: Children of all tests of this process: each costs a second to start. They end with their standard input.
+#: Children of all tests of this process. They end with their standard input.
 _IDLE = Idle()
 atexit.register(_IDLE.close)
 
 
 def equip(house: House | Site, folder: Path) -> Processes:
     """Give the house a workshop."""
-    workshop = Processes(house.depot.store, folder, house.depot.limits, idle=_IDLE)
+    workshop = Processes(house.depot.store, folder, house.depot.limits, idle=_IDLE, begin=Started)
     house.depot.workshop = workshop
     house.depot.checkers = {**house.depot.checkers, Kind.TABLE.value: table_checks.checker(house.depot)}
     return workshop

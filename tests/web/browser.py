@@ -1,5 +1,8 @@
 """A real browser for tests: Chromium as the distribution has it, driven as a person would, and watched all the time.
 
+The headless shell is taken before the whole browser: it draws pages, runs scripts and keeps profiles with the same
+engine, and has none of the windows, bars and services around them, which take more processor time than the pages do.
+
 Whatever a page asks for must come from the server under test; nothing may break the pages' policy; no script may fail.
 Every test ends with that being so, without having to say it.
 """
@@ -52,9 +55,10 @@ expect.set_options(timeout=PATIENCE_MS)
 
 def require() -> str:
     """Where Chromium is; skips, and says what is missing, if there is none or nothing was bundled."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
-        pytest.skip("there is no Chromium: apt-get install chromium")
+        pytest.skip("there is no Chromium: apt-get install chromium-headless-shell")
     if not BUILT.exists() or not AXE.exists():
         pytest.skip("what runs in the browser is not built: make assets")
     return found
