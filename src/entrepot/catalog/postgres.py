@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from entrepot.catalog import failures
@@ -19,7 +21,7 @@ from entrepot.catalog.failures import ConnectionLost, Contended
 from entrepot.catalog.kept import KeptConnections
 from entrepot.catalog.listening import Listener
 from entrepot.catalog.transaction import Hook, begin_hooks, guard, take_hooks
-from entrepot.model.errors import Unavailable, Unsupported
+from entrepot.model.errors import EntrepotError, Unavailable, Unsupported
 
 __all__ = ["PostgresBackend"]
 
@@ -29,6 +31,13 @@ ATTEMPTS = 10
 OLDEST = 13
 #: Any number that no other program on the same database is likely to use for its advisory locks.
 _SCHEMA_LOCK = 0x656E747265706F74
+_log = logging.getLogger("entrepot.catalog")
+
+#: Tables of 2 MiB and more that have doubled since their statistics were taken.
+_DOUBLED = text(
+    "SELECT quote_ident(relname) FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace "
+    "AND pg_relation_size(oid) >= 2 * 8192 * greatest(relpages::bigint, 128) ORDER BY relname"
+)
 
 Work = Callable[[Connection], Any]
 
@@ -65,7 +74,32 @@ class PostgresBackend:
     def read(self, snapshot: bool) -> AbstractContextManager[Connection]:
         return (self._snapshots if snapshot else self._single).use()
 
-    def write(self, work: Work, bulk: bool) -> tuple[Any, list[Hook]]:  # noqa: ARG002 - nobody waits behind it here
+    def write(self, work: Work, bulk: bool) -> tuple[Any, list[Hook]]:
+        value, hooks = self._write(work)
+        if bulk:
+            self._measure_grown()
+        return value, hooks
+
+    def _measure_grown(self) -> None:
+        """Take statistics of what a large write made grow.
+
+        Statements are planned once on each connection and keep their plan. One that was made for a table of a few rows
+        may walk through a whole version, and would do so until the database's own service comes by, a minute later.
+        What is written is written: a failure is logged and changes nothing.
+        """
+        try:
+            with self._single.use() as conn:
+                grown = list(conn.execute(_DOUBLED).scalars())
+            if not grown:
+                return
+            with self.writer.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+                for table in grown:
+                    # Where somebody else is at it, it is done.
+                    conn.execute(text(f"ANALYZE (SKIP_LOCKED) {table}"))
+        except (EntrepotError, SQLAlchemyError):
+            _log.warning("statistics of grown tables were not taken", exc_info=True)
+
+    def _write(self, work: Work) -> tuple[Any, list[Hook]]:
         reconnected = False
         for attempt in range(1, ATTEMPTS + 1):
             committing = False
