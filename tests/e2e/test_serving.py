@@ -15,7 +15,16 @@ from pathlib import Path
 import pytest
 
 from tests.support import server as servers
-from tests.support.server import ADMIN_PASSWORD, Server, command, environ, free_port, is_alive, wait_until
+from tests.support.server import (
+    ADMIN_PASSWORD,
+    NO_WORKER,
+    Server,
+    command,
+    environ,
+    free_port,
+    is_alive,
+    wait_until,
+)
 
 #: As people start it, with an interpreter of its own.
 running_server = partial(servers.running_server, begin=subprocess.Popen)
@@ -148,3 +157,13 @@ def test_a_killed_server_leaves_no_process_and_starts_again(tmp_path: Path) -> N
             assert len(list(Path(temporary).glob("pymp-*"))) == 1, "what the killed one left is gone"
             assert server.terminate() == 0
         assert list(Path(temporary).iterdir()) == []
+
+
+def test_a_key_that_is_gone_is_missed_aloud(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running_server(data, settings=NO_WORKER) as first:
+        assert not any("secret.key is gone" in line for line in first.lines)
+    (data / "secret.key").unlink()
+    with running_server(data, settings=NO_WORKER) as second:
+        wait_until(lambda: any("secret.key is gone" in line for line in second.lines), "it is said")
+        assert (data / "secret.key").exists()

@@ -199,7 +199,8 @@ def _translate_postgres(error: psycopg.Error) -> Exception | None:
         return _unstorable()
     if state in ("40001", "40P01"):
         return Contended("Too many writers changed the same thing at once. Try again.")
-    if state == "53100":
+    if state == "53100" or (state == "XX000" and "quota exceeded" in text.lower()):
+        # Before PostgreSQL 16 the quota of its account is none of the errors that it knows.
         if error.diag.severity_nonlocalized == "PANIC":
             # Its log found no room. What was in it before that holds, so a commit may be made that was answered thus.
             return ConnectionLost(

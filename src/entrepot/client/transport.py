@@ -369,7 +369,8 @@ class Transport:
         if isinstance(error, httpx2.TimeoutException):
             return Unavailable(f"{self.url} did not answer within {self.timeout:g} s. Try again later.")
         return Unavailable(
-            f"The connection to {self.url} broke: {_reason(error)}. Run it again: transfers go on where they stopped."
+            f"The connection to {self.url} broke: {_reason(error)}. Run it again: uploads and downloads go on "
+            "where they stopped, archives begin anew."
         )
 
     def forget_token(self) -> None:

@@ -138,6 +138,11 @@ def secret_key(folder: Path) -> bytes:
     return key
 
 
+def lacks_secret(folder: Path) -> bool:
+    """Whether a server ran on this folder and its key is gone; the next one to ask makes another without a word."""
+    return not (folder / SECRET).exists() and (folder / "objects").is_dir()
+
+
 def _make_secret(path: Path) -> None:
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -70,6 +70,12 @@ def serve(
         log.warning("a variable is no setting and changes nothing", variable=name)
     datadir.prepare(config.data)
     with datadir.ServerLock(config.data):
+        if config.secret_key is None and datadir.lacks_secret(config.data):
+            log.warning(
+                f"{datadir.SECRET} is gone and made anew: links made so far end, and secrets of webhooks cannot be "
+                "opened. If there is a copy of it, in a backup say, put it back and start again.",
+                folder=str(config.data),
+            )
         config = replace(config, port=_free_port(config.host, config.port))
         _prepare_metrics(config)
         # The C library of Linux gives each thread a heap of its own and returns little of it: with two for all of them,

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, insert, make_url, select, update
 from entrepot.catalog.database import Catalog, ConstraintViolated, Contended, NotYet
 from entrepot.catalog.postgres import require_version
 from entrepot.catalog.schema import dataset, installation, version, word
-from entrepot.model.errors import Invalid, NotFound, Unavailable, Unsupported
+from entrepot.model.errors import DiskFull, Invalid, NotFound, Unavailable, Unsupported
 from tests.support.postgres import PostgresServer
 
 
@@ -364,6 +364,25 @@ def test_a_database_that_refuses_says_why(postgres_server: PostgresServer, clock
                     catalog.upgrade()
     finally:
         postgres_server.execute("drop role guest")
+
+
+@pytest.mark.parametrize("catalog_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("53100", "No space left on device"), ("XX000", "Disk quota exceeded")],
+    ids=["disk", "quota before PostgreSQL 16"],
+)
+def test_a_database_without_room_says_so(catalog: Catalog, state: str, said: str) -> None:
+    """What the server says when a file of its cannot grow, said by a function of its own."""
+    statement = f"DO $$ BEGIN RAISE 'could not extend file \"base/5/1\": {said}' USING ERRCODE = '{state}'; END $$"
+
+    def work(conn: Connection) -> None:
+        add(conn, "a")
+        conn.exec_driver_sql(statement)
+
+    with pytest.raises(DiskFull, match="nothing was changed"):
+        catalog.write(work)
+    assert words(catalog) == set()
 
 
 @pytest.mark.parametrize(("number", "named"), [(90624, r"9\.6"), (120018, "12")])
