@@ -14,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from entrepot.depot import idempotency
+from entrepot.depot.credentials import as_operator
+from entrepot.model.errors import InProgress
+from entrepot.server import commands, compose
 from tests.support import server as servers
 from tests.support.server import (
     ADMIN_PASSWORD,
@@ -167,3 +171,18 @@ def test_a_key_that_is_gone_is_missed_aloud(tmp_path: Path) -> None:
     with running_server(data, settings=NO_WORKER) as second:
         wait_until(lambda: any("secret.key is gone" in line for line in second.lines), "it is said")
         assert (data / "secret.key").exists()
+
+
+def test_what_died_with_the_last_server_can_be_asked_again_at_once(tmp_path: Path) -> None:
+    config = commands.load_config({"data": str(tmp_path / "data")}, [], environ={})
+
+    def claim() -> object:
+        with compose.open_depot(config) as depot:
+            return idempotency.claim(depot, as_operator(depot, "admin"), "a-key", b"a request")
+
+    with running_server(config.data, settings=NO_WORKER):
+        assert isinstance(claim(), idempotency.Claim)
+        with pytest.raises(InProgress):
+            claim()
+    with running_server(config.data, settings=NO_WORKER):
+        assert isinstance(claim(), idempotency.Claim)

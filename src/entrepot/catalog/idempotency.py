@@ -85,6 +85,11 @@ def release(conn: Connection, user_n: int, key: str, holder: bytes) -> None:
     conn.execute(delete(idempotency).where(*_unanswered(user_n, key, holder), idempotency.c.done.is_(None)))
 
 
+def release_all(conn: Connection) -> None:
+    """Give up every claim under which nothing was done."""
+    conn.execute(delete(idempotency).where(idempotency.c.status.is_(None), idempotency.c.done.is_(None)))
+
+
 def renew(conn: Connection, user_n: int, key: str, holder: bytes, at: datetime) -> None:
     mine = _unanswered(user_n, key, holder)
     conn.execute(update(idempotency).where(*mine, idempotency.c.done.is_(None)).values(created_at=at))

@@ -96,8 +96,8 @@ class PostgresBackend:
                 for table in grown:
                     # Where somebody else is at it, it is done.
                     conn.execute(text(f"ANALYZE (SKIP_LOCKED) {table}"))
-        except (EntrepotError, SQLAlchemyError):
-            _log.warning("statistics of grown tables were not taken", exc_info=True)
+        except (EntrepotError, SQLAlchemyError) as error:
+            _log.warning("statistics of grown tables were not taken: %s", error)
 
     def _write(self, work: Work) -> tuple[Any, list[Hook]]:
         reconnected = False

@@ -13,6 +13,7 @@ Everything else is the caller's to decide. Redirects are not followed: they woul
 from __future__ import annotations
 
 import ssl
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,12 +37,15 @@ API = "/api/v1"
 PATIENCE_S = 15.0
 #: Until the first answer ever: who mistyped an address shall not wait for it.
 FIRST_PATIENCE_S = 1.5
+#: For a call that its server says is being carried out. Whoever died over it is given up after a minute there.
+CLAIM_PATIENCE_S = 90.0
 #: An error page of somebody else is read up to here.
 _MAX_ERROR = 1 << 20
 #: The store is a shortcut: who cannot reach it soon is better served by the server.
 _STORE_CONNECT_S = 5.0
 #: Failures of the store in a row, after which nobody goes there any more.
 _STORE_FAILURES = 4
+_KEY = "Idempotency-Key"
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 
 T = TypeVar("T", bound=BaseModel)
@@ -117,7 +121,7 @@ class Transport:
             repeatable: Whether it may be made twice although it has no key: a question, or what expires if unused.
             key: One that a journal holds, so that another process repeats this very call; by default a new one.
         """
-        headers = {"Idempotency-Key": key or uuid.uuid4().hex} if keyed else {}
+        headers = {_KEY: key or uuid.uuid4().hex} if keyed else {}
         response = self.send(
             "POST",
             path,
@@ -220,7 +224,7 @@ class Transport:
                 return response
             raise _error(response, response.content)
 
-        return self._repeat(once, safe, patience_s)
+        return self._repeat(once, safe, patience_s, claimed_s=CLAIM_PATIENCE_S if _KEY in sent else 0.0)
 
     @contextmanager
     def stream(
@@ -332,14 +336,27 @@ class Transport:
 
         return self._repeat(once, False, PATIENCE_S)
 
-    def _repeat(self, once: Callable[[], httpx2.Response], safe: bool, patience_s: float) -> httpx2.Response:
+    def _repeat(
+        self, once: Callable[[], httpx2.Response], safe: bool, patience_s: float, *, claimed_s: float = 0.0
+    ) -> httpx2.Response:
+        """
+        Args:
+            claimed_s: Patience with a server that says it is at it.
+        """
         patience = patience_s if self._reached else min(patience_s, FIRST_PATIENCE_S)
+        until = time.monotonic() + patience
+
+        def again(error: BaseException) -> bool | float:
+            if claimed_s and isinstance(error, InProgress):
+                return _wait(error, safe, claimed_s)
+            return time.monotonic() < until and _wait(error, safe, patience)
+
         response = None
         try:
             for attempt in stamina.retry_context(
-                on=lambda error: _wait(error, safe, patience),
+                on=again,
                 attempts=None,
-                timeout=patience,
+                timeout=max(patience, claimed_s),
                 wait_initial=0.1,
                 wait_max=4.0,
                 wait_jitter=0.3,

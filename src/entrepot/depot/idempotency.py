@@ -11,7 +11,8 @@ The key is claimed before the work, so that two copies of a request that arrive 
 the transaction of the work itself: from the moment in which something is done, the key says so, and nobody does it
 again, whoever dies where. Whoever claimed it shows now and then that it still works (`renew`). A claim without a sign
 of life for `LEASE`, under which nothing was done, is over, and a repeat does the work; should the first copy wake up
-after all, its own work is refused, because the claim is not its own any more.
+after all, its own work is refused, because the claim is not its own any more. The one server of an SQLite file knows at
+its start that nobody works, and does not wait for that (`release_all`).
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ __all__ = [
     "fingerprint",
     "keep",
     "release",
+    "release_all",
     "renew",
     "sweep",
 ]
@@ -179,6 +181,14 @@ def keep(depot: Depot, mine: Claim, *, status: int, headers: Mapping[str, str], 
 def release(depot: Depot, mine: Claim) -> None:
     """There is no answer to keep: let it be tried again, unless something was done."""
     depot.catalog.write(lambda conn: rows.release(conn, mine.user, mine.key, mine.holder))
+
+
+def release_all(depot: Depot) -> None:
+    """Give up the claims of a server that is gone, under which nothing was done: their repeats need not wait.
+
+    For the only server of a catalogue, as it starts. Should somebody still work under one of them, it is refused.
+    """
+    depot.catalog.write(rows.release_all)
 
 
 def sweep(depot: Depot, *, limit: int = 1000) -> int:

@@ -104,6 +104,7 @@ def serve(
 
 def _prepare(config: Config, environ: Mapping[str, str]) -> str | None:
     """Upgrade the catalogue and, the first time, furnish it; the password of admin if one was made up."""
+    from entrepot.depot import idempotency
     from entrepot.server import compose
 
     with compose.open_depot(config, upgrade=True) as depot:
@@ -111,6 +112,9 @@ def _prepare(config: Config, environ: Mapping[str, str]) -> str | None:
         if config.store is not None:
             # A wrong key would else be found by the first person who uploads.
             depot.store.probe()
+        if depot.catalog.dialect == "sqlite":
+            # Other machines may serve a PostgreSQL, and be at work.
+            idempotency.release_all(depot)
         return compose.first_start(depot, environ).generated_password
 
 

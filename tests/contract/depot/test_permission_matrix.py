@@ -241,6 +241,7 @@ NOBODYS: Mapping[str, frozenset[str]] = {
             "delivering.tend",
             "crates.run",
             "examining.run",
+            "idempotency.release_all",
             "idempotency.sweep",
             "ingests.run",
             "installation.probe",

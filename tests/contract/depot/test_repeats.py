@@ -128,6 +128,22 @@ def test_who_dies_before_the_work_is_followed_by_a_repeat_that_does_it(desk: Des
     assert isinstance(desk.claim(), Done)
 
 
+@pytest.mark.parametrize("name", WORKS)
+def test_a_server_that_starts_lets_repeats_of_what_died_with_the_last_one_go_on_at_once(desk: Desk, name: str) -> None:
+    before = len(desk.events())
+    dead = desk.mine()
+    idempotency.release_all(desk.house.depot)
+    mine = desk.mine()
+    # Should it be alive after all, it does nothing.
+    with carrying_out(desk.house.depot, dead), pytest.raises(InProgress):
+        desk.works[name]()
+    with carrying_out(desk.house.depot, mine):
+        desk.works[name]()
+    assert len(desk.events()) > before
+    idempotency.release_all(desk.house.depot)
+    assert isinstance(desk.claim(), Done), "what was done stays known"
+
+
 @pytest.mark.parametrize("name", [name for name in WORKS if name != "trash"])
 def test_who_comes_back_from_the_dead_finds_the_work_done_and_does_nothing(desk: Desk, name: str) -> None:
     slow = desk.mine()

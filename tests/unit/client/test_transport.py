@@ -22,6 +22,7 @@ from entrepot.model.errors import (
     Conflict,
     Corrupt,
     DigestMismatch,
+    InProgress,
     Invalid,
     NotFound,
     RateLimited,
@@ -108,6 +109,23 @@ def test_pages_follow_their_cursors() -> None:
     )
     assert len(list(transport(server).rows("/projects", ProjectPage))) == 3
     assert "cursor=c1" in str(server.asked[1].url)
+
+
+def test_a_call_that_its_server_is_at_is_waited_for_longer_than_one_that_fails() -> None:
+    """Who died over it is given up there after a minute, which is longer than a call has."""
+    at_it = problem(InProgress("The first request …", details={"retry_after_s": 1}))
+    server = Server_(at_it, at_it, good())
+    made = transport(server).post("/projects", Project, NewProject(name="Lab"), patience_s=1e-9)
+    assert made.slug == "lab"
+    assert len({request.headers["Idempotency-Key"] for request in server.asked}) == 1
+
+    for failing in (problem(Unavailable("no")), httpx2.ReadError("reset")):
+        with pytest.raises(Unavailable):
+            transport(Server_(failing, good())).post("/projects", Project, NewProject(name="Lab"), patience_s=1e-9)
+    with pytest.raises(InProgress):
+        transport(Server_(at_it, good())).post(
+            "/projects", Project, NewProject(name="Lab"), keyed=False, patience_s=1e-9
+        )
 
 
 @pytest.mark.parametrize(
