@@ -183,6 +183,9 @@ def verify(data: Path, steps: Steps, dies: bool) -> int | None:
 
 def scrub(data: Path, steps: Steps, dies: bool) -> int | None:
     """A worker, which is told to end when the job was done."""
+    if not dies and scrubbed(data):
+        # The dead one was through. Another would be told to end before it listens.
+        return 0
 
     def work() -> None:
         watch(steps)

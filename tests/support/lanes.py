@@ -376,15 +376,16 @@ class Lane:
         if not found:
             return
         source, how = self.chance.choice(found), self.chance.choice(("keep", "delete", "hard"))
-        head = dict(into.head)
-        for path, digest in self.world[source].head.items():
-            if head.get(path, digest) != digest:
+        # What has a name of its own comes first, so that no number takes it.
+        leaving = self.world[source].head
+        head = {**leaving, **into.head}
+        for path, digest in sorted(leaving.items(), key=lambda item: item[0].encode()):
+            if head[path] != digest:
                 stem, _, suffix = path.rpartition(".")
                 k = 1
                 while f"{stem}-{k:04d}.{suffix}" in head:
                     k += 1
-                path = f"{stem}-{k:04d}.{suffix}"
-            head[path] = digest
+                head[f"{stem}-{k:04d}.{suffix}"] = digest
         after = self._after(version, head)
         if how == "delete":
             after[source].trashed = True

@@ -47,6 +47,7 @@ class Stress:
         self.seed = seed
         self.done = threading.Event()
         self.rewritten = 0
+        self._counting = threading.Lock()
         self.sent_again = 0
 
     def run(self) -> None:
@@ -108,7 +109,10 @@ class Stress:
 
     def collect(self, n: int) -> None:
         while not self.done.is_set():
-            self.rewritten += self.round()
+            packs = self.round()
+            # Of two collectors; and a sum that is begun before the round forgets what the other one counted meanwhile.
+            with self._counting:
+                self.rewritten += packs
 
     def round(self) -> int:
         self.house.clock.move(seconds=1)
