@@ -50,8 +50,8 @@ def kill_and_check(root: Path, h: Histories, url: str, rounds: int, seed: int) -
             assert line.startswith("rev "), "the writer ended by itself"
             acknowledged = int(line.split()[1])
         process.send_signal(signal.SIGKILL)
-        # What it said in between counts too; a line that was cut was not heard by anybody. Not with `communicate`, which
-        # reads past what is in the buffer already.
+        # What it said in between counts too; a line that was cut was not heard by anybody. Not with `communicate`,
+        # which reads past what is in the buffer already.
         rest = process.stdout.read().split("\n")
         process.communicate()
         said = [int(line.split()[1]) for line in rest[:-1] if line.startswith("rev ")]
