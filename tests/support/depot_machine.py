@@ -99,6 +99,8 @@ class DepotMachine(Names, Content):
 
     @kind("rights", 3, who=people, data=DATA, ends=st.sampled_from([False, False, True]), doom=sometimes_doomed)
     def relationship(self, who: str | None, data: st.DataObject, ends: bool, doom: Doom | None) -> None:
+        if not self.model.records:
+            return
         if not ends:
             self.relate(who, data, data.draw(st.sampled_from(["derived_from", "compared_with"])), doom)
         elif any(edge.source > 0 for edge in self.model.edges):
