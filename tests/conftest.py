@@ -35,6 +35,8 @@ structlog.configure(
     ]
 )
 
+_LOG = structlog.get_config()
+
 _numbers = itertools.count(1)
 
 
@@ -107,3 +109,10 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """The SQLAlchemy address of an empty database of this test alone."""
     with postgres_server.database() as name:
         yield postgres_server.url(name)
+
+
+@pytest.fixture(autouse=True)
+def _the_same_log() -> Iterator[None]:
+    """What a command that ran in this process made of the log is not for the next test."""
+    yield
+    structlog.configure(**_LOG)
