@@ -37,7 +37,7 @@ serve: ## run a server on DATA, HOST and PORT
 	@mkdir -p "$(DATA)"
 	@exec .venv/bin/entrepot serve --data "$(DATA)" --host "$(HOST)" --port "$(PORT)"
 
-test: setup ## run the tests (about fourteen minutes on two cores)
+test: setup ## run the tests (six to fourteen minutes on two cores)
 	@scripts/test $(ARGS)
 
 lint: setup ## check style, types and the floors' import rules
