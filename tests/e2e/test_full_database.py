@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from tests.support.postgres import PostgresUnavailable
-from tests.support.server import NO_WORKER, running_server
+from tests.support.server import NO_WORKER, running_server, wait_until
 from tests.support.small_disk import SmallDisk
 
 API = "/api/v1"
@@ -67,7 +67,8 @@ def test_a_full_database_is_said_and_nothing_is_lost(small: SmallDisk, tmp_path:
         with small.full(log=2000):
             refused = next(answer for _ in range(50) if not (answer := files.put()).is_success)
             assert refused.status_code == 503, refused.text
-            assert http.get("/readyz").status_code == 503
+            # What answers the refusal is the first of its processes to end.
+            wait_until(lambda: http.get("/readyz").status_code == 503, "it is seen that the database has ended")
         again = next(answer for _ in range(50) if (answer := files.put()).is_success)
         assert again.is_success
         files.check()
