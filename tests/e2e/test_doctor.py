@@ -16,6 +16,7 @@ from sqlalchemy import text
 from entrepot.catalog import queue
 from entrepot.catalog.database import Catalog
 from entrepot.depot import checking, projects, uploads
+from entrepot.depot.context import Depot
 from entrepot.depot.credentials import as_operator
 from entrepot.depot.uploads import NewUpload
 from entrepot.server import compose, config, datadir, doctor
@@ -99,13 +100,17 @@ def test_a_variable_that_is_no_setting(started: Config) -> None:
     assert "ENTREPOT_POLICY_TOKEN_LIFETIME" in said.mend
 
 
+def send_four_bytes(depot: Depot) -> None:
+    admin = as_operator(depot, "admin")
+    row = uploads.begin(depot, admin, NewUpload(length=4))
+    with uploads.receive(depot, admin, row.uid, 0) as receiver:
+        receiver.write(b"good")
+        receiver.finish()
+
+
 def test_damaged_bytes(started: Config) -> None:
     with compose.open_depot(started) as depot:
-        admin = as_operator(depot, "admin")
-        row = uploads.begin(depot, admin, NewUpload(length=4))
-        with uploads.receive(depot, admin, row.uid, 0) as receiver:
-            receiver.write(b"good")
-            receiver.finish()
+        send_four_bytes(depot)
         (path,) = (one for one in (started.data / "objects").rglob("*") if one.is_file())
         path.chmod(0o600)
         path.write_bytes(b"g00d")
@@ -116,11 +121,7 @@ def test_damaged_bytes(started: Config) -> None:
 def test_bytes_that_are_not_there(started: Config) -> None:
     """As on a disk that is not mounted: what looks for them must not make the folder and find it in order."""
     with compose.open_depot(started) as depot:
-        admin = as_operator(depot, "admin")
-        row = uploads.begin(depot, admin, NewUpload(length=4))
-        with uploads.receive(depot, admin, row.uid, 0) as receiver:
-            receiver.write(b"good")
-            receiver.finish()
+        send_four_bytes(depot)
     assert not [one for one in doctor.examine(started, {}) if one.state is State.BAD]
     shutil.rmtree(started.data / "objects")
     assert "all stored bytes are missing" in found(started, "stored bytes").says
