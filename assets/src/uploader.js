@@ -5,7 +5,7 @@ import { commonFolder, fromDrop, fromInput } from "./upload/collect.js";
 import { Engine } from "./upload/engine.js";
 import { Hashing } from "./upload/hashing.js";
 import { lookAtRecords, lookAtTable } from "./upload/look.js";
-import { Digests, run } from "./upload/memory.js";
+import { Arrived, Digests, run } from "./upload/memory.js";
 import { count, duration, h, plural, size } from "./say.js";
 
 const SHOWN = 200;
@@ -248,8 +248,8 @@ class Uploader {
     }
     await run.put(this.key, about);
     this.hashing ??= new Hashing(HASHER);
-    const digests = await Digests.load(this.key);
-    this.engine = new Engine({ items, api: this.api, hashing: this.hashing, digests, page: this.page, kind: this.#kind });
+    const [digests, arrived] = await Promise.all([Digests.load(this.key), Arrived.load(this.key)]);
+    this.engine = new Engine({ items, api: this.api, hashing: this.hashing, digests, arrived, page: this.page, kind: this.#kind });
     this.bar = h("progress", { max: "1", "aria-label": "All files" });
     this.line = h("p.upload-line");
     this.list = h("ul.upload-files", { "aria-label": "Files", tabindex: "0" });
@@ -284,6 +284,7 @@ class Uploader {
 
   async #transfer() {
     this.halted = false;
+    this.ending = null;
     try {
       await this.engine.transfer();
     } catch (error) {
@@ -308,7 +309,11 @@ class Uploader {
   #draw() {
     const { engine } = this;
     clearTimeout(this.later);
-    if (engine.cancelled || engine.committing || this.halted) return;
+    if (engine.cancelled || engine.committing) return;
+    if (this.halted) {
+      if (this.ending) this.#say(engine.away ? this.#away : this.ending);
+      return;
+    }
     // Also while nothing moves: a speed that was is none that is.
     if (!engine.paused && engine.done < engine.items.length) this.later = setTimeout(() => this.#draw(), 1000);
     const sent = engine.items.reduce((sum, item) => sum + Math.min(item.sent, item.file.size), 0);
@@ -332,9 +337,14 @@ class Uploader {
     this.line.textContent = words.join(" · ");
     this.toggle.textContent = engine.paused ? "Go on" : "Pause";
     if (engine.paused) this.#say("Paused.");
-    else if (engine.away) this.#say(engine.away === "away" ? "The server cannot be reached. It goes on by itself as soon as it can." : `${engine.away} It goes on by itself.`);
+    else if (engine.away) this.#say(this.#away);
     else this.#say(now - this.began > 1000 && engine.done < engine.items.length ? `Uploading, ${Math.floor((part * 100) / 10) * 10} percent done.` : "");
     this.#drawRows();
+  }
+
+  get #away() {
+    const { away } = this.engine;
+    return away === "away" ? "The server cannot be reached. It goes on by itself as soon as it can." : `${away} It goes on by itself.`;
   }
 
   // What happens now stands at the top; what is done or waits is counted, not listed.
@@ -397,13 +407,14 @@ class Uploader {
       await this.#check();
       return;
     }
-    this.#say("All files are there. Making one revision of them …");
+    this.ending = "All files are there. Making one revision of them …";
+    this.#say(this.ending);
     try {
       const made = await engine.commit(this.fields);
       engine.committing = true;
       removeEventListener("beforeunload", this.#warn);
       this.hashing.close();
-      await Promise.all([run.remove(this.key), engine.digests.forget()]);
+      await Promise.all([run.remove(this.key), engine.digests.forget(), engine.arrived.forget()]);
       const fresh = engine.items.length - engine.failed.length;
       this.list.remove();
       this.line.remove();
@@ -417,7 +428,9 @@ class Uploader {
       );
       this.hashing = null;
     } catch (error) {
-      if (!engine.cancelled) this.#stopped(error);
+      if (engine.cancelled) return;
+      engine.doubt();
+      this.#stopped(error);
     }
   }
 
@@ -425,7 +438,8 @@ class Uploader {
   async #check() {
     const { engine } = this;
     const [what, page] = engine.kind === "table" ? ["row", "table"] : ["line", "records"];
-    this.#say(`All files are there. Every ${what} is being checked …`);
+    this.ending = `All files are there. Every ${what} is being checked …`;
+    this.#say(this.ending);
     try {
       const { version, task } = await engine.check(this.fields);
       engine.committing = true;
@@ -439,8 +453,10 @@ class Uploader {
       });
       const record = await this.api.send("GET", `/versions/${version.id}`, null);
       this.line.remove();
-      if (ended.state === "done" && record.state === "ready") this.#checked(record, what, page);
-      else await this.#refused(record, what, page, ended);
+      if (ended.state === "done" && record.state === "ready") {
+        await engine.arrived.forget();
+        this.#checked(record, what, page);
+      } else await this.#refused(record, what, page, ended);
     } catch (error) {
       if (!engine.cancelled) this.#stopped(error);
     }
@@ -502,6 +518,7 @@ class Uploader {
   #stopped(error) {
     const rows = (error.problem?.errors ?? []).slice(0, 20).map((one) => h("li", {}, (one.detail ?? "").includes(one.path) ? one.detail : `${one.path ?? ""} ${one.detail ?? ""}`.trim()));
     this.halted = true;
+    this.ending = null;
     this.#say("The upload stopped.");
     this.notice.replaceChildren(
       h("div.box.bad", {}, h("p", {}, error.message), rows.length > 0 ? h("ul", {}, ...rows) : null,

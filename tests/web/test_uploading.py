@@ -8,9 +8,10 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from entrepot.client.client import Client
+from entrepot.wire.messages.uploads import UploadPage
 from entrepot.wire.messages.versions import Version
 from tests.e2e.conftest import make_tree
 from tests.web.browser import Watched
@@ -70,6 +71,18 @@ def _project(client: Client) -> str:
 def choose(watched: Watched, dataset: Version, folder: Path) -> None:
     watched.go(f"/ui/versions/{dataset.id}/upload")
     watched.page.locator("#upload-folder").set_input_files(folder)
+
+
+def watch(page: Page) -> list[str]:
+    """The methods of all requests that bring bytes from now on, or begin to."""
+    methods: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method in ("POST", "PUT", "PATCH") and re.search(r"/api/v1/(uploads|packs)", request.url):
+            methods.append(request.method)
+
+    page.on("request", note)
+    return methods
 
 
 def entries(client: Client, dataset: Version) -> dict[str, str]:
@@ -142,19 +155,89 @@ def test_an_upload_that_a_closed_page_interrupted_is_continued(
     window.accessible()
     window.shoot("upload-away")
     page.on("dialog", lambda dialog: dialog.accept())
-    page.unroute("**/api/v1/uploads/**")
     choose(window, dataset, place)
+    page.unroute("**/api/v1/uploads/**")
     expect(page.get_by_role("button", name="Continue the upload")).to_be_visible()
-    created: list[str] = []
-    page.on(
-        "request", lambda request: created.append(request.method) if request.url.endswith("/api/v1/uploads") else None
-    )
+    sent = watch(page)
     page.get_by_role("button", name="Continue the upload").click()
     expect(page.get_by_role("heading", name="Done: 2 files, as revision 1")).to_be_visible()
-    assert created == [], "the upload that was begun went on; no other one was made"
+    assert sent == ["PATCH"], "the upload that was begun went on; no other one was made"
     assert entries(client, dataset) == digests({"first.txt": b"this arrives", "second.bin": body})
     window.go(f"/ui/versions/{dataset.id}/upload")
     expect(page.get_by_text("was interrupted")).to_have_count(0)
+    window.judge()
+
+
+def test_files_that_arrived_before_a_page_was_closed_are_not_sent_again(
+    client: Client, window: Watched, dataset: Version, tmp_path: Path
+) -> None:
+    files = {"small.txt": b"one of a batch", "large.bin": hashlib.sha256(b"arrived").digest() * 40_000}
+    place = make_tree(tmp_path / "arrived", files)
+    page = window.page
+    page.route("**/commits", lambda route: route.abort())
+    window.expected.append("ERR_FAILED")
+    choose(window, dataset, place)
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.get_by_text("The server cannot be reached. It goes on by itself")).to_be_visible()
+    page.on("dialog", lambda dialog: dialog.accept())
+    choose(window, dataset, place)
+    page.unroute("**/commits")
+    sent = watch(page)
+    page.get_by_role("button", name="Continue the upload").click()
+    expect(page.get_by_role("heading", name="Done: 2 files, as revision 1")).to_be_visible()
+    expect(page.get_by_text("2 files did not have to be sent")).to_be_visible()
+    assert sent == []
+    assert entries(client, dataset) == digests(files)
+    window.judge()
+
+
+def test_files_that_arrived_and_expired_are_sent_again(
+    client: Client, window: Watched, dataset: Version, tmp_path: Path
+) -> None:
+    files = {"small.txt": b"one of a batch that goes", "large.bin": hashlib.sha256(b"expired").digest() * 40_000}
+    place = make_tree(tmp_path / "expired", files)
+    page = window.page
+    page.route("**/commits", lambda route: route.fulfill(status=409, body=json.dumps({"detail": "Not now."})))
+    window.expected.append("Failed to load resource")
+    choose(window, dataset, place)
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.get_by_text("The upload stopped")).to_be_visible()
+    for one in client.transport.get("/uploads", UploadPage).rows:
+        client.transport.send("DELETE", f"/uploads/{one.id}", headers={"tus-resumable": "1.0.0"})
+    page.unroute("**/commits")
+    sent = watch(page)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("heading", name="Done: 2 files, as revision 1")).to_be_visible()
+    assert sorted(sent) == ["PATCH", "POST", "PUT"], "a batch, and a large file by itself"
+    assert entries(client, dataset) == digests(files)
+    window.judge()
+
+
+def test_a_server_that_is_asked_in_vain_where_an_upload_stands_does_not_get_another_one(
+    client: Client, window: Watched, dataset: Version, tmp_path: Path
+) -> None:
+    files = {"long.bin": hashlib.sha256(b"asked in vain").digest() * 40_000}
+    place = make_tree(tmp_path / "vain", files)
+    page = window.page
+    lost = iter([True])
+
+    def refuse(route: Route) -> None:
+        if route.request.method == "PATCH" and next(lost, False):
+            route.abort()
+        elif route.request.method == "HEAD" and (status := next(refusals, None)):
+            route.fulfill(status=status)
+        else:
+            route.continue_()
+
+    refusals = iter([503, 502])
+    page.route("**/api/v1/uploads/**", refuse)
+    window.expected.append("Failed to load resource")
+    sent = watch(page)
+    choose(window, dataset, place)
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.get_by_role("heading", name="Done: 1 file, as revision 1")).to_be_visible()
+    assert sent == ["POST", "PATCH", "PATCH"]
+    assert entries(client, dataset) == digests(files)
     window.judge()
 
 

@@ -1,18 +1,22 @@
 // Calls of the native API by a page of somebody who is signed in.
 
+const SIGNED_OUT = "You are signed out. Sign in in another tab, load this page again and continue.";
+
 export class Refused extends Error {
   constructor(status, problem) {
-    super(problem?.detail ?? problem?.title ?? `The server answered ${status}.`);
+    super(status === 401 ? SIGNED_OUT : (problem?.detail ?? problem?.title ?? `The server answered ${status}.`));
     this.status = status;
     this.problem = problem;
     this.code = problem?.code ?? null;
   }
 }
 
+export const PASSING = [0, 408, 425, 429, 502, 503, 504];
+
 // Whether the same request may be answered otherwise a moment later.
 export function passing(error) {
   if (!(error instanceof Refused)) return true;
-  return [0, 408, 425, 429, 502, 503, 504].includes(error.status) || error.problem?.retryable === true;
+  return PASSING.includes(error.status) || error.problem?.retryable === true;
 }
 
 // What proves a request to be one of this page's, beside the session's cookie.
@@ -42,7 +46,6 @@ export class Api {
         } catch {
           // No JSON: a proxy's own page, or nothing.
         }
-        if (request.status === 401) said = { detail: "You are signed out. Sign in in another tab, load this page again and continue." };
         if (request.status >= 200 && request.status < 300) resolve(said);
         else if (signal?.aborted) reject(new DOMException("Stopped", "AbortError"));
         else if (request.status === 0) reject(new Refused(0, { detail: "The server cannot be reached." }));

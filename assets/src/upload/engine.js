@@ -3,13 +3,13 @@
 //   waiting ─► reading ─► asking ─► sending ─► there        a file
 //                 └──────────┴─────────┴────► failed        it says why; it can be tried again or left out
 //
-// Digests are computed ahead of sending. What the server has already is not sent. Small files travel together, large
-// ones by tus, which goes on where a connection broke. A lost network is waited out; so is a restart of the server.
-// Nothing is visible to others before the last step, a commit of everything.
+// Digests are computed ahead of sending. What the server has already is not sent, nor what arrived before the page was
+// closed. Small files travel together, large ones by tus, which goes on where a connection broke. A lost network is
+// waited out; so is a restart of the server. Nothing is visible to others before the last step, a commit of everything.
 
 import * as tus from "tus-js-client";
 
-import { FORM_TOKEN, Refused, passing } from "./api.js";
+import { FORM_TOKEN, PASSING, Refused, passing } from "./api.js";
 import { MEMBER_BYTES, batch } from "./frames.js";
 
 const SMALL = Math.min(256 << 10, MEMBER_BYTES);
@@ -27,17 +27,18 @@ export class Engine extends EventTarget {
   #queue = []; // digest known, to be asked about or sent
   #stop = new AbortController();
   #wake = [];
+  #checked = new Map(); // upload of an earlier page → whether the server still has it
 
-  // items: {path, file}; page: {version, project}; no version where a new dataset is made; digests: what is remembered of files.
+  // items: {path, file}; page: {version, project}; no version where a new dataset is made; digests and arrived: what is
+  // remembered of files and of what was sent.
   // kind: of a table or records each file has an upload of its own, which the check then reads.
-  constructor({ items, api, hashing, digests, page, kind = "files" }) {
+  constructor({ items, api, hashing, digests, arrived, page, kind = "files" }) {
     super();
-    Object.assign(this, { api, hashing, digests, page, kind });
-    this.items = items.map(({ path, file }) => ({ path, file, state: "waiting", read: 0, sent: 0, sha256: null, upload: null, why: null }));
+    Object.assign(this, { api, hashing, digests, arrived, page, kind });
+    this.items = items.map(({ path, file }) => ({ path, file, state: "waiting", read: 0, sent: 0, sha256: null, upload: null, skipped: null, why: null }));
     this.bytes = items.reduce((sum, { file }) => sum + file.size, 0);
     this.paused = false;
     this.away = null;
-    this.skipped = 0;
     this.moved = 0; // bytes that went over the network
   }
 
@@ -52,6 +53,11 @@ export class Engine extends EventTarget {
 
   get failed() {
     return this.items.filter(({ state }) => state === "failed");
+  }
+
+  // How many did not have to travel.
+  get skipped() {
+    return this.items.filter(({ state, skipped }) => state === "there" && skipped).length;
   }
 
   tell() {
@@ -183,8 +189,9 @@ export class Engine extends EventTarget {
           await new Promise((resolve) => setTimeout(resolve, 20));
           continue;
         }
-        if (this.kind === "files") await this.#sendAll(await this.#ask(some));
-        else for (const item of some) await this.#sendLarge(item);
+        const rest = await this.#recall(some);
+        if (this.kind === "files") await this.#sendAll(await this.#ask(rest));
+        else for (const item of rest) await this.#sendLarge(item);
       }
     } catch (error) {
       if (!this.cancelled) throw error;
@@ -204,7 +211,45 @@ export class Engine extends EventTarget {
     return this.#queue.splice(0, count);
   }
 
+  // Those of the items that did not arrive before. What did is named by its upload: nobody else knows that it is here.
+  async #recall(items) {
+    const rest = [];
+    for (const item of items) {
+      const upload = this.arrived.get(item.sha256);
+      if (upload && (await this.#isThere(upload))) {
+        item.upload = upload;
+        item.skipped ??= true;
+        this.#set(item, "there");
+      } else rest.push(item);
+    }
+    return rest;
+  }
+
+  #isThere(upload) {
+    if (!this.#checked.has(upload)) this.#checked.set(upload, this.#look(upload));
+    return this.#checked.get(upload);
+  }
+
+  async #look(upload) {
+    try {
+      const { state } = await this.#patiently((signal) => this.api.send("GET", `/uploads/${upload}`, null, { signal }));
+      if (state === "finished") return true;
+    } catch (error) {
+      if (this.cancelled) throw error;
+      if (![404, 410].includes(error.status)) return false;
+    }
+    await this.arrived.drop(upload);
+    return false;
+  }
+
+  // What was taken to be there may be gone after days of waiting; all of it is asked about again.
+  doubt() {
+    this.#checked.clear();
+    for (const item of this.items) if (item.state === "there") Object.assign(item, { state: "waiting", upload: null });
+  }
+
   async #ask(items) {
+    if (items.length === 0) return items;
     const digests = [...new Set(items.map(({ sha256 }) => `sha256:${sha256}`))];
     let known;
     try {
@@ -216,7 +261,7 @@ export class Engine extends EventTarget {
     }
     for (const item of items) {
       if (!known.has(`sha256:${item.sha256}`)) continue;
-      this.skipped += 1;
+      item.skipped ??= true;
       this.#set(item, "there");
     }
     return items.filter(({ state }) => state === "asking");
@@ -224,8 +269,9 @@ export class Engine extends EventTarget {
 
   async #sendAll(items) {
     const small = items.filter(({ file }) => file.size <= SMALL);
-    for (const item of items) if (item.file.size > SMALL) await this.#sendLarge(item);
+    // The small ones first: they are there in a moment, and wait for nobody.
     if (small.length > 0) await this.#sendBatch(small);
+    for (const item of items) if (item.file.size > SMALL) await this.#sendLarge(item);
   }
 
   async #sendBatch(items) {
@@ -248,13 +294,19 @@ export class Engine extends EventTarget {
           },
         });
       });
-      for (const item of items) {
-        item.upload = made.upload.id;
-        this.#set(item, "there");
-      }
+      await this.#remember(made.upload.id, items);
     } catch (error) {
       if (this.cancelled) throw error;
       await this.#blame(items, error);
+    }
+  }
+
+  async #remember(upload, items) {
+    this.#checked.set(upload, true);
+    await this.arrived.add(upload, [...new Set(items.map(({ sha256 }) => sha256))]);
+    for (const item of items) {
+      Object.assign(item, { upload, skipped: false });
+      this.#set(item, "there");
     }
   }
 
@@ -282,14 +334,16 @@ export class Engine extends EventTarget {
   async #sendLarge(item) {
     this.#set(item, "sending");
     try {
-      await this.#patiently((signal) => this.#tus(item, signal));
-      this.#set(item, "there");
+      const { id, forget } = await this.#patiently((signal) => this.#tus(item, signal));
+      await this.#remember(id, [item]);
+      await forget();
     } catch (error) {
       if (this.cancelled) throw error;
       this.#failed(item, error);
     }
   }
 
+  // Answers with the upload, and with what forgets its address, for when it is remembered otherwise.
   #tus(item, signal) {
     return new Promise((resolve, reject) => {
       let last = item.sent;
@@ -304,10 +358,15 @@ export class Engine extends EventTarget {
         // Under it the address of the upload is kept, so that it goes on after a reload. Equal files at two places travel
         // each for itself: one upload has one sender.
         fingerprint: async () => `entrepot ${this.page.project ?? ""} ${item.sha256} ${item.path}`,
-        removeFingerprintOnSuccess: true,
+        removeFingerprintOnSuccess: false,
         // Waiting and trying again are the same for everything here.
         retryDelays: null,
         headers: { [FORM_TOKEN]: this.api.token },
+        // An upload that cannot be asked for now is not gone: another one would begin with its first byte.
+        onAfterResponse: (request, answer) => {
+          const status = answer.getStatus();
+          if (request.getMethod() === "HEAD" && (status === 401 || PASSING.includes(status))) throw new Refused(status, null);
+        },
         onProgress: (sent) => {
           if (sent > last) this.moved += sent - last;
           last = sent;
@@ -316,6 +375,10 @@ export class Engine extends EventTarget {
         },
         onError: (error) => {
           signal.removeEventListener("abort", stop);
+          if (error.causingError instanceof Refused) {
+            reject(error.causingError);
+            return;
+          }
           const answer = error.originalResponse;
           const status = answer?.getStatus() ?? 0;
           let problem = null;
@@ -328,8 +391,12 @@ export class Engine extends EventTarget {
         },
         onSuccess: () => {
           signal.removeEventListener("abort", stop);
-          item.upload = upload.url.split("?")[0].split("/").pop();
-          resolve();
+          resolve({
+            id: upload.url.split("?")[0].split("/").pop(),
+            forget: async () => {
+              for (const { urlStorageKey } of await upload.findPreviousUploads()) await upload.options.urlStorage.removeUpload(urlStorageKey);
+            },
+          });
         },
       });
       const stop = () => {

@@ -1,6 +1,6 @@
-// What outlives the page: digests of files that were read, and which upload was under way. In IndexedDB, because
-// digests of a hundred thousand files are more than the other storage takes. Where a browser keeps nothing (private
-// windows of some), everything works and nothing is remembered.
+// What outlives the page: digests of files that were read, which upload was under way, and what of it has arrived. In
+// IndexedDB, because digests of a hundred thousand files are more than the other storage takes. Where a browser keeps
+// nothing (private windows of some), everything works and nothing is remembered.
 
 const NAME = "entrepot-upload";
 
@@ -83,5 +83,44 @@ export class Digests {
 
   forget() {
     return using("digests", "readwrite", (store) => store.delete(this.version));
+  }
+}
+
+// Which finished upload has which content: until a commit names it, only its sender can say that it is here. Each
+// upload is kept for itself, since a batch ends every moment and may not cost as much as all before it.
+export class Arrived {
+  #uploads = new Map(); // sha256 → upload
+
+  static async load(version) {
+    const made = new Arrived();
+    made.version = version;
+    for (const { upload, sha256s } of (await using("digests", "readonly", (store) => store.getAll(made.#range))) ?? []) {
+      for (const one of sha256s) made.#uploads.set(one, upload);
+    }
+    return made;
+  }
+
+  // Of all keys that begin so: an array sorts behind every text.
+  get #range() {
+    return IDBKeyRange.bound(["arrived", this.version], ["arrived", this.version, []]);
+  }
+
+  get(sha256) {
+    return this.#uploads.get(sha256);
+  }
+
+  async add(upload, sha256s) {
+    for (const one of sha256s) this.#uploads.set(one, upload);
+    await using("digests", "readwrite", (store) => store.put({ upload, sha256s }, ["arrived", this.version, upload]));
+  }
+
+  async drop(upload) {
+    for (const [sha256, one] of this.#uploads) if (one === upload) this.#uploads.delete(sha256);
+    await using("digests", "readwrite", (store) => store.delete(["arrived", this.version, upload]));
+  }
+
+  forget() {
+    this.#uploads.clear();
+    return using("digests", "readwrite", (store) => store.delete(this.#range));
   }
 }
