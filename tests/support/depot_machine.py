@@ -149,6 +149,8 @@ class DepotMachine(Names, Content):
 
     def look(self, data: st.DataObject) -> None:
         """At one revision, its bytes, and what differs from another."""
+        if not self.model.records:
+            return
         n, m = (data.draw(st.sampled_from(sorted(self.model.records))) for _ in range(2))
         one, other = data.draw(st.integers(0, self.newest(n))), data.draw(st.integers(0, self.newest(m)))
         self.check_state(n, one)
@@ -191,10 +193,10 @@ class DepotMachine(Names, Content):
 
     @kind("rights", 3, who=people, data=DATA, opens=st.booleans())
     def link(self, who: str | None, data: st.DataObject, opens: bool) -> None:
-        if not opens:
-            self.sign(who, data, data.draw(st.sampled_from([1, 12])))
-        elif self.model.links:
+        if opens and self.model.links:
             self.open_link(data)
+        elif not opens and self.model.records:
+            self.sign(who, data, data.draw(st.sampled_from([1, 12])))
 
     def sign(self, who: str | None, data: st.DataObject, hours: int) -> None:
         n = data.draw(st.sampled_from(sorted(self.model.records)))
