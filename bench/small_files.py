@@ -1,13 +1,14 @@
 """Many small files up and down through the whole server, in batches, beside nginx with a request for each.
 
-    python -m bench small_files [--folder /dev/shm] [--files 10000] [--size 10240] [--rounds 5] [--keep]
+    python -m bench small_files [--only memory|disk] [--files 10000] [--size 10240] [--rounds 5] [--keep]
 
 One server as it is installed (SHA-256, CRC-32C and CRC-32 of every file, fsyncs, rights, catalogue, log) and one nginx
 (DAV PUT, sendfile GET: no digest, no fsync, no revision). The client has raw sockets and keeps its connections; every
 request of nginx goes out in one packet. Every round runs all cases once in random order, uploads with bytes that were
 never seen before. Nothing begins before the processes of the case before are idle: what the worker examines behind a
 commit is told in a column of its own instead of slowing whatever comes next. Each round has a version of its own:
-nginx gets new files too, and whoever replaces files here keeps those that were there as history.
+nginx gets new files too, and whoever replaces files here keeps those that were there as history. All of it is done once
+in memory, where making a file costs next to nothing and computing is what is compared, and once on a disk.
 
     PUT nginx       a request for each file, one connection
     up entrepot     batches of up to 8 MiB and 1000 files over two connections, then the commit that makes them a
@@ -19,9 +20,9 @@ nginx gets new files too, and whoever replaces files here keeps those that were 
     pull entrepot   the same by `pull`, into a folder
     ... 2           nginx over two connections
 
-Per case: files a second as median and range; the median of the ratios of the times to nginx over one connection in the
-same round, above 1 is faster; microseconds of processor time for each file, of the client, of the server until the
-answer, and of the server afterwards. The client hashes what `up` sends before the clock starts, and compares what
+Per case: files a second as median and range; the ratios of the times to nginx over one connection in the same round,
+above 1 is faster; microseconds of processor time for each file, of the client, of the server until the answer, and of
+the server afterwards. The client hashes what `up` sends before the clock starts, and compares what
 `down` brings while it runs.
 """
 
@@ -43,7 +44,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench._house import RESULTS, Connection, House, entrepot, machine, middle
+from bench._house import Connection, House, entrepot, keep_parts, machine, middle, touch_memory
 from bench.http_bytes import Process, nginx
 from entrepot.client.batches import BYTES, FILES
 from entrepot.client.client import Client
@@ -62,7 +63,8 @@ CASES = (
     ("down entrepot, no digests", "GET nginx", 2.0),
     ("pull entrepot", "GET nginx", None),
 )
-
+#: Where it is done.
+FOLDERS = {"memory": Path("/dev/shm"), "disk": Path(tempfile.gettempdir())}
 
 #: Seconds of a look, looks without work after which a server is taken to be idle, and seconds that it is waited for.
 _LOOK_S, _LOOKS, _PATIENCE_S = 0.3, 3, 120.0
@@ -109,6 +111,7 @@ class _Round:
         self._house = house
         self._other = other
         self._number = number
+        self._bytes = files * size
         self._version = self._new_version(f"round {number}")
         self._up = {f"d{i % 100:02}/f{i:06}": os.urandom(size) for i in range(files)}
         self._digests = {path: hashlib.sha256(data).digest() for path, data in self._up.items()}
@@ -129,7 +132,12 @@ class _Round:
     def run(self, name: str) -> Took:
         server = self._other if "nginx" in name else self._house.server
         assert server is not None
-        before, mine = idle(server), time.process_time()
+        before = idle(server)
+        # What the case before left dirty would be written at this one's cost.
+        os.sync()
+        # More than a case needs: the files on both sides of a connection, and what is stored.
+        touch_memory(6 * self._bytes)
+        mine = time.process_time()
         seconds = self._run(name)
         mine, during = time.process_time() - mine, server.cpu_s()
         return Took(seconds, mine, during - before, idle(server) - during)
@@ -278,38 +286,42 @@ def table(found: dict[str, list[Took]], files: int) -> str:
         if name not in found:
             continue
         rates = [files / took.clock for took in found[name]]
-        ratio = "-"
+        ratio, verdict = "-", ""
         if reference in found:
             pairs = zip(found[reference], found[name], strict=True)
-            ratio = f"{statistics.median(base.clock / own.clock for base, own in pairs):.2f}"
+            ratios = [base.clock / own.clock for base, own in pairs]
+            ratio = middle(ratios)
+            if goal is not None:
+                verdict = f"{goal:.1f} {'reached' if statistics.median(ratios) >= goal else 'missed'}"
         spent = [
             f"{statistics.median(getattr(took, part) for took in found[name]) / files * 1e6:.0f}"
             for part in ("client", "server", "behind")
         ]
-        cells = [name, middle(rates, ".0f"), ratio, "" if goal is None else f"{goal:.1f}", *spent]
+        cells = [name, middle(rates, ".0f"), ratio, verdict, *spent]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench small_files")
-    parser.add_argument("--folder", type=Path, default=Path("/dev/shm"))
+    parser.add_argument("--only", choices=sorted(FOLDERS), help="in memory, or on a disk; both otherwise")
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--size", type=int, default=10 << 10)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--keep", action="store_true", help="write small_files.json and .md to bench/results")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(dir=options.folder, prefix="small_files") as folder:
-        found = measured(Path(folder), options.files, options.size, options.rounds)
     about = (
-        f"{machine()}, {options.files} files of {options.size} bytes, "
-        f"{options.rounds} rounds after one of warming up, interleaved"
+        f"{options.files} files of {options.size} bytes, "
+        f"{options.rounds} rounds after one of warming up, interleaved in random order."
     )
-    text = f"{about}\n\n{table(found, options.files)}"
-    print(text)
-    if options.keep:
-        kept = RESULTS / "small_files"
-        seconds = {name: [asdict(took) for took in several] for name, several in found.items()}
-        kept.with_suffix(".json").write_text(json.dumps({"about": about, "seconds": seconds}, indent=1) + "\n")
-        kept.with_suffix(".md").write_text(f"# {(__doc__ or '').splitlines()[0]}\n\n{text}\n")
+    for part, place in FOLDERS.items():
+        if options.only not in (None, part):
+            continue
+        with tempfile.TemporaryDirectory(dir=place, prefix="small_files") as folder:
+            found = measured(Path(folder), options.files, options.size, options.rounds)
+        page = f"{about}\n\n{table(found, options.files)}"
+        print(f"In {part}: {page}\n\n{machine()}\n", flush=True)
+        if options.keep:
+            seconds = {name: [asdict(took) for took in several] for name, several in found.items()}
+            keep_parts("small_files", (__doc__ or "").splitlines()[0], list(FOLDERS), {part: page}, {part: seconds})
     return 0
