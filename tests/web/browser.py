@@ -10,6 +10,7 @@ Every test ends with that being so, without having to say it.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,6 +103,17 @@ class Watched:
         answer = self.page.goto(self.url + path)
         assert answer is not None
         assert answer.ok, f"{path} answered {answer.status}"
+
+    def sends(self) -> list[str]:
+        """The methods of all requests that bring bytes of files from now on, or begin to."""
+        methods: list[str] = []
+
+        def note(request: Request) -> None:
+            if request.method in ("POST", "PUT", "PATCH") and re.search(r"/api/v1/(uploads|packs)", request.url):
+                methods.append(request.method)
+
+        self.page.on("request", note)
+        return methods
 
     def shoot(self, name: str) -> None:
         """Keep what it looks like."""

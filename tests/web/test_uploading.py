@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import Route, expect
 
 from entrepot.client.client import Client
 from entrepot.wire.messages.uploads import UploadPage
@@ -71,18 +71,6 @@ def _project(client: Client) -> str:
 def choose(watched: Watched, dataset: Version, folder: Path) -> None:
     watched.go(f"/ui/versions/{dataset.id}/upload")
     watched.page.locator("#upload-folder").set_input_files(folder)
-
-
-def watch(page: Page) -> list[str]:
-    """The methods of all requests that bring bytes from now on, or begin to."""
-    methods: list[str] = []
-
-    def note(request: Request) -> None:
-        if request.method in ("POST", "PUT", "PATCH") and re.search(r"/api/v1/(uploads|packs)", request.url):
-            methods.append(request.method)
-
-    page.on("request", note)
-    return methods
 
 
 def entries(client: Client, dataset: Version) -> dict[str, str]:
@@ -158,7 +146,7 @@ def test_an_upload_that_a_closed_page_interrupted_is_continued(
     choose(window, dataset, place)
     page.unroute("**/api/v1/uploads/**")
     expect(page.get_by_role("button", name="Continue the upload")).to_be_visible()
-    sent = watch(page)
+    sent = window.sends()
     page.get_by_role("button", name="Continue the upload").click()
     expect(page.get_by_role("heading", name="Done: 2 files, as revision 1")).to_be_visible()
     assert sent == ["PATCH"], "the upload that was begun went on; no other one was made"
@@ -182,7 +170,7 @@ def test_files_that_arrived_before_a_page_was_closed_are_not_sent_again(
     page.on("dialog", lambda dialog: dialog.accept())
     choose(window, dataset, place)
     page.unroute("**/commits")
-    sent = watch(page)
+    sent = window.sends()
     page.get_by_role("button", name="Continue the upload").click()
     expect(page.get_by_role("heading", name="Done: 2 files, as revision 1")).to_be_visible()
     expect(page.get_by_text("2 files did not have to be sent")).to_be_visible()
@@ -205,7 +193,7 @@ def test_files_that_arrived_and_expired_are_sent_again(
     for one in client.transport.get("/uploads", UploadPage).rows:
         client.transport.send("DELETE", f"/uploads/{one.id}", headers={"tus-resumable": "1.0.0"})
     page.unroute("**/commits")
-    sent = watch(page)
+    sent = window.sends()
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("heading", name="Done: 2 files, as revision 1")).to_be_visible()
     assert sorted(sent) == ["PATCH", "POST", "PUT"], "a batch, and a large file by itself"
@@ -232,7 +220,7 @@ def test_a_server_that_is_asked_in_vain_where_an_upload_stands_does_not_get_anot
     refusals = iter([503, 502])
     page.route("**/api/v1/uploads/**", refuse)
     window.expected.append("Failed to load resource")
-    sent = watch(page)
+    sent = window.sends()
     choose(window, dataset, place)
     page.get_by_role("button", name="Upload", exact=True).click()
     expect(page.get_by_role("heading", name="Done: 1 file, as revision 1")).to_be_visible()
