@@ -239,7 +239,8 @@ def touch_memory(size: int) -> None:
 
     A virtual machine hands memory that nobody uses back to its host within seconds, and its next use waits for the
     host: six times as long for a page of a file as otherwise, on the machine that the kept figures come from. Whoever
-    comes first pays. Where it would take more than half of what is free, less is taken.
+    comes first pays. It lasts for two seconds or so, and for less than a GiB: what is free by then is handed back while
+    others work. Where it would take more than half of what is free, less is taken.
     """
     free = int(Path("/proc/meminfo").read_text().partition("MemAvailable:")[2].split(maxsplit=1)[0]) << 10
     size = min(size, free // 2)

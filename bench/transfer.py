@@ -13,8 +13,7 @@ fsyncs; rights, catalogue, log), nginx (DAV PUT, sendfile GET: no digest, no fsy
     ranges entrepot, nginx        the same bytes in ranges of 64 MiB on one connection
 
 Every upload has other bytes, so that nothing is saved by knowing them already. After each the size is looked at, and
-ours also says the digest. Before each case the memory that it needs is taken and given back, so that none waits for a
-host that has taken it away. Ratios are those of the times within one round; above 1 is faster than the other server.
+ours also says the digest. Ratios are those of the times within one round; above 1 is faster than the other server.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench._house import RESULTS, Connection, House, Server, entrepot, machine, middle, rclone, touch_memory
+from bench._house import RESULTS, Connection, House, Server, entrepot, machine, middle, rclone
 from bench.http_bytes import MIB, Process, nginx
 
 CHUNK = 64
@@ -218,8 +217,6 @@ def measured(folder: Path, mib: int, rounds: int, only: str) -> Figures:
                 server, run = one.cases[name]
                 # What the case before left dirty would be written at this one's cost.
                 os.sync()
-                # The file, and what lies between the two ends.
-                touch_memory((mib + 256) * MIB)
                 cpu = server.cpu_s()
                 took = run()
                 figures.seconds.setdefault(name, []).append(took)
