@@ -73,6 +73,12 @@ def choose(watched: Watched, dataset: Version, folder: Path) -> None:
     watched.page.locator("#upload-folder").set_input_files(folder)
 
 
+def choose_again(watched: Watched, dataset: Version, folder: Path) -> None:
+    """Leave the page in the middle of an upload, which it asks about, and come back to it."""
+    watched.page.on("dialog", lambda dialog: dialog.accept())
+    choose(watched, dataset, folder)
+
+
 def entries(client: Client, dataset: Version) -> dict[str, str]:
     return {one.path: one.sha256 for one in client.versions.entries(dataset.id)}
 
@@ -142,8 +148,7 @@ def test_an_upload_that_a_closed_page_interrupted_is_continued(
     expect(page.get_by_role("progressbar", name="first.txt")).to_have_count(0)
     window.accessible()
     window.shoot("upload-away")
-    page.on("dialog", lambda dialog: dialog.accept())
-    choose(window, dataset, place)
+    choose_again(window, dataset, place)
     page.unroute("**/api/v1/uploads/**")
     expect(page.get_by_role("button", name="Continue the upload")).to_be_visible()
     sent = window.sends()
@@ -167,8 +172,7 @@ def test_files_that_arrived_before_a_page_was_closed_are_not_sent_again(
     choose(window, dataset, place)
     page.get_by_role("button", name="Upload", exact=True).click()
     expect(page.get_by_text("The server cannot be reached. It goes on by itself")).to_be_visible()
-    page.on("dialog", lambda dialog: dialog.accept())
-    choose(window, dataset, place)
+    choose_again(window, dataset, place)
     page.unroute("**/commits")
     sent = window.sends()
     page.get_by_role("button", name="Continue the upload").click()
