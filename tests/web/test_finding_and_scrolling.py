@@ -110,7 +110,7 @@ def test_dragging_over_millions_of_rows_fetches_where_the_hand_rests(endless: Wa
     rested = page.locator(".grid-view").evaluate("(view) => view.scrollTop")
     expect(page.locator(".grid-view td.wait")).to_have_count(0)
     assert rested == 6_000_000
-    assert len(asked) < 60, "what was passed in between was not all fetched"
+    assert 1 <= len(asked) <= 2, "only the pages under the hand, however quickly the others could have come"
 
 
 def test_datasets_are_suggested_while_somebody_types(window: Watched, table: Version) -> None:

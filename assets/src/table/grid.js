@@ -103,13 +103,19 @@ export class Grid {
   }
 
   #scrolled() {
-    if (this.moving) this.moving = false;
-    else this.held = undefined;
+    if (this.moving) {
+      this.moving = false;
+    } else {
+      this.held = undefined;
+      this.rows.passing = true;
+    }
     if (this.waiting) return;
     this.waiting = true;
     requestAnimationFrame(() => {
       this.waiting = false;
       this.draw();
+      // A frame in which nothing was scrolled: the hand rests, however quick the screen and the server are.
+      requestAnimationFrame(() => this.waiting || this.rows.rest());
     });
   }
 

@@ -5,7 +5,6 @@ import { Api, Refused } from "../upload/api.js";
 
 const PAGE = 200;
 const KEPT = 60;
-// Whoever drags the scroll bar over millions of rows passes thousands of pages: only where the hand rests is fetched.
 const AT_ONCE = 2;
 
 export class Rows {
@@ -22,6 +21,9 @@ export class Rows {
     this.columns = null;
     this.all = total;
     this.failure = null;
+    // Whoever drags the scroll bar over millions of rows passes thousands of pages. While that goes on, only what lies
+    // next to a page that is there is fetched, as for a wheel that turns; the others where the hand rests.
+    this.passing = false;
   }
 
   // How many rows can be scrolled over now.
@@ -55,9 +57,16 @@ export class Rows {
     this.#wanted.clear();
   }
 
+  // Nothing moves any more: what is looked at now is to be fetched, wherever it lies.
+  rest() {
+    this.passing = false;
+    this.#pump();
+  }
+
   #pump() {
     for (const page of this.#wanted) {
       if (this.#flying >= AT_ONCE) return;
+      if (this.passing && !this.#pages.has(page - 1) && !this.#pages.has(page + 1)) continue;
       this.#wanted.delete(page);
       if (!this.#pages.has(page)) this.#fetch(page);
     }
