@@ -44,6 +44,9 @@ ODD = {
     "twice/2": b"the same",
 }
 
+#: More than travels in a batch: read once to be hashed, and again to be sent.
+LARGE = b"a long log\n" * (30 << 10)
+
 
 def test_odd_trees_come_back_as_they_were(client: Client, project: str, tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", ODD)
@@ -196,7 +199,7 @@ def test_a_table_takes_no_single_files(client: Client, project: str, tmp_path: P
 def test_a_file_that_never_holds_still_is_refused(
     client: Client, project: str, counting: Counting, tmp_path: Path
 ) -> None:
-    tree = make_tree(tmp_path / "tree", {"log": b"start"})
+    tree = make_tree(tmp_path / "tree", {"log": LARGE})
 
     def before(request: httpx2.Request) -> None:
         if request.method == "PUT":
@@ -214,16 +217,16 @@ def test_a_file_that_never_holds_still_is_refused(
 def test_a_file_that_changed_once_is_pushed_as_it_is_then(
     client: Client, project: str, counting: Counting, tmp_path: Path
 ) -> None:
-    tree = make_tree(tmp_path / "tree", {"log": b"start"})
+    tree = make_tree(tmp_path / "tree", {"log": LARGE})
 
     def before(request: httpx2.Request) -> None:
         if request.method == "PUT":
             counting.before = None
-            (tree / "log").write_bytes(b"start and more")
+            (tree / "log").write_bytes(LARGE + b" and more")
 
     counting.before = before
     client.data.push(tree, f"{project}/moved")
-    assert client.data.read_bytes(f"{project}/moved/log") == b"start and more"
+    assert client.data.read_bytes(f"{project}/moved/log") == LARGE + b" and more"
 
 
 KILLED = """

@@ -47,7 +47,9 @@ def test_two_thousand_small_files_take_a_few_requests_and_are_told_one_by_one(
     unique = len(set(files.values()))
     assert (pushed.sent_files, batches(counting)) == (unique, -(-unique // 1000))
     last = [one for one in seen if one.phase == "upload"][-1]
-    assert (last.files_done, last.files_total, last.bytes_done) == (unique, unique, last.bytes_total)
+    # The twins are done too, without being sent.
+    assert (last.files_done, last.files_total, last.bytes_done) == (2010, 2010, last.bytes_total)
+    assert last.bytes_moved == sum(map(len, set(files.values())))
     seen.clear()
     done = client.data.download(f"{project}/many", tmp_path / "copy", on_progress=seen.append)
     assert read_tree(tmp_path / "copy") == files
@@ -67,6 +69,34 @@ def test_a_second_push_sends_the_one_file_that_changed(
     assert (pushed.sent_files, batches(counting)) == (1, before)
     client.data.download(f"{project}/again", tmp_path / "copy")
     assert read_tree(tmp_path / "copy") == files | {"d1/f0001": b"changed in this test"}
+
+
+def test_a_small_file_is_sent_as_it_was_read(client: Client, project: str, counting: Counting, tmp_path: Path) -> None:
+    files = small_tree(tmp_path / "tree", 20, 100)
+
+    def before(request: httpx2.Request) -> None:
+        if request.method == "PUT":
+            make_tree(tmp_path / "tree", {"d1/f0001": b"changed while the batch was on its way"})
+
+    counting.before = before
+    client.data.push(tmp_path / "tree", f"{project}/as-it-was")
+    counting.before = None
+    assert batches(counting) == 1
+    assert client.data.read_bytes(f"{project}/as-it-was/d1/f0001") == files["d1/f0001"]
+    assert client.data.push(tmp_path / "tree", f"{project}/as-it-was").sent_files == 1
+    assert client.data.read_bytes(f"{project}/as-it-was/d1/f0001") == b"changed while the batch was on its way"
+
+
+def test_a_dry_run_says_what_a_push_would_send(
+    client: Client, project: str, counting: Counting, tmp_path: Path
+) -> None:
+    files = small_tree(tmp_path / "tree", 30, 100) | {"large": os.urandom(300 << 10)}
+    make_tree(tmp_path / "tree", {"large": files["large"], "twin": files["d1/f0001"]})
+    told = client.data.push(tmp_path / "tree", f"{project}/told", dry_run=True)
+    assert counting.sent == 0
+    done = client.data.push(tmp_path / "tree", f"{project}/told")
+    assert (told.sent_files, told.sent_bytes) == (done.sent_files, done.sent_bytes) == (31, 3000 + (300 << 10))
+    assert told.plan.contents == done.plan.contents
 
 
 KILLED = """

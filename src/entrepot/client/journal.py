@@ -22,10 +22,12 @@ from typing import Protocol, Self
 
 from entrepot.client.places import state_folder
 
-__all__ = ["Journal", "Remembered", "UploadLog"]
+__all__ = ["Journal", "Remembered", "UploadLog", "remembered"]
 
 #: Longer than any server keeps an upload that nobody touches, unless its operator said otherwise.
 _KEEP_S = 30 * 24 * 3600
+#: Values of one question; SQLite of some distributions takes 999.
+_TOGETHER = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class UploadLog(Protocol):
     """Where a sender looks up and notes which uploads were begun."""
 
     def find(self, server: str, sha256: bytes) -> Remembered | None: ...
+
+    def find_many(self, server: str, digests: Sequence[bytes]) -> dict[bytes, Remembered]: ...
 
     def note(self, server: str, sha256: bytes, upload: str, *, finished: bool) -> None: ...
 
@@ -66,6 +70,15 @@ class Journal:
                 ).fetchone()
                 return None if row is None else Remembered(row[0], bool(row[1]))
         return None
+
+    def find_many(self, server: str, digests: Sequence[bytes]) -> dict[bytes, Remembered]:
+        """Those of many contents that were begun."""
+        with self._lock, contextlib.suppress(sqlite3.Error):
+            if self._connection is not None:
+                return remembered(
+                    self._connection, "select sha256, upload, finished from upload where server = ?", server, digests
+                )
+        return {}
 
     def note(self, server: str, sha256: bytes, upload: str, *, finished: bool) -> None:
         self._write(
@@ -107,6 +120,23 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def remembered(
+    connection: sqlite3.Connection, query: str, whose: str, digests: Sequence[bytes]
+) -> dict[bytes, Remembered]:
+    """Begun uploads by their SHA-256.
+
+    Args:
+        query: Selects SHA-256, upload and whether it is finished of all that is `whose`.
+    """
+    found: dict[bytes, Remembered] = {}
+    for start in range(0, len(digests), _TOGETHER):
+        some = digests[start : start + _TOGETHER]
+        marks = ", ".join("?" * len(some))
+        for sha256, upload, finished in connection.execute(f"{query} and sha256 in ({marks})", (whose, *some)):
+            found[sha256] = Remembered(upload, bool(finished))
+    return found
 
 
 def _open(path: Path) -> sqlite3.Connection | None:

@@ -1,10 +1,11 @@
 """Making a version equal to a folder: only what the server does not have is sent, and all of it becomes one revision.
 
     look      every file's path, size and time; what cannot be stored is said before anything else happens
+    list      the version's newest revision
     hash      what changed since last time (the stat cache knows the rest)
-    compare   with the listing of the version's newest revision: added, changed, renamed, removed
-    ask       which of the new contents the server may take from what the caller can read there already
-    send      the others, restartable and in parallel
+    ask       which of the contents that the revision lacks the server may take from what the caller can read there
+    send      the others, restartable and in parallel; small files while others are hashed
+    compare   what the folder holds with the listing: added, changed, renamed, removed
     commit    once, against the revision that was compared with
 
 If somebody else commits meanwhile and touched other paths, the commit is repeated on top of theirs; if they touched
@@ -14,23 +15,24 @@ run again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from entrepot.client import pins
 from entrepot.client.journal import Journal
 from entrepot.client.listing import listed_pages
-from entrepot.client.parallel import Stop, each
+from entrepot.client.outgoing import Outgoing
+from entrepot.client.parallel import Stop
 from entrepot.client.pins import Thing
 from entrepot.client.plan import Plan, make_plan
 from entrepot.client.progress import OnProgress, Tally
 from entrepot.client.statcache import StatCache, stat_of
-from entrepot.client.transfer import PARALLEL, FileSource, Sender, Source
+from entrepot.client.transfer import PARALLEL, Sender
 from entrepot.client.transport import Transport, segment
-from entrepot.client.tree import ATTEMPTS, SMALL, LocalFile, LocalTree, Problem, again, digest_file, scan
+from entrepot.client.tree import ATTEMPTS, LocalFile, LocalTree, Problem, scan
 from entrepot.model import names
-from entrepot.model.digests import parse_sha256, sha256_text
+from entrepot.model.digests import parse_sha256
 from entrepot.model.errors import (
     Conflict,
     Invalid,
@@ -47,8 +49,6 @@ from entrepot.wire.messages.entries import (
     Change,
     Committed,
     DiffPage,
-    Known,
-    KnownRequest,
     NewCommit,
     Remove,
     Rename,
@@ -60,9 +60,6 @@ from entrepot.wire.messages.versions import CopyVersion, NewVersion, Version, Ve
 __all__ = ["PushOptions", "Pushed", "push"]
 
 _REBASES = 5
-_ASK = 5000
-#: Small files that a thread takes at a time: taking one costs as much as opening it.
-_AT_A_TIME = 50
 #: A commit may take as long as the server needs for a hundred thousand entries.
 _COMMIT_PATIENCE_S = 120.0
 
@@ -187,13 +184,23 @@ class _Push:
         self._stop = self._given_stop or Stop()
         target = self._target(thing)
         tree = self._look(source, target)
-        digests = self._hash(tree)
         listing = self._listing(target)
         options = self._options
-        plan = make_plan(digests, listing, keep=options.keep or source.is_file())
+        out = Outgoing(self._transport, self._stats, have=set(listing.values()), tally=self._tally, stop=self._stop)
+        out.digest(tree.files.values())
+        if options.dry_run:
+            out.survey()
+        else:
+            out.send(self._sender(target), parallel=options.parallel)
+        tree.files = {path: out.files[path] for path in tree.files}
+        plan = make_plan(
+            {path: out.digests[path] for path in tree.files}, listing, keep=options.keep or source.is_file()
+        )
         done = Pushed(
             target.record,
             plan,
+            sent_files=out.sent_files,
+            sent_bytes=out.sent_bytes,
             total_files=len(tree.files),
             total_bytes=tree.size,
             dry_run=options.dry_run,
@@ -201,15 +208,10 @@ class _Push:
             clashes=tree.clashes,
             ignored=tree.ignored,
         )
-        if plan.is_empty and target.record is not None:
+        if options.dry_run or (plan.is_empty and target.record is not None):
             return done
-        sources = self._unknown(tree, plan, listing)
-        done.sent_files, done.sent_bytes = len(sources), sum(source.size for source in sources)
-        if options.dry_run:
-            return done
-        uploads = self._send(sources, target)
-        self._commit(done, target, uploads)
-        self._journal.forget(self._transport.url, uploads)
+        self._commit(done, target, out.uploads)
+        self._journal.forget(self._transport.url, out.uploads)
         return done
 
     # --- where to -----------------------------------------------------------------------------------------------------
@@ -270,44 +272,6 @@ class _Push:
         self._tally.end()
         return tree
 
-    def _hash(self, tree: LocalTree) -> dict[str, str]:
-        """Digests by path. A file that moves while it is read is looked at again a few times."""
-        self._tally.begin("hash", bytes_total=tree.size, files_total=len(tree.files))
-        digests: dict[str, str] = {}
-        present: dict[str, LocalFile] = {}
-
-        def one(file: LocalFile) -> None:
-            for attempt in range(ATTEMPTS):
-                read = 0
-
-                def count(size: int) -> None:
-                    nonlocal read
-                    self._stop.check()
-                    read += size
-                    self._tally.add(size, file_name=file.path)  # noqa: B023  called before the loop goes on
-
-                try:
-                    digest = digest_file(file, self._stats, count)
-                    break
-                except SourceChanged:
-                    self._tally.add(-read)
-                    if attempt == ATTEMPTS - 1:
-                        raise
-                    file = again(file)
-            self._tally.add(skipped=file.size - read, files=1)
-            digests[file.path] = sha256_text(digest)
-            present[file.path] = file
-
-        def work(some: list[LocalFile]) -> None:
-            for file in some:
-                self._stop.check()
-                one(file)
-
-        each(work, _handfuls(tree.files.values()), workers=2, stop=self._stop)
-        tree.files = {path: present[path] for path in tree.files}
-        self._tally.end()
-        return digests
-
     def _listing(self, target: _Target) -> dict[str, str]:
         """Digests by path of the version's newest revision, as far as the push is about it."""
         if target.record is None:
@@ -320,26 +284,10 @@ class _Push:
             self._tally.add(files=len(page))
         return found
 
-    def _unknown(self, tree: LocalTree, plan: Plan, listing: Mapping[str, str]) -> list[Source]:
-        """The contents that have to be sent, each once."""
-        have = set(listing.values())
-        wanted: dict[str, LocalFile] = {}
-        for path, digest in plan.contents.items():
-            if digest not in have:
-                wanted.setdefault(digest, tree.files[path])
-        asked = list(wanted)
-        for start in range(0, len(asked), _ASK):
-            question = KnownRequest(sha256=asked[start : start + _ASK])
-            for known in self._transport.post("/contents/known", Known, question, keyed=False, repeatable=True).known:
-                wanted.pop(known, None)
-        return [FileSource(file, parse_sha256(digest)) for digest, file in wanted.items()]
-
     # --- sending and committing ---------------------------------------------------------------------------------------
 
-    def _send(self, sources: list[Source], target: _Target) -> dict[bytes, str]:
-        total = sum(source.size for source in sources)
-        self._tally.begin("upload", bytes_total=total, files_total=len(sources))
-        sender = Sender(
+    def _sender(self, target: _Target) -> Sender:
+        return Sender(
             self._transport,
             self._journal,
             project=target.project,
@@ -347,9 +295,6 @@ class _Push:
             tally=self._tally,
             stop=self._stop,
         )
-        uploads = sender.send_all(sources) if sources else {}
-        self._tally.end()
-        return uploads
 
     def _commit(self, done: Pushed, target: _Target, uploads: Mapping[bytes, str]) -> None:
         self._tally.begin("commit", files_total=len(done.plan))
@@ -442,21 +387,6 @@ class _Push:
                 details={"revision": head.revision},
                 errors=[{"path": path} for path in both],
             )
-
-
-def _handfuls(files: Iterable[LocalFile]) -> Iterator[list[LocalFile]]:
-    """The files in their order, large ones by themselves."""
-    some: list[LocalFile] = []
-    for file in files:
-        if file.size > SMALL:
-            yield [file]
-            continue
-        some.append(file)
-        if len(some) == _AT_A_TIME:
-            yield some
-            some = []
-    if some:
-        yield some
 
 
 def _single(source: Path, target: _Target) -> LocalTree:

@@ -58,6 +58,9 @@ class BytesSource:
         return len(self.content)
 
     def blocks(self, start: int, end: int) -> Iterator[bytes]:
+        if start == 0 and end == self.size <= BLOCK:
+            yield self.content
+            return
         view = memoryview(self.content)[start:end]
         for at in range(0, len(view), BLOCK):
             yield bytes(view[at : at + BLOCK])

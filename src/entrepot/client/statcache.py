@@ -15,7 +15,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,7 @@ GRANULARITY_NS = 2_000_000_000
 #: Entries not used for longer are dropped.
 _KEEP_NS = 180 * 24 * 3600 * 10**9
 _BATCH = 500
+_SEEN = "select path, size, mtime_ns, inode, sha256, hashed_at_ns from file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +64,20 @@ class StatCache:
 
     def known(self, path: Path, stat: FileStat) -> bytes | None:
         """The 32 bytes of the file's SHA-256 if it is known for certain to be in the state that was hashed."""
-        if self._connection is None:
-            return None
+        return self.known_of([(path, stat)])[0]
+
+    def known_of(self, files: Sequence[tuple[Path, FileStat]]) -> list[bytes | None]:
+        """`known` of many files at once, in their order."""
+        keys = [_key(path) for path, _ in files]
+        rows: dict[str, tuple[int, int, int, bytes, int]] = {}
         with self._lock, contextlib.suppress(sqlite3.Error):
-            row = self._connection.execute(
-                "select size, mtime_ns, inode, sha256, hashed_at_ns from file where path = ?", (_key(path),)
-            ).fetchone()
-            if row is not None and row[:3] == (stat.size, stat.mtime_ns, _signed(stat.inode)):
-                settled = stat.mtime_ns < row[4] - GRANULARITY_NS
-                return bytes(row[3]) if settled else None
-        return None
+            if self._connection is not None:
+                for start in range(0, len(keys), _BATCH):
+                    some = keys[start : start + _BATCH]
+                    marks = ", ".join("?" * len(some))
+                    found = self._connection.execute(f"{_SEEN} where path in ({marks})", some)
+                    rows |= {key: (size, mtime, *rest) for key, size, mtime, *rest in found}
+        return [_believed(rows.get(key), stat) for key, (_, stat) in zip(keys, files, strict=True)]
 
     def remember(self, path: Path, stat: FileStat, sha256: bytes, hashed_at_ns: int) -> None:
         """Note a digest. `hashed_at_ns` is the time just before the first byte was read."""
@@ -142,6 +147,12 @@ def _open(path: Path) -> sqlite3.Connection | None:
         except OSError:
             return None
     return None
+
+
+def _believed(row: tuple[int, int, int, bytes, int] | None, stat: FileStat) -> bytes | None:
+    if row is None or row[:3] != (stat.size, stat.mtime_ns, _signed(stat.inode)):
+        return None
+    return bytes(row[3]) if stat.mtime_ns < row[4] - GRANULARITY_NS else None
 
 
 def _key(path: Path) -> str:

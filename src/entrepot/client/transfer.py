@@ -12,7 +12,8 @@ thread. What was begun is in the journal: a new process, or the same command tom
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import IO
 
 import httpx2
@@ -93,6 +94,12 @@ class Sender:
             EntrepotError: The first failure; what was complete by then stays in the journal.
         """
         done: dict[bytes, str] = {}
+        jobs = self.jobs(sources, done)
+        each(lambda job: job(), jobs, workers=max(1, min(self._parallel, len(jobs))), stop=self._stop)
+        return done
+
+    def jobs(self, sources: Sequence[Source], done: dict[bytes, str]) -> list[Callable[[], None]]:
+        """What sends these, in the order to begin in; each adds to `done` what it has sent. For several threads."""
         single, small = self._sorted_out(sources, done)
         single.sort(key=lambda source: source.size, reverse=True)
 
@@ -102,20 +109,23 @@ class Sender:
             else:
                 done.update(dict.fromkeys((source.sha256 for source in group), self._send_batch(group)))
 
-        jobs = [[source] for source in single] + list(grouped(small, limit=min(BYTES, self._chunk)))
-        each(work, jobs, workers=max(1, min(self._parallel, len(jobs))), stop=self._stop)
-        return done
+        groups = [[source] for source in single] + list(grouped(small, limit=min(BYTES, self._chunk)))
+        return [partial(work, group) for group in groups]
 
     def _sorted_out(self, sources: Sequence[Source], done: dict[bytes, str]) -> tuple[list[Source], list[Source]]:
         """What travels by itself, and what travels in batches; what earlier batches brought is in `done` then."""
         single: list[Source] = []
         small: list[Source] = []
         states: dict[str, Upload | None] = {}
+        most = min(SMALL, self._chunk)
+        begun = self._journal.find_many(
+            self._transport.url, [source.sha256 for source in sources if source.size <= most]
+        )
         for source in sources:
-            if source.size > min(SMALL, self._chunk):
+            if source.size > most:
                 single.append(source)
                 continue
-            remembered = self._journal.find(self._transport.url, source.sha256)
+            remembered = begun.get(source.sha256)
             if remembered is None:
                 small.append(source)
                 continue

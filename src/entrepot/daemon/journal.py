@@ -28,12 +28,12 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from entrepot.client.journal import Remembered
+from entrepot.client.journal import Remembered, remembered
 from entrepot.model.errors import Conflict, DiskFull, NotFound, Unavailable
 
 __all__ = ["ENDED", "STATES", "Journal", "Transfer", "Uploads", "Watch"]
@@ -332,6 +332,11 @@ class Journal:
             ).fetchone()
         return None if row is None else Remembered(row[0], bool(row[1]))
 
+    def find_uploads(self, transfer_id: str, digests: Sequence[bytes]) -> dict[bytes, Remembered]:
+        with self._lock:
+            query = "select sha256, upload, finished from upload where transfer = ?"
+            return remembered(self._connection, query, transfer_id, digests)
+
     def note_upload(self, transfer_id: str, sha256: bytes, upload: str, *, finished: bool) -> None:
         # That one has begun must not be forgotten; that it is finished, the server says too.
         with self._write(durable=not finished) as db:
@@ -425,6 +430,9 @@ class Uploads:
 
     def find(self, server: str, sha256: bytes) -> Remembered | None:  # noqa: ARG002  a transfer has one server
         return self._journal.find_upload(self._transfer, sha256)
+
+    def find_many(self, server: str, digests: Sequence[bytes]) -> dict[bytes, Remembered]:  # noqa: ARG002
+        return self._journal.find_uploads(self._transfer, digests)
 
     def note(self, server: str, sha256: bytes, upload: str, *, finished: bool) -> None:  # noqa: ARG002
         self._journal.note_upload(self._transfer, sha256, upload, finished=finished)

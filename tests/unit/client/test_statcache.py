@@ -45,6 +45,16 @@ def test_a_file_in_the_same_state_keeps_its_digest(cache: StatCache, tmp_path: P
     assert again.known(tmp_path / "b", stat) is None
 
 
+def test_many_files_are_answered_in_their_order(cache: StatCache, tmp_path: Path, clock: Clock) -> None:
+    count = 1100
+    states = [(tmp_path / f"{n}", FileStat(n, OLD, n)) for n in range(count)]
+    for place, stat in states[::3]:
+        cache.remember(place, stat, stat.size.to_bytes(32, "big"), clock())
+    found = reopened(cache, tmp_path, clock).known_of([*reversed(states), states[0]])
+    expected = [n.to_bytes(32, "big") if n % 3 == 0 else None for n in range(count)]
+    assert found == [*reversed(expected), expected[0]]
+
+
 @pytest.mark.parametrize("other", [FileStat(11, OLD, 7), FileStat(10, OLD + 1, 7), FileStat(10, OLD, 8)])
 def test_another_size_time_or_inode_is_another_state(
     cache: StatCache, tmp_path: Path, clock: Clock, other: FileStat
