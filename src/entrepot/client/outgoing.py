@@ -52,6 +52,7 @@ class Outgoing:
 
     Args:
         have: Digests (`sha256:<hex>`) that need neither be sent nor asked for.
+        asks: Whether the server is asked what it has. For one small file the answer would cost what sending it costs.
         clock, processor: Seconds, and seconds that the calling thread has computed.
     """
 
@@ -61,6 +62,7 @@ class Outgoing:
         stats: StatCache,
         *,
         have: Collection[str] = (),
+        asks: bool = True,
         tally: Tally,
         stop: Stop,
         clock: Callable[[], float] = time.perf_counter,
@@ -69,6 +71,7 @@ class Outgoing:
         self._transport = transport
         self._stats = stats
         self._have = have
+        self._asks = asks
         self._tally = tally
         self._stop = stop
         self._clock = clock
@@ -196,6 +199,8 @@ class Outgoing:
 
     def _unknown(self, sources: Sequence[Source]) -> list[Source]:
         """Those that the server may not take from what the caller can read there already."""
+        if not self._asks:
+            return list(sources)
         wanted = {sha256_text(source.sha256): source for source in sources}
         for asked in _handfuls(list(wanted), _ASK):
             question = KnownRequest(sha256=asked)

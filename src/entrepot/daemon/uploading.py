@@ -1,8 +1,8 @@
 """Carrying out an upload: one file or one folder becomes a version with one revision, exactly once.
 
     owner       which project is meant, and whether one may write there
-    look, hash  what is sent, in the state in which it is sent
-    send        through the SDK's sender: restartable, each content noted in the journal as soon as it has a name
+    look        what there is to send
+    hash, send  as a push does it: restartable, each content noted in the journal as soon as it has a name
     settle      the changes are written into the journal; from here on the source does not matter any more
     make        the version with its files, in one call under a key that is the transfer's own: a repeat is the same one
 
@@ -12,21 +12,21 @@ A death between any two of these is gone over by the next attempt: it finds what
 from __future__ import annotations
 
 import contextlib
-import threading
 from pathlib import Path
 from typing import Any
 
 from entrepot.client.client import Client
-from entrepot.client.parallel import Stop, each
+from entrepot.client.outgoing import Outgoing
+from entrepot.client.parallel import Stop
 from entrepot.client.statcache import StatCache, stat_of
-from entrepot.client.transfer import ONE_SHOT, FileSource, Sender, Source
-from entrepot.client.tree import LocalFile, LocalTree, digest_file, scan
+from entrepot.client.transfer import ONE_SHOT, PARALLEL, Sender
+from entrepot.client.tree import LocalFile, LocalTree, scan
 from entrepot.daemon.counter import Counter
 from entrepot.daemon.engine import DEFAULT_CHUNK
 from entrepot.daemon.journal import Journal, Transfer
 from entrepot.daemon.shapes import content_id
 from entrepot.model import names
-from entrepot.model.digests import parse_sha256, sha256_text
+from entrepot.model.digests import parse_sha256
 from entrepot.model.errors import (
     CarriedOut,
     DigestMismatch,
@@ -38,7 +38,7 @@ from entrepot.model.errors import (
     TooLarge,
     Unauthenticated,
 )
-from entrepot.wire.messages.entries import Add, Change, Committed, Known, KnownRequest, NewWholeVersion
+from entrepot.wire.messages.entries import Add, Change, Committed, NewWholeVersion
 from entrepot.wire.messages.server import Server
 from entrepot.wire.messages.versions import NewVersion, Version, VersionWithSlots
 
@@ -46,7 +46,6 @@ __all__ = ["project_of", "record_of", "upload", "withdraw"]
 
 #: The engine waits between attempts; a request itself waits no longer for a server that is away.
 PATIENCE_S = 5.0
-_ASK = 1000
 #: Fewer files than any server's limit on a commit.
 _MANY = 5000
 #: As long as the server needs for a hundred thousand entries.
@@ -149,16 +148,22 @@ class _Upload:
         tree = self._look(source)
         self._counter.expect(tree.size, len(tree.files))
         with StatCache() as stats:
-            digests = self._hash(tree, stats)
+            asks = len(tree.files) > 1 or tree.size > ONE_SHOT
+            out = Outgoing(self._transport, stats, asks=asks, tally=self._counter, stop=self._stop)
+            out.digest(tree.files.values())
             try:
-                uploads = self._sent(tree, digests, project)
+                out.send(self._sender(project), parallel=PARALLEL)
             except DigestMismatch:
                 # Changed under an unchanged size and time, or damaged on the way: read it again before another attempt.
                 stats.forget(file.place for file in tree.files.values())
                 raise
+        # In the states that they were read in, which may be others than they were seen in.
+        tree.files = {path: out.files[path] for path in tree.files}
+        self._counter.expect(tree.size, len(tree.files))
         changes: list[dict[str, Any]] = []
-        for path, digest in digests.items():
-            known = uploads.get(parse_sha256(digest))
+        for path in tree.files:
+            digest = out.digests[path]
+            known = out.uploads.get(parse_sha256(digest))
             # The digest in both cases: the upload may be a batch of many.
             changes.append({"path": path, "sha256": digest} | ({} if known is None else {"upload": known}))
         return self._learn(changes=changes, size=tree.size)
@@ -186,34 +191,8 @@ class _Upload:
                 )
         return tree
 
-    def _hash(self, tree: LocalTree, stats: StatCache) -> dict[str, str]:
-        """Digests by path, in the order of the paths."""
-        self._counter.begin("hash")
-        found: dict[str, str] = {}
-        lock = threading.Lock()
-
-        def work(file: LocalFile) -> None:
-            digest = sha256_text(digest_file(file, stats, self._counter.add))
-            with lock:
-                found[file.path] = digest
-
-        each(work, tree.files.values(), workers=min(2, max(1, len(tree.files))), stop=self._stop)
-        return {path: found[path] for path in tree.files}
-
-    def _sent(self, tree: LocalTree, digests: dict[str, str], project: str) -> dict[bytes, str]:
-        """Upload ids by SHA-256 of all that the server did not have."""
-        wanted: dict[str, Source] = {}
-        for path, digest in digests.items():
-            wanted.setdefault(digest, FileSource(tree.files[path], parse_sha256(digest)))
-        if len(tree.files) > 1 or tree.size > ONE_SHOT:
-            asked = list(wanted)
-            for start in range(0, len(asked), _ASK):
-                question = KnownRequest(sha256=asked[start : start + _ASK])
-                for known in self._transport.post("/contents/known", Known, question, keyed=False).known:
-                    wanted.pop(known, None)
-        size = sum(source.size for source in wanted.values())
-        self._counter.begin("upload", bytes_total=size, files_total=len(wanted))
-        sender = Sender(
+    def _sender(self, project: str) -> Sender:
+        return Sender(
             self._transport,
             self._log,
             project=project,
@@ -222,7 +201,6 @@ class _Upload:
             stop=self._stop,
             patience_s=PATIENCE_S,
         )
-        return sender.send_all(list(wanted.values())) if wanted else {}
 
     # --- the facts ----------------------------------------------------------------------------------------------------
 
