@@ -7,8 +7,10 @@ One server as it is installed (SHA-256, CRC-32C and CRC-32 of every file, fsyncs
 request of nginx goes out in one packet. Every round runs all cases once in random order, uploads with bytes that were
 never seen before. Nothing begins before the processes of the case before are idle: what the worker examines behind a
 commit is told in a column of its own instead of slowing whatever comes next. Each round has a version of its own:
-nginx gets new files too, and whoever replaces files here keeps those that were there as history. All of it is done once
-in memory, where making a file costs next to nothing and computing is what is compared, and once on a disk.
+nginx gets new files too, and whoever replaces files here keeps those that were there as history. Nothing is removed
+before the end: for some minutes ext4 passes over what was removed, one by one, and whoever makes files waits for it
+(seen: four times the time). All of it is done once in memory, where making a file costs next to nothing and computing
+is what is compared, and once on a disk.
 
     PUT nginx       a request for each file, one connection
     up entrepot     batches of up to 8 MiB and 1000 files over two connections, then the commit that makes them a
@@ -33,7 +35,6 @@ import hashlib
 import json
 import os
 import random
-import shutil
 import statistics
 import tempfile
 import time
@@ -115,7 +116,7 @@ class _Round:
         self._version = self._new_version(f"round {number}")
         self._up = {f"d{i % 100:02}/f{i:06}": os.urandom(size) for i in range(files)}
         self._digests = {path: hashlib.sha256(data).digest() for path, data in self._up.items()}
-        self._tree = folder / "tree"
+        self._tree = folder / f"tree-{number}"
         for i in range(min(100, files)):
             (self._tree / f"d{i:02}").mkdir(parents=True, exist_ok=True)
         for path, data in self._up.items():
@@ -156,23 +157,20 @@ class _Round:
         }
         return work[name]()
 
-    def close(self) -> None:
-        shutil.rmtree(self._tree)
-        shutil.rmtree(self._folder / "pulled", ignore_errors=True)
-        for one in self._folder.glob("n-*"):
-            one.unlink()
-
     def _nginx(self, method: str, connections: int) -> float:
         assert self._other is not None
         port, wanted = self._other.port, list(enumerate(self._up.values()))
-        if method == "GET":
-            for i, data in wanted:
-                (self._folder / f"n-{i}").write_bytes(data)
+        # What is put is new, as it is for us; what is got is the same for both.
+        name = f"nginx-{self._number}-{method}-{connections if method == 'PUT' else ''}"
+        if not (self._folder / name).exists():
+            (self._folder / name).mkdir()
+            for i, data in wanted if method == "GET" else ():
+                (self._folder / name / f"{i}").write_bytes(data)
 
         def work(part: list[tuple[int, bytes]]) -> None:
             with Connection(port) as link:
                 for i, data in part:
-                    link.ask(method, f"/n-{i}", {}, data if method == "PUT" else b"", keep=False)
+                    link.ask(method, f"/{name}/{i}", {}, data if method == "PUT" else b"", keep=False)
 
         return side_by_side(work, [wanted[one::connections] for one in range(connections)])
 
@@ -252,7 +250,7 @@ class _Round:
     def _pull(self) -> float:
         with self._client() as client:
             start = time.perf_counter()
-            client.data.download(self._version, self._folder / "pulled")
+            client.data.download(self._version, self._folder / f"pulled-{self._number}")
             return time.perf_counter() - start
 
 
@@ -273,7 +271,6 @@ def measured(folder: Path, files: int, size: int, rounds: int) -> dict[str, list
                 took = one.run(name)
                 if number:  # the first round warms up
                     found[name].append(took)
-            one.close()
     return found
 
 

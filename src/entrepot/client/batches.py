@@ -19,6 +19,7 @@ from entrepot.client.parallel import Stop
 from entrepot.client.progress import Tally
 from entrepot.client.sources import Source
 from entrepot.client.transport import Transport, segment
+from entrepot.client.turns import Turns
 from entrepot.model.digests import parse_sha256, sha256_text
 from entrepot.model.errors import DigestMismatch, Invalid, Unavailable
 from entrepot.wire import frames
@@ -157,6 +158,7 @@ def fetch_batch(
     transport: Transport,
     batch: Sequence[tuple[Wanted, Path]],
     *,
+    turns: Turns,
     tally: Tally,
     stop: Stop,
     durable: bool = False,
@@ -164,6 +166,7 @@ def fetch_batch(
     """Bring small entries of one revision to their places, each as soon as it is here and right.
 
     Args:
+        turns: Of all who write small files for the same transfer.
         durable: Have the bytes of each on the disk before its name changes hands.
 
     Raises:
@@ -172,42 +175,77 @@ def fetch_batch(
     """
     left, breaks, wrong = list(batch), 0, False
     while left:
-        here = 0
+        answer = _Answer(left, tally, stop, durable=durable)
         try:
-            for wanted, target, body in _received(transport, left):
-                stop.check()
-                _keep(wanted, target, body, durable=durable)
-                here += 1
-                tally.add(len(body), files=1, file_name=wanted.path)
-            if here < len(left):
-                raise Unavailable(f"An answer ended {len(left) - here} files early.")
+            answer.receive(transport, turns)
         except Unavailable:
-            breaks = 0 if here else breaks + 1
+            breaks = 0 if answer.kept else breaks + 1
             if breaks >= _BREAKS:
                 raise
             stop.wait(0.1 * 2**breaks)
         except DigestMismatch:
-            if wrong and not here:
+            if wrong and not answer.kept:
                 raise
             wrong = True
-        del left[:here]
+        del left[: answer.kept]
 
 
-def _received(transport: Transport, batch: Sequence[tuple[Wanted, Path]]) -> Iterator[tuple[Wanted, Path, memoryview]]:
-    """The files of one answer, compared, in the order in which they were asked for."""
-    first = batch[0][0]
-    asked = BatchRequest(paths=[wanted.path for wanted, _ in batch], revision=first.revision)
-    reader, at = Frames(), 0
-    with transport.stream("POST", f"/versions/{segment(first.version)}/batch", body=asked) as answer:
-        for block in answer.iter_raw():
-            found, _ = reader.feed(block)
-            for frame in found:
-                wanted, target = batch[at]
-                expected = parse_sha256(wanted.sha256)
-                if frame.sha256 != expected or hashlib.sha256(frame.body).digest() != expected:
-                    raise mismatch(wanted)
-                yield wanted, target, frame.body
-                at += 1
+class _Answer:
+    """The files of one answer, in the order in which they were asked for: compared, and kept."""
+
+    def __init__(self, batch: Sequence[tuple[Wanted, Path]], tally: Tally, stop: Stop, *, durable: bool) -> None:
+        self._batch = batch
+        self._tally = tally
+        self._stop = stop
+        self._durable = durable
+        self._frames = Frames()
+        self._told = 0
+        self.kept = 0
+        """How many are in their places."""
+
+    def receive(self, transport: Transport, turns: Turns) -> None:
+        """
+        Raises:
+            Unavailable: The connection broke, or the answer ended early.
+            DigestMismatch: The next file is not the one that the listing says.
+        """
+        first = self._batch[0][0]
+        asked = BatchRequest(paths=[wanted.path for wanted, _ in self._batch], revision=first.revision)
+        blocks: list[bytes] = []
+        gathered = 0
+        with transport.stream("POST", f"/versions/{segment(first.version)}/batch", body=asked) as answer:
+            for block in answer.iter_raw():
+                blocks.append(block)
+                gathered += len(block)
+                # While somebody else writes, receiving goes on for a while.
+                if self._keep_all(blocks, turns, wait=gathered >= _PIECE):
+                    blocks, gathered = [], 0
+        self._keep_all(blocks, turns, wait=True)
+        if self.kept < len(self._batch):
+            raise Unavailable(f"An answer ended {len(self._batch) - self.kept} files early.")
+
+    def _keep_all(self, blocks: Sequence[bytes], turns: Turns, *, wait: bool) -> bool:
+        try:
+            with turns.one(wait=wait) as mine:
+                for block in blocks if mine else ():
+                    self._keep_those_of(block)
+        finally:
+            some = self._batch[self._told : self.kept]
+            self._told = self.kept
+            if some:
+                size = sum(wanted.size for wanted, _ in some)
+                self._tally.add(size, files=len(some), file_name=some[-1][0].path)
+        return mine
+
+    def _keep_those_of(self, block: bytes) -> None:
+        for frame in self._frames.feed(block)[0]:
+            self._stop.check()
+            wanted, target = self._batch[self.kept]
+            expected = parse_sha256(wanted.sha256)
+            if frame.sha256 != expected or hashlib.sha256(frame.body).digest() != expected:
+                raise mismatch(wanted)
+            _keep(wanted, target, frame.body, durable=self._durable)
+            self.kept += 1
 
 
 def _keep(wanted: Wanted, target: Path, body: memoryview, *, durable: bool) -> None:

@@ -5,17 +5,13 @@
             read once, hashed, asked about and sent, a batch while the next one is read
 
 A small file is on its way in the state that it was read in, whatever becomes of it later. In memory are as many batches
-as there are senders. One thread reads at a time: a small file is half a dozen calls of the system, at each of which
-two readers would hand the interpreter to and fro, and that takes longer than reading (58 µs a file, not 34). Where
-a reader waits most of its time, as for a disk over a network, several read at once; that is seen with the first files,
-while nothing else keeps a reader waiting.
+as there are senders.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -29,6 +25,7 @@ from entrepot.client.statcache import StatCache
 from entrepot.client.transfer import Sender
 from entrepot.client.transport import Transport
 from entrepot.client.tree import ATTEMPTS, SMALL, LocalFile, again, digest_file, read_small
+from entrepot.client.turns import Turns
 from entrepot.model.digests import parse_sha256, sha256_text
 from entrepot.model.errors import SourceChanged
 from entrepot.wire.messages.entries import Known, KnownRequest
@@ -37,11 +34,8 @@ __all__ = ["Outgoing"]
 
 #: Digests of one question.
 _ASK = 5000
-#: Files that are read before somebody looks at the clock.
+#: Small files of one turn, and how many are read at once where that helps.
 _HANDFUL = 50
-#: Who computes for less than this part of the time waits for the disk; then so many read at once. A local disk that
-#: has nothing in memory leaves a reader busy for more than half of the time, and more readers bring nothing there.
-_BUSY = 0.2
 _READERS = 8
 
 T = TypeVar("T")
@@ -53,7 +47,7 @@ class Outgoing:
     Args:
         have: Digests (`sha256:<hex>`) that need neither be sent nor asked for.
         asks: Whether the server is asked what it has. For one small file the answer would cost what sending it costs.
-        clock, processor: Seconds, and seconds that the calling thread has computed.
+        turns: Those of whoever reads small files.
     """
 
     def __init__(
@@ -65,8 +59,7 @@ class Outgoing:
         asks: bool = True,
         tally: Tally,
         stop: Stop,
-        clock: Callable[[], float] = time.perf_counter,
-        processor: Callable[[], float] = time.thread_time,
+        turns: Turns | None = None,
     ) -> None:
         self._transport = transport
         self._stats = stats
@@ -74,9 +67,7 @@ class Outgoing:
         self._asks = asks
         self._tally = tally
         self._stop = stop
-        self._clock = clock
-        self._processor = processor
-        self._waits: bool | None = None
+        self._turns = turns or Turns()
         self._lock = threading.Lock()
         self._seen: set[str] = set()
         self._fresh: list[LocalFile] = []
@@ -228,14 +219,11 @@ class Outgoing:
             yield batch
 
     def _read(self, files: Sequence[LocalFile]) -> list[BytesSource]:
-        if self._waits:
+        if self._turns.several:
             with ThreadPoolExecutor(_READERS, thread_name_prefix="entrepot-read") as pool:
                 return list(pool.map(self._read_one, files))
-        clock, processor = self._clock(), self._processor()
-        found = [self._read_one(file) for file in files]
-        if self._waits is None:
-            self._waits = self._processor() - processor < _BUSY * (self._clock() - clock)
-        return found
+        with self._turns.one():
+            return [self._read_one(file) for file in files]
 
     def _read_one(self, file: LocalFile) -> BytesSource:
         self._stop.check()

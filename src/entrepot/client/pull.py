@@ -35,6 +35,7 @@ from entrepot.client.statcache import StatCache, stat_of
 from entrepot.client.transfer import PARALLEL
 from entrepot.client.transport import Transport, segment
 from entrepot.client.tree import LocalFile, digest_file, scan
+from entrepot.client.turns import Turns
 from entrepot.model import names
 from entrepot.model.digests import sha256_text
 from entrepot.model.errors import Conflict, DigestMismatch, EntryNotFound, NotFound
@@ -301,16 +302,19 @@ class _Pull:
         self._tally.begin("download", bytes_total=total, files_total=len(missing))
         # Folders are made by one thread, so that two never make the same.
         targets = {entry.path: self._folder.prepare(places[entry.path]) for entry in missing}
+        turns = Turns()
 
         def work(group: list[LockedEntry]) -> None:
             wanted = [Wanted(wish.version, wish.revision, one.path, one.size, one.sha256) for one in group]
             batch = [(one, targets[one.path]) for one in wanted]
-            batch = [(one, target) for one, target in batch if not self._from_cache(one, target)]
+            if self._cache is not None:
+                with turns.one():
+                    batch = [(one, target) for one, target in batch if not self._from_cache(one, target)]
             tally, stop, durable = self._tally, self._stop, self._options.durable
             if len(batch) == 1:
                 fetch(self._transport, *batch[0], tally=tally, stop=stop, durable=durable)
             elif batch:
-                fetch_batch(self._transport, batch, tally=tally, stop=stop, durable=durable)
+                fetch_batch(self._transport, batch, turns=turns, tally=tally, stop=stop, durable=durable)
 
         large = sorted((one for one in missing if one.size > SMALL), key=lambda one: one.size, reverse=True)
         # In the order of their paths: that is how they were sent, so how they lie there.

@@ -18,6 +18,7 @@ from entrepot.client.progress import Tally
 from entrepot.client.statcache import StatCache
 from entrepot.client.transport import Transport
 from entrepot.client.tree import SMALL, LocalFile, read_small, scan
+from entrepot.client.turns import Turns
 from entrepot.model.digests import sha256_text
 from entrepot.model.errors import SourceChanged
 from entrepot.store.hashing import digests_of
@@ -53,8 +54,7 @@ def surveyed(root: Path, stats: StatCache, contents: dict[str, bytes], *, comput
         have={digest(content) for content in contents.values()},
         tally=Tally(None),
         stop=Stop(),
-        clock=lambda: float(next(clock)),
-        processor=lambda: computes * next(processor),
+        turns=Turns(clock=lambda: float(next(clock)), processor=lambda: computes * next(processor)),
     )
     out.digest(scan(root).files.values())
     out.survey()
