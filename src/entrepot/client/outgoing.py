@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from entrepot.client.batches import BYTES, FILES
+from entrepot.client.batches import grouped
 from entrepot.client.parallel import Stop, each
 from entrepot.client.progress import Tally
 from entrepot.client.sources import BytesSource, FileSource, Source
@@ -131,7 +131,7 @@ class Outgoing:
         """Find out what `send` would send, without sending anything."""
         self._count(self._unknown(self._known_sources()))
         self._tally.begin("hash", bytes_total=sum(file.size for file in self._fresh), files_total=len(self._fresh))
-        for batch in self._batches():
+        for batch in grouped(self._read_new()):
             self._count(self._unknown(batch))
             self._tally.add(sum(source.size for source in batch), files=len(batch), file_name=batch[-1].name)
         self._tally.end()
@@ -154,7 +154,7 @@ class Outgoing:
         def jobs() -> Iterator[Callable[[], None]]:
             yield from sender.jobs(sources, self.uploads)
             # Read by whoever takes the next job, which is one thread at a time.
-            for batch in self._batches():
+            for batch in grouped(self._read_new()):
                 yield partial(self._send_batch, sender, batch)
 
         each(lambda job: job(), jobs(), workers=max(1, min(parallel, files)), stop=self._stop)
@@ -201,22 +201,14 @@ class Outgoing:
 
     # --- small files --------------------------------------------------------------------------------------------------
 
-    def _batches(self) -> Iterator[list[Source]]:
-        """What small files hold that is new, as much at a time as a batch may have."""
-        batch: list[Source] = []
-        size = 0
+    def _read_new(self) -> Iterator[Source]:
+        """What small files hold that is new."""
         for some in _handfuls(self._fresh, _HANDFUL):
             for source in self._read(some):
-                if not self._is_new(sha256_text(source.sha256)):
+                if self._is_new(sha256_text(source.sha256)):
+                    yield source
+                else:
                     self._tally.add(skipped=source.size, files=1)
-                    continue
-                if batch and (size + source.size > BYTES or len(batch) == FILES):
-                    yield batch
-                    batch, size = [], 0
-                batch.append(source)
-                size += source.size
-        if batch:
-            yield batch
 
     def _read(self, files: Sequence[LocalFile]) -> list[BytesSource]:
         if self._turns.several:
