@@ -1,7 +1,7 @@
 """Small files in batches, both ways: one request and one answer for many, each file checked by itself.
 
-Up:    a batch arrives whole or not at all, so after a break it is sent again; it is no larger than a file that is sent
-       in one request. What arrived is in the journal, file by file.
+Up:    a batch arrives whole or not at all, so after a break it is sent again. What arrived is in the journal, file by
+       file.
 Down:  each file is compared and gets its name as soon as it is here; after a break the next request begins with the
        first that is missing.
 """
@@ -30,8 +30,9 @@ __all__ = ["SMALL", "fetch_batch", "grouped", "send_batch"]
 
 #: Files up to this travel in batches.
 SMALL = 256 << 10
-#: Bytes and files of a batch at most: a break costs no more than it does in a file that is sent at once.
-BYTES, FILES = 8 << 20, 1000
+#: Bytes and files of a batch at most. Each batch is one upload that is begun, finished and made durable; twice this
+#: many gain nothing any more, and a break costs the sending of one of them.
+BYTES, FILES = 16 << 20, 2000
 #: Handed to the network at once: many small pieces would cost a system call each.
 _PIECE = 256 << 10
 _NEW = (

@@ -1,6 +1,6 @@
 """Bytes to the server: restartable, in parallel, with a bound on memory, digests compared at both ends.
 
-    up to 256 KiB   in batches of up to 8 MiB, if there are several (see `batches`)
+    up to 256 KiB   in batches of up to 16 MiB, if there are several (see `batches`)
     up to 8 MiB     one PUT with the digest in its header; sent again from its start if the connection breaks
     more            tus: chunks of 64 MiB, and after any break the server is asked where to go on; or to the store
                     itself, where the caller asked for that and the server has such addresses (see `direct`)
