@@ -36,7 +36,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from tests.support.servers import free_port
@@ -97,7 +97,9 @@ class Process:
             stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             ticks += int(stat[11]) + int(stat[12])
             for task in Path(f"/proc/{pid}/task").iterdir():
-                waiting += map(int, (task / "children").read_text().split())
+                # A thread may have ended since.
+                with suppress(FileNotFoundError, ProcessLookupError):
+                    waiting += map(int, (task / "children").read_text().split())
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
