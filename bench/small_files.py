@@ -13,11 +13,11 @@ before the end: for some minutes ext4 passes over what was removed, one by one, 
 is what is compared, and once on a disk.
 
     PUT nginx       a request for each file, one connection
-    up entrepot     batches of up to 8 MiB and 1000 files over two connections, then the commit that makes them a
+    up entrepot     batches of up to 16 MiB and 2000 files over two connections, then the commit that makes them a
                     revision
     push entrepot   the same by `push`: reading and hashing a folder, asking what is known, sending, committing
     GET nginx       a request for each file, one connection
-    down entrepot   batches of up to 1000 files over two connections; the client compares each with its SHA-256
+    down entrepot   batches of up to 2000 files over two connections; the client compares each with its SHA-256
     ..., no digests the same without that: as little as is done with what nginx sends (the server compares checksums)
     pull entrepot   the same by `pull`, into a folder
     ... 2           nginx over two connections
@@ -196,10 +196,8 @@ class _Round:
                         parts += [frames.header(path, len(self._up[path]), self._digests[path]), self._up[path]]
                     answer = json.loads(link.ask("PUT", "/api/v1/packs", house.bearer, b"".join(parts))[2])
                     upload = answer["upload"]["id"]
-                    changes.extend(
-                        {"op": "add", "path": path, "upload": upload, "sha256": f"sha256:{self._digests[path].hex()}"}
-                        for path in group
-                    )
+                    named = [(path, f"sha256:{self._digests[path].hex()}") for path in group]
+                    changes.append({"op": "add_files", "upload": upload, "files": named})
 
         groups = self._groups()
         seconds = side_by_side(send, [groups[0::2], groups[1::2]])

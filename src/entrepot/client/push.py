@@ -15,9 +15,11 @@ run again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from entrepot.client import pins
 from entrepot.client.journal import Journal
@@ -45,7 +47,7 @@ from entrepot.model.errors import (
 )
 from entrepot.model.values import Kind
 from entrepot.wire.messages.entries import (
-    Add,
+    AddFiles,
     Change,
     Committed,
     DiffPage,
@@ -299,14 +301,13 @@ class _Push:
     def _commit(self, done: Pushed, target: _Target, uploads: Mapping[bytes, str]) -> None:
         self._tally.begin("commit", files_total=len(done.plan))
         record = self._ready(target)
-        changes = _changes(done.plan, uploads)
-        parts = self._parts(changes)
+        parts = self._parts(_steps(done.plan, uploads))
         expected = record.revision
         for number, part in enumerate(parts, 1):
             message = self._options.message
             if len(parts) > 1:
                 message = f"{message} (part {number} of {len(parts)})".strip()
-            committed, moved = self._commit_part(record.id, part, expected, message, done.plan)
+            committed, moved = self._commit_part(record.id, _changes(part), expected, message, done.plan)
             done.on_top_of += moved
             expected = committed.revision.number
             record = committed.version
@@ -340,12 +341,12 @@ class _Push:
         target.made = "version"
         return self._transport.post(f"/versions/{segment(record.id)}/copy", Version, copy)
 
-    def _parts(self, changes: list[Change]) -> list[list[Change]]:
-        """All changes as one commit, unless the server takes fewer at a time."""
-        if len(changes) <= 10_000:
-            return [changes]
+    def _parts(self, steps: list[_Step]) -> list[list[_Step]]:
+        """All of it as one commit, unless the server takes fewer files at a time."""
+        if len(steps) <= 10_000:
+            return [steps]
         limit = max(1, self._transport.get("/", Server).limits.entries_per_commit)
-        return [changes[start : start + limit] for start in range(0, len(changes), limit)]
+        return [steps[start : start + limit] for start in range(0, len(steps), limit)]
 
     def _commit_part(
         self, version: str, changes: list[Change], expected: int, message: str, plan: Plan
@@ -395,15 +396,37 @@ def _single(source: Path, target: _Target) -> LocalTree:
     return LocalTree(files={path: LocalFile(path, source, stat_of(source.stat()))})
 
 
-def _changes(plan: Plan, uploads: Mapping[bytes, str]) -> list[Change]:
+class _File(NamedTuple):
+    """A file that comes. The digest always: its upload may be a batch of many."""
+
+    path: str
+    digest: str
+    upload: str | None
+
+
+_Step = Remove | Rename | _File
+
+
+def _steps(plan: Plan, uploads: Mapping[bytes, str]) -> list[_Step]:
     """In the order the server applies them: what goes makes room for what comes."""
-    found: list[Change] = [Remove(op="remove", path=path) for path in plan.removed]
+    found: list[_Step] = [Remove(op="remove", path=path) for path in plan.removed]
     found += [Rename(op="rename", source=old, target=new) for new, old in plan.renamed.items()]
-    for path, digest in plan.contents.items():
-        upload = uploads.get(parse_sha256(digest))
-        if upload is None:
-            found.append(Add(op="add", path=path, sha256=digest))
-        else:
-            # The digest too: the upload may be a batch of many.
-            found.append(Add(op="add", path=path, upload=upload, sha256=digest))
+    found += [_File(path, digest, uploads.get(parse_sha256(digest))) for path, digest in plan.contents.items()]
     return found
+
+
+def _changes(steps: Sequence[_Step]) -> list[Change]:
+    """The same for the server, in the same order: neighbours that came in one batch are named together."""
+    found: list[Change] = []
+    for key, some in groupby(steps, _batch_of):
+        if isinstance(key, Remove | Rename):
+            found.append(key)
+        else:
+            files = [(step.path, step.digest) for step in some if isinstance(step, _File)]
+            found.append(AddFiles(op="add_files", files=files, upload=key))
+    return found
+
+
+def _batch_of(step: _Step) -> str | Remove | Rename | None:
+    """What neighbours have in common that may be named together."""
+    return step.upload if isinstance(step, _File) else step

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from entrepot.catalog import contents as content_rows
 from entrepot.catalog import entries as rows
@@ -49,6 +50,7 @@ from entrepot.model.values import Entry, Kind, Page, Revision, Version
 
 #: So many digests may be asked about in one question.
 KNOWN_DIGESTS = 10_000
+_NO_BATCH: tuple[dict[bytes, int], str | None] = {}, None
 
 
 def commit(
@@ -187,44 +189,46 @@ def unchanged(conn: Connection, found: Found) -> Committed:
 
 def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Change]) -> list[rows.RowChange]:
     """Find the content of every addition; all that are missing are named together."""
-    uploads = upload_rows.find_many(conn, list({c.upload for c in changes if isinstance(c, Add) and c.upload}))
-    claimed = list({c.sha256 for c in changes if isinstance(c, Add) and c.sha256 and not c.upload})
-    batches: dict[int, dict[bytes, int]] = {}
+    uploads, claimed = _named(changes)
+    rows_of = upload_rows.find_many(conn, uploads)
+    # Of finished batches: a commit names their files by the thousand, so nothing else is asked for each of those.
+    batches: dict[UUID, tuple[dict[bytes, int], str | None]] = {}
+    for uid, one in rows_of.items():
+        if one.purpose == BATCH and one.state == FINISHED and one.owner == actor.user:
+            batches[uid] = upload_rows.members(conn, one.n), one.media
     known = claim(conn, depot, actor, claimed) if claimed else {}
     faults: list[dict[str, Any]] = []
     out: list[rows.RowChange] = []
+    latest: UUID | None = None
+    members, of_batch = _NO_BATCH
     for i, change in enumerate(changes):
         if isinstance(change, Add):
-            content, media, fault, dtype = None, change.media_type, "", change.data_type
-            if change.upload is not None:
-                row = uploads.get(change.upload)
-                if row is None or row.owner != actor.user or row.state == "aborted":
-                    fault = f"There is no upload {ids.encode(Noun.UPLOAD, change.upload)}, or it is not yours."
+            path, upload, sha256, _, media, dtype, metadata, condition = change
+            content, fault = None, ""
+            if upload is not None:
+                if upload is not latest:
+                    latest = upload
+                    members, of_batch = batches.get(upload, _NO_BATCH)
+                content = members.get(sha256) if sha256 is not None else None
+                if content is not None:
+                    media = media or of_batch
                 else:
-                    if row.purpose == BATCH and row.n not in batches:
-                        batches[row.n] = upload_rows.members(conn, row.n)
-                    content, fault = _of_upload(row, change.sha256, batches.get(row.n, {}))
-                    media = media or row.media
-            elif change.sha256 is not None:
-                content = known.get(change.sha256)
+                    row = rows_of.get(upload)
+                    if row is None or row.owner != actor.user or row.state == "aborted":
+                        fault = f"There is no upload {ids.encode(Noun.UPLOAD, upload)}, or it is not yours."
+                    else:
+                        content, fault = _of_upload(row, sha256)
+                        media = media or row.media
+            elif sha256 is not None:
+                content = known.get(sha256)
                 if content is None:
-                    fault = f"The content {sha256_text(change.sha256)} is not here, or not for you. Send the bytes."
+                    fault = f"The content {sha256_text(sha256)} is not here, or not for you. Send the bytes."
             else:
                 content, media, fault, dtype = _from_elsewhere(conn, actor, change, media)
             if content is None:
-                faults.append({"index": i, "path": change.path, "code": "missing_content", "detail": fault})
+                faults.append({"index": i, "path": path, "code": "missing_content", "detail": fault})
                 continue
-            out.append(
-                rows.Put(
-                    path=change.path,
-                    content=content,
-                    media=media,
-                    dtype=dtype,
-                    meta=change.metadata,
-                    pos=None,
-                    condition=change.condition,
-                )
-            )
+            out.append(rows.Put(path, content, media, dtype, metadata, None, condition))
         elif isinstance(change, Remove):
             out.append(rows.Remove(change.path, change.recursive))
         elif isinstance(change, Rename):
@@ -241,12 +245,27 @@ def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Cha
     return out
 
 
-def _of_upload(row: UploadRow, sha256: bytes | None, members: Mapping[bytes, int]) -> tuple[int | None, str]:
-    """Which content of an upload is meant; or None and why there is none."""
-    if row.purpose == BATCH and sha256 is not None:
-        content = members.get(sha256)
-    else:
-        content = row.content if sha256 in (None, row.content_sha256) else None
+def _named(changes: Sequence[Change]) -> tuple[list[UUID], list[bytes]]:
+    """The uploads that are named, and the digests that are named alone, each once."""
+    uploads: dict[UUID, None] = {}
+    digests: dict[bytes, None] = {}
+    latest: UUID | None = None
+    for change in changes:
+        if isinstance(change, Add):
+            upload = change.upload
+            if upload is None:
+                if change.sha256 is not None:
+                    digests[change.sha256] = None
+            elif upload is not latest:
+                # A key of this type is hashed in Python, and neighbours come from the same batch.
+                uploads[upload] = None
+                latest = upload
+    return list(uploads), list(digests)
+
+
+def _of_upload(row: UploadRow, sha256: bytes | None) -> tuple[int | None, str]:
+    """Which content of an upload is meant, beside those of finished batches; or None and why there is none."""
+    content = row.content if sha256 in (None, row.content_sha256) else None
     if content is not None and row.state == FINISHED:
         return content, ""
     name = ids.encode(Noun.UPLOAD, row.uid)

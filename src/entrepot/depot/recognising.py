@@ -66,15 +66,16 @@ def guess_named(conn: Connection, depot: Depot, path: str, content: int) -> str 
 def with_types(depot: Depot, actor: Actor, changes: Sequence[Change]) -> list[Change]:
     """The changes, with a type for every addition that has none. What cannot be read is left as it is."""
     out = list(changes)
-    batches: dict[UUID, Types] = {}
+    latest: UUID | None = None
+    types: Types = {}
     unknown: list[tuple[int, Add]] = []
     for i, one in enumerate(changes):
         if not _is_unnamed(one):
             continue
         if one.upload is not None and one.sha256 is not None:
-            types = batches.get(one.upload)
-            if types is None:
-                types = batches[one.upload] = depot.remembered.of(one.upload, actor.user)
+            if one.upload is not latest:
+                latest = one.upload
+                types = depot.remembered.of(latest, actor.user)
             key = one.sha256, last_part(one.path)
             if key in types:
                 data_type = types[key]

@@ -123,13 +123,11 @@ def require_good_changes(
     """
     if depot.examiner is None:
         return
-    adds = [one for one in changes if isinstance(one, Add) and one.source is None]
-    if not adds:
-        return
     with depot.catalog.read() as conn:
         project = home(conn)
         if project is None or not is_on(conn, depot, project):
             return
+        adds = [one for one in changes if isinstance(one, Add) and one.source is None]
         contents = contents_of(conn, actor, adds)
         wanted = {one.path: (contents.get((one.upload, one.sha256)), one.data_type) for one in adds}
         known = rows.find_many(conn, [(n, kind) for n, kind in wanted.values() if n is not None], edition=EDITION)

@@ -67,6 +67,32 @@ def test_a_commit_is_refused_as_a_whole_with_every_fault_named(alice: Client) ->
     assert alice.read(f"/versions/{version}/entries")["rows"] == []
 
 
+def test_faults_of_many_files_in_one_change_are_named_with_the_place_of_that_change(alice: Client) -> None:
+    version = alice.version()
+    known, unknown = digest(b"known"), digest(b"unknown")
+    alice.file(version, "known", b"known")
+    changes = [
+        {"op": "add_files", "files": [("a", known), ("b", known)]},
+        {"op": "add_files", "files": [("c", known), ("../d", known), ("e", known), ("f/", known)]},
+        {"op": "add", "path": "g//", "sha256": known},
+    ]
+    refused = alice.post(f"/versions/{version}/commits", json={"changes": changes})
+    assert refused.status_code == 422
+    assert [(one["index"], one["path"]) for one in refused.json()["errors"]] == [(1, "../d"), (1, "f/"), (2, "g//")]
+    changes[1:] = [{"op": "remove", "path": "known"}, {"op": "add_files", "files": [("c", known), ("d", unknown)]}]
+    refused = alice.post(f"/versions/{version}/commits", json={"changes": changes})
+    assert [(fault["index"], fault["path"]) for fault in refused.json()["errors"]] == [(2, "d")]
+    twice = {"op": "add_files", "files": [("c", known), ("c", known)]}
+    assert alice.post(f"/versions/{version}/commits", json={"changes": [twice]}).status_code == 422
+    there = {"op": "add_files", "files": [("c", known), ("known", known)], "condition": "absent"}
+    refused = alice.post(f"/versions/{version}/commits", json={"changes": [there]})
+    assert (refused.json()["code"], [fault["path"] for fault in refused.json()["errors"]]) == ("path_taken", ["known"])
+    for wrong in ([], [("c", "known")], [("c", known, known)], [("c",)], [(3, known)], [{"c": known}], {"c": known}):
+        refused = alice.post(f"/versions/{version}/commits", json={"changes": [{"op": "add_files", "files": wrong}]})
+        assert refused.status_code == 422, wrong
+    assert [row["path"] for row in alice.read(f"/versions/{version}/entries")["rows"]] == ["known"]
+
+
 def test_a_stale_commit_is_told_the_newest_revision(alice: Client) -> None:
     version = alice.version()
     alice.file(version, "a")

@@ -49,6 +49,33 @@ def test_files_go_up_together_and_come_down_together(alice: Client) -> None:
     assert (got.headers["entrepot-version"], got.headers["entrepot-revision"]) == (version, "1")
 
 
+def test_files_of_a_batch_are_committed_together(alice: Client) -> None:
+    version, upload = alice.version(), alice.put("/packs", content=framed(FILES)).json()["upload"]["id"]
+    files = [(f"e/{path}", digest(data)) for path, data in reversed(FILES.items())]
+    done = alice.post(
+        f"/versions/{version}/commits",
+        json={
+            "changes": [
+                {"op": "add_files", "upload": upload, "files": files},
+                {"op": "add_files", "upload": upload, "files": [("f", files[3][1]), ("g", files[3][1])]},
+                {"op": "add_files", "files": [("of old", files[4][1])]},
+            ]
+        },
+    )
+    # Contents that only came with an upload are not yet to be read anywhere, so they are not taken by digest alone.
+    assert (done.status_code, [one["index"] for one in done.json()["errors"]]) == (422, [2])
+    files += [("f", files[3][1]), ("g", files[3][1])]
+    changes = [{"op": "add_files", "upload": upload, "files": files}]
+    assert alice.post(f"/versions/{version}/commits", json={"changes": changes}).status_code == 201
+    again = {"op": "add_files", "files": [("of old", files[4][1])]}
+    assert alice.post(f"/versions/{version}/commits", json={"changes": [again]}).status_code == 201
+    rows = alice.read(f"/versions/{version}/entries")["rows"]
+    assert {row["path"]: row["sha256"] for row in rows} == dict([*files, ("of old", files[4][1])])
+    in_order = sorted(rows, key=lambda row: int(row["position"]))
+    assert [row["path"] for row in in_order] == [*(path for path, _ in files), "of old"]
+    assert rows[0]["data_type"] == "text"
+
+
 def test_ranges_of_a_file_in_a_pack_are_its_own(alice: Client) -> None:
     version, data = pushed(alice), FILES["d/19.txt"]
     got = alice.get(f"/versions/{version}/files/d/19.txt", headers={"Range": "bytes=3-9"})

@@ -38,6 +38,23 @@ class Add(Request):
     condition: Condition = Field(default="any", description="What must be at the path before.")
 
 
+#: JSON has no tuples: what is given is a list of exactly these two.
+_PathAndDigest = Annotated[tuple[str, Sha256], Field(strict=False)]
+
+
+class AddFiles(Request):
+    """Put many contents at their paths, each as an `add` with `sha256` would; the positions are in this order."""
+
+    op: Literal["add_files"]
+    files: list[_PathAndDigest] = Field(min_length=1, description="Paths and digests of their contents.")
+    upload: str | None = Field(
+        default=None,
+        description="A finished upload of the caller that brought all of them; left out, they are contents that the "
+        "caller may read already.",
+    )
+    condition: Condition = Field(default="any", description="What must be at each of the paths before.")
+
+
 class Remove(Request):
     op: Literal["remove"]
     path: str
@@ -57,7 +74,7 @@ class Describe(Request):
     metadata: str
 
 
-Change = Annotated[Add | Remove | Rename | Describe, Field(discriminator="op")]
+Change = Annotated[Add | AddFiles | Remove | Rename | Describe, Field(discriminator="op")]
 
 
 class NewCommit(Request):

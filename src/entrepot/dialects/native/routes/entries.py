@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Annotated, assert_never
-from uuid import UUID
+from typing import Annotated
 
 from fastapi import Query
 from starlette.responses import Response
@@ -12,6 +10,7 @@ from starlette.responses import Response
 from entrepot.depot import entries, objects, whole
 from entrepot.depot.context import Depot
 from entrepot.dialects.native import decode, encode, written
+from entrepot.dialects.native.changes import as_sent, spread
 from entrepot.dialects.native.decode import Cursor, Limit, RevisionQuery, VersionId
 from entrepot.dialects.native.ndjson import NDJSON, Lines, wants_lines
 from entrepot.dialects.native.routes.versions import wish
@@ -92,36 +91,6 @@ async def get_entry(
     return await ask.answer(work)
 
 
-@lru_cache(256)
-def _upload(text: str) -> UUID:
-    """The uid in `up_…`: a commit names one batch a thousand times."""
-    return ids.decode(Noun.UPLOAD, text)
-
-
-def change(one: m.Change) -> entries.Change:
-    """A change of a commit as the depot takes it."""
-    match one:
-        case m.Add():
-            source = one.source
-            return entries.Add(
-                path=one.path,
-                upload=None if one.upload is None else _upload(one.upload),
-                sha256=decode.sha256(one.sha256),
-                source=None if source is None else (decode.version(source.version), source.revision, source.path),
-                media_type=one.media_type,
-                data_type=one.data_type,
-                metadata=one.metadata,
-                condition=one.condition,
-            )
-        case m.Remove():
-            return entries.Remove(one.path, one.recursive)
-        case m.Rename():
-            return entries.Rename(one.source, one.target, one.recursive)
-        case m.Describe():
-            return entries.Describe(one.path, one.metadata)
-    assert_never(one)
-
-
 @routes.post(
     "/versions/{version}/commits",
     response_model=m.Committed,
@@ -132,8 +101,8 @@ async def commit(ask: Ask, version: VersionId, new: m.NewCommit) -> Response:
     key = decode.version(version)
 
     def work(depot: Depot, actor: Actor) -> m.Committed:
-        changes = [change(one) for one in new.changes]
-        done = entries.commit(depot, actor, key, changes, expected=new.expected, message=new.message)
+        with as_sent(new.changes):
+            done = entries.commit(depot, actor, key, spread(new.changes), expected=new.expected, message=new.message)
         return written.committed(depot, actor, done)
 
     return await ask.answer(work, status=201)
@@ -151,8 +120,8 @@ async def create_whole(ask: Ask, new: m.NewWholeVersion) -> Response:
     home, wanted = decode.optional_project(new.version.project), wish(new.version)
 
     def work(depot: Depot, actor: Actor) -> m.Committed:
-        changes = [change(one) for one in new.changes]
-        done = whole.create(depot, actor, home, wanted, changes, message=new.message)
+        with as_sent(new.changes):
+            done = whole.create(depot, actor, home, wanted, spread(new.changes), message=new.message)
         return written.committed(depot, actor, done)
 
     return await ask.answer(work, status=201)
