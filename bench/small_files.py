@@ -33,6 +33,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import random
 import statistics
@@ -66,6 +67,9 @@ CASES = (
 )
 #: Where it is done.
 FOLDERS = {"memory": Path("/dev/shm"), "disk": Path(tempfile.gettempdir())}
+
+#: Over which batches travel, and files that are handed to a connection at once.
+CONNECTIONS, _AT_ONCE = 2, 25
 
 #: Seconds of a look, looks without work after which a server is taken to be idle, and seconds that it is waited for.
 _LOOK_S, _LOOKS, _PATIENCE_S = 0.3, 3, 120.0
@@ -175,15 +179,11 @@ class _Round:
         return side_by_side(work, [wanted[one::connections] for one in range(connections)])
 
     def _groups(self) -> list[list[str]]:
-        found: list[list[str]] = [[]]
-        gathered = 0
-        for path, data in self._up.items():
-            if found[-1] and (len(found[-1]) == FILES or gathered + len(data) > BYTES):
-                found.append([])
-                gathered = 0
-            found[-1].append(path)
-            gathered += len(data)
-        return found
+        """The files in batches of the same size, as many over each connection as over the others."""
+        most = min(FILES, BYTES // max(map(len, self._up.values())))
+        each = math.ceil(len(self._up) / (math.ceil(len(self._up) / (most * CONNECTIONS)) * CONNECTIONS))
+        paths = list(self._up)
+        return [paths[start : start + each] for start in range(0, len(paths), each)]
 
     def _batches_up(self) -> float:
         house, changes = self._house, []
@@ -191,16 +191,12 @@ class _Round:
         def send(groups: list[list[str]]) -> None:
             with Connection(house.server.port) as link:
                 for group in groups:
-                    parts = []
-                    for path in group:
-                        parts += [frames.header(path, len(self._up[path]), self._digests[path]), self._up[path]]
-                    answer = json.loads(link.ask("PUT", "/api/v1/packs", house.bearer, b"".join(parts))[2])
-                    upload = answer["upload"]["id"]
+                    upload = self._send_batch(link, group)
                     named = [(path, f"sha256:{self._digests[path].hex()}") for path in group]
                     changes.append({"op": "add_files", "upload": upload, "files": named})
 
         groups = self._groups()
-        seconds = side_by_side(send, [groups[0::2], groups[1::2]])
+        seconds = side_by_side(send, [groups[one::CONNECTIONS] for one in range(CONNECTIONS)])
         start = time.perf_counter()
         with Connection(house.server.port) as link:
             link.ask(
@@ -210,6 +206,20 @@ class _Round:
                 json.dumps({"changes": changes}).encode(),
             )
         return seconds + time.perf_counter() - start
+
+    def _send_batch(self, link: Connection, group: list[str]) -> str:
+        heads = [frames.header(path, len(self._up[path]), self._digests[path]) for path in group]
+        length = sum(map(len, heads)) + sum(len(self._up[path]) for path in group)
+        link.head("PUT", "/api/v1/packs", {**self._house.bearer, "Content-Length": str(length)})
+        for start in range(0, len(group), _AT_ONCE):
+            parts: list[bytes] = []
+            for head, path in zip(heads[start : start + _AT_ONCE], group[start : start + _AT_ONCE], strict=True):
+                parts += (head, self._up[path])
+            link.body(b"".join(parts))
+        status, _, body = link.answer()
+        if status != 201:
+            raise RuntimeError(f"{status} {body[:500]!r}")
+        return str(json.loads(body)["upload"]["id"])
 
     def _batches_down(self, *, compared: bool = True) -> float:
         house, whole = self._house, []
@@ -231,7 +241,7 @@ class _Round:
                     reader.finish()
 
         groups = self._groups()
-        seconds = side_by_side(bring, [groups[0::2], groups[1::2]])
+        seconds = side_by_side(bring, [groups[one::CONNECTIONS] for one in range(CONNECTIONS)])
         if len(whole) != len(self._up):
             raise RuntimeError(f"{len(whole)} of {len(self._up)} files came")
         return seconds

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from entrepot.client.batches import FILES
 from entrepot.client.client import Client
 from entrepot.client.progress import Progress
 from entrepot.model.errors import DigestMismatch, NotFound
@@ -33,29 +34,29 @@ def small_tree(root: Path, count: int, size: int) -> dict[str, bytes]:
     return files
 
 
-def test_two_thousand_small_files_take_a_few_requests_and_are_told_one_by_one(
+def test_thousands_of_small_files_take_a_few_requests_and_are_told_one_by_one(
     client: Client, project: str, counting: Counting, tmp_path: Path
 ) -> None:
     dice = random.Random(7)
-    files = {f"d{n % 20:02}/f{n:04}.txt": dice.randbytes(16 + dice.randrange(600)) for n in range(1990)}
+    files = {f"d{n % 20:02}/f{n:04}.txt": dice.randbytes(16 + dice.randrange(600)) for n in range(2480)}
     files |= {f"twins/{n}": b"the same bytes of this test" for n in range(20)}
     make_tree(tmp_path / "tree", files)
     seen: list[Progress] = []
     pushed = client.data.push(tmp_path / "tree", f"{project}/many", on_progress=seen.append)
     assert pushed.version is not None
-    assert (pushed.version.entries, pushed.version.revision) == (2010, 1)
+    assert (pushed.version.entries, pushed.version.revision) == (2500, 1)
     unique = len(set(files.values()))
-    assert (pushed.sent_files, batches(counting)) == (unique, -(-unique // 1000))
+    assert (pushed.sent_files, batches(counting)) == (unique, -(-unique // FILES))
     last = [one for one in seen if one.phase == "upload"][-1]
     # The twins are done too, without being sent.
-    assert (last.files_done, last.files_total, last.bytes_done) == (2010, 2010, last.bytes_total)
+    assert (last.files_done, last.files_total, last.bytes_done) == (2500, 2500, last.bytes_total)
     assert last.bytes_moved == sum(map(len, set(files.values())))
     seen.clear()
     done = client.data.download(f"{project}/many", tmp_path / "copy", on_progress=seen.append)
     assert read_tree(tmp_path / "copy") == files
-    assert (done.fetched_files, fetched(counting)) == (2010, 3)
+    assert (done.fetched_files, fetched(counting)) == (2500, 2)
     last = [one for one in seen if one.phase == "download"][-1]
-    assert (last.files_done, last.bytes_done) == (2010, sum(map(len, files.values())))
+    assert (last.files_done, last.bytes_done) == (2500, sum(map(len, files.values())))
 
 
 def test_a_second_push_sends_the_one_file_that_changed(
