@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from entrepot.datatypes.builtin import BUILTIN
 from entrepot.datatypes.peek import HEAD
-from entrepot.datatypes.recognise import by_suffix, recognise
+from entrepot.datatypes.recognise import by_suffix, recognise, recognise_binary
 from entrepot.model.data_types import DataType, Magic, Recognition
 from entrepot.model.errors import NotFound, UnknownDataType
 
@@ -77,6 +77,10 @@ class Registry:
         """
         known = len(head) < HEAD if whole is None else whole
         return recognise(name, head, self._types, self._suffixes, self._added, whole=known)
+
+    def recognise_binary(self, name: str, glance: bytes) -> Recognition | None:
+        """The same, where the first `GLANCE` bytes show that more of them tell nothing; else None."""
+        return None if self._added else recognise_binary(name, glance, self._suffixes)
 
     def _unknown(self, identifier: str) -> str:
         close = difflib.get_close_matches(identifier.strip().lower()[:100], self._types, n=3, cutoff=0.5)

@@ -23,12 +23,12 @@ from entrepot.catalog import uploads as upload_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.placed import Placed, placed
 from entrepot.catalog.uploads import UploadRow
-from entrepot.depot import lookup, uploads
+from entrepot.depot import lines, lookup, spares, uploads
 from entrepot.depot.contents import locate_many, open_content, refuse_damaged
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import pin
 from entrepot.depot.lookup import Key
-from entrepot.depot.recognising import HEAD, guess
+from entrepot.depot.recognising import guess_small
 from entrepot.depot.remembered import last_part
 from entrepot.depot.uploads import NewUpload
 from entrepot.model import ids, names
@@ -95,6 +95,8 @@ class PackPut:
         self._wrong = 0
         self._received = 0
         self._done = False
+        #: The row that was written for the next batch.
+        self._spare: UploadRow | None = None
 
     def write(self, block: Block) -> None:
         """
@@ -107,18 +109,18 @@ class PackPut:
             raise TooLarge(f"A batch may have {frames.BATCH_BYTES} bytes. Send several.")
         found, pieces = self._frames.feed(block)
         limit = self._depot.limits.upload_size
-        for frame in found:
-            size = len(frame.body)
+        members, types = self._members, self._types
+        for name, sha256, offset, head, body in found:
+            size = len(body)
             if limit is not None and size > limit:
-                raise TooLarge(f"An upload may have {limit} bytes here; {lookup.said(frame.name)!r} has {size}.")
-            digests = digests_of_one(frame.body)
-            if digests.sha256 != frame.sha256:
-                self._fault(len(self._files), frame.name, frame.sha256, digests.sha256)
-            self._members[frame.offset] = digests
-            name = last_part(frame.name)
-            self._types[digests.sha256, name] = guess(self._depot, name, bytes(frame.body[:HEAD]), size)
-            self._heads.append(frame.head)
-            self._files.append(PackedFile(frame.name, size, digests.sha256))
+                raise TooLarge(f"An upload may have {limit} bytes here; {lookup.said(name)!r} has {size}.")
+            members[offset] = digests = digests_of_one(body)
+            if digests.sha256 != sha256:
+                self._fault(len(self._files), name, sha256, digests.sha256)
+            last = last_part(name)
+            types[digests.sha256, last] = guess_small(self._depot, last, body)
+            self._heads.append(head)
+            self._files.append(PackedFile(name, size, digests.sha256))
         if len(self._files) > frames.BATCH_FILES:
             raise TooLarge(f"A batch may have {frames.BATCH_FILES} files. Send several.")
         if not self._wrong:
@@ -153,6 +155,8 @@ class PackPut:
             raise Invalid("A batch has at least one file.")
         packed = self._known() or self._placed()
         self._done = True
+        if self._spare is not None:
+            spares.give(self._depot, self._spare)
         self._depot.remembered.keep(packed.upload.uid, packed.upload.owner, self._types)
         return packed
 
@@ -192,15 +196,19 @@ class PackPut:
         now, row, size = self._depot.now(), self._row, self._frames.whole
         expires = now + (row.expires_at - row.touched_at)
         values = {
+            "owner": row.owner,
+            "purpose": uploads.BATCH,
             "state": uploads.FINISHED,
             "received": size,
             "length": size,
+            "created_at": row.created_at,
             "touched_at": now,
             "expires_at": expires,
         }
-        if not upload_rows.change(conn, row.n, values, state=uploads.OPEN):
+        if not upload_rows.change(conn, row.n, values, state=uploads.OPEN, key=row.key):
             raise Gone(f"Upload {ids.encode(Noun.UPLOAD, row.uid)} was ended meanwhile. Send the batch again.")
         upload_rows.hold_members(conn, row.n, contents)
+        self._spare = spares.ahead(conn, self._depot)
         return replace(row, state=uploads.FINISHED, received=size, length=size, touched_at=now, expires_at=expires)
 
     def close(self) -> None:
@@ -210,8 +218,8 @@ class PackPut:
         try:
             self._stage.discard()
         finally:
-            values = {"state": uploads.ABORTED, "expires_at": self._depot.now()}
-            self._depot.catalog.write(lambda conn: upload_rows.change(conn, self._row.n, values, state=uploads.OPEN))
+            n, key, values = self._row.n, self._row.key, {"state": uploads.ABORTED, "expires_at": self._depot.now()}
+            self._depot.catalog.write(lambda conn: upload_rows.change(conn, n, values, state=uploads.OPEN, key=key))
 
 
 def put_batch(depot: Depot, actor: Actor, *, length: int | None = None, project: Key | str | None = None) -> PackPut:
@@ -226,8 +234,28 @@ def put_batch(depot: Depot, actor: Actor, *, length: int | None = None, project:
     """
     if length is not None and length > frames.BATCH_BYTES:
         raise TooLarge(f"A batch may have {frames.BATCH_BYTES} bytes, not {lookup.said(length)}. Send several.")
-    row = uploads.begin(depot, actor, NewUpload(purpose=uploads.BATCH, project=project))
-    return PackPut(depot, actor, row)
+    return PackPut(depot, actor, _row(depot, actor, NewUpload(purpose=uploads.BATCH, project=project)))
+
+
+def _row(depot: Depot, actor: Actor, new: NewUpload) -> UploadRow:
+    """The row under whose key the bytes will lie: one that waits for some, else a new one.
+
+    One that waited is nobody's until the batch is named. The project is judged all the same, and not written down: it
+    may end before the batch does.
+    """
+    user = uploads.may_send(depot, actor, new)
+    spare = spares.take(depot)
+    if spare is None:
+        return uploads.begin(depot, actor, new)
+    try:
+        if new.project is not None:
+            with depot.catalog.read() as conn:
+                home = lookup.active_project(conn, actor, new.project, Action.CREATE).project
+                lines.look_for_room(conn, home, 0)
+    except BaseException:
+        spares.give(depot, spare)
+        raise
+    return replace(spare, owner=user, purpose=new.purpose, created_at=depot.now())
 
 
 # Down

@@ -16,6 +16,7 @@ from entrepot.catalog import contents as content_rows
 from entrepot.catalog import uploads as upload_rows
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.contents import Place
+from entrepot.datatypes.recognise import GLANCE
 from entrepot.depot import lookup
 from entrepot.depot.changes import Add, Change
 from entrepot.depot.context import Depot
@@ -25,7 +26,7 @@ from entrepot.model.access import Actor
 from entrepot.model.errors import EntrepotError
 from entrepot.store.base import Block, ObjectReader
 
-__all__ = ["HEAD", "Head", "contents_of", "guess", "guess_named", "read_heads", "with_types"]
+__all__ = ["HEAD", "Head", "contents_of", "guess", "guess_named", "guess_small", "read_heads", "with_types"]
 
 #: Bytes that are looked at: enough for the header of every binary format, and for some lines of text.
 HEAD: Final = 1 << 14
@@ -54,6 +55,12 @@ def guess(depot: Depot, path: str, head: bytes, size: int) -> str | None:
         size: Of the whole file: whether `head` is all of it.
     """
     return depot.types.recognise(path, head, whole=len(head) >= size).data_type
+
+
+def guess_small(depot: Depot, name: str, body: memoryview) -> str | None:
+    """The same of a whole file in memory, of which no more is copied than has to be looked at."""
+    found = depot.types.recognise_binary(name, bytes(body[:GLANCE]))
+    return guess(depot, name, bytes(body[:HEAD]), len(body)) if found is None else found.data_type
 
 
 def guess_named(conn: Connection, depot: Depot, path: str, content: int) -> str | None:

@@ -297,6 +297,7 @@ NOBODYS: Mapping[str, frozenset[str]] = {
             "paging.size",
             "record_checks.build_index",
             "recognising.guess",
+            "recognising.guess_small",
             "recognising.read_heads",
             "refusing.require_good",
             "refusing.require_good_arrival",

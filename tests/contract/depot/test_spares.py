@@ -11,10 +11,13 @@ import pytest
 from entrepot.catalog.connection import Connection
 from entrepot.catalog.contents import object_known
 from entrepot.catalog.database import Catalog
-from entrepot.depot import entries, putting, spares, uploads
+from entrepot.depot import entries, packing, projects, putting, spares, uploads
+from entrepot.depot.packing import PackPut
+from entrepot.depot.projects import ProjectChanges
 from entrepot.depot.putting import NewFile
 from entrepot.model.access import Actor
-from entrepot.model.errors import DigestMismatch, PathTaken
+from entrepot.model.errors import DigestMismatch, Hidden, NotFound, PathTaken, QuotaExceeded
+from entrepot.wire import frames
 from tests.support.house import House
 
 
@@ -178,3 +181,79 @@ def test_the_row_of_known_bytes_serves_the_next_body(house: House, ann: Actor) -
     assert len(house.depot.spares) == 1
     assert stored(house) == named(house)
     assert set(house.depot.staging.keys()) == set()
+
+
+# Batches
+
+
+def batch(house: House, who: Actor, files: dict[str, bytes], **more: object) -> PackPut:
+    sink = packing.put_batch(house.depot, who, **more)  # type: ignore[arg-type]
+    sink.write(b"".join(frames.header(name, len(data), house.sha256(data)) + data for name, data in files.items()))
+    return sink
+
+
+def committed(house: House, who: Actor, version: int, packed: packing.Packed) -> None:
+    adds = [entries.Add(file.name, upload=packed.upload.uid, sha256=file.sha256) for file in packed.files]
+    entries.commit(house.depot, who, version, adds)
+
+
+def test_a_batch_takes_one_transaction_after_the_first(house: House, ann: Actor) -> None:
+    version = house.version(ann).n
+    batch(house, ann, {"first": b"first"}).finish()
+    for number in range(3):
+        with counted(house.depot.catalog) as written:
+            packed = batch(house, ann, {f"{number}": b"body %d" % number}).finish()
+        assert len(written) == 1
+        committed(house, ann, version, packed)
+        found = uploads.get(house.depot, ann, packed.upload.uid)
+        assert (found.owner, found.purpose, found.state) == (ann.user, "batch", "finished")
+        assert found.created_at == found.touched_at == house.clock.at
+        house.clock.at += timedelta(hours=1)
+    assert [read(house, ann, version, f"{number}") for number in range(3)] == [b"body 0", b"body 1", b"body 2"]
+    assert len(house.depot.spares) == 1
+    assert len(uploads.list_uploads(house.depot, ann).rows) == 4  # type: ignore[arg-type]
+
+
+def test_files_and_batches_use_the_same_rows(house: House, ann: Actor) -> None:
+    version = house.version(ann).n
+    put(house, ann, version, "a", b"a").finish()
+    for number in range(3):
+        committed(house, ann, version, batch(house, ann, {f"b{number}": b"b%d" % number}).finish())
+        put(house, ann, version, f"c{number}", b"c%d" % number).finish()
+    assert len(house.depot.spares) == 1
+    assert {name: read(house, ann, version, name) for name in ("a", "b2", "c2")} == {
+        "a": b"a",
+        "b2": b"b2",
+        "c2": b"c2",
+    }
+
+
+def test_a_batch_that_fails_takes_its_row_along_and_leaves_nothing(house: House, ann: Actor) -> None:
+    batch(house, ann, {"a": b"a"}).finish()
+    sink = batch(house, ann, {"b": b"b"})
+    sink.close()
+    sink = packing.put_batch(house.depot, ann)
+    sink.write(frames.header("c", 1, bytes(32)) + b"c")
+    with pytest.raises(DigestMismatch):
+        sink.finish()
+    sink.close()
+    assert set(house.depot.staging.keys()) == set()
+    batch(house, ann, {"d": b"d"}).finish()
+    house.clock.at += house.depot.policy.upload_lifetime + timedelta(hours=1)
+    uploads.sweep(house.depot)
+    assert stored(house) == named(house)
+    assert uploads.list_uploads(house.depot, ann).rows == ()  # type: ignore[arg-type]
+
+
+def test_the_project_of_a_batch_is_judged_with_a_row_that_waited_too(house: House, ann: Actor) -> None:
+    bob = house.user("bob")
+    batch(house, ann, {"a": b"a"}).finish()
+    (waits,) = house.depot.spares
+    full = house.project(bob, "full")
+    with pytest.raises((NotFound, Hidden)):
+        packing.put_batch(house.depot, ann, project=full.n)
+    house.put(bob, house.version(bob, project=full), {"x": b"some bytes"})
+    projects.update(house.depot, house.admin, full.n, ProjectChanges(allocation=5))
+    with pytest.raises(QuotaExceeded):
+        packing.put_batch(house.depot, bob, project=full.n)
+    assert house.depot.spares == [waits]

@@ -7,10 +7,13 @@ import os
 import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from entrepot.datatypes import peek
+from entrepot.datatypes.recognise import GLANCE
 from entrepot.datatypes.registry import Registry
-from entrepot.model.data_types import Means
+from entrepot.model.data_types import DataType, Magic, Means
 from tests.support.lab_files import bgzf, corpus
 
 REGISTRY = Registry()
@@ -84,3 +87,35 @@ def test_rubbish_is_looked_at_without_complaint() -> None:
             REGISTRY.recognise("x.gz", magic + noise)
     cut = zlib.compress(b"x")
     assert peek.inflate(b"\x1f\x8b" + cut) == b""
+
+
+def test_a_glance_at_real_files_says_nothing_else_than_a_look() -> None:
+    for data in corpus().values():
+        for name in ("x", "x.czi", "x.png", "x.csv"):
+            found = REGISTRY.recognise_binary(name, data[:GLANCE])
+            assert found in (None, REGISTRY.recognise(name, data[: peek.HEAD]))
+
+
+BEGINNINGS = st.sampled_from(
+    [b"", b"\x1f\x8b\x08\x04", b"\xff\xfe", b"\xfe\xff", b"II*\x00", b"PK\x03\x04", b"\xff\xff\xff\xff"]
+)
+
+
+@given(BEGINNINGS, st.binary(max_size=600), st.binary(max_size=600), st.sampled_from(["x", "a/x.czi", "x.csv", "x.gz"]))
+def test_a_glance_says_nothing_else_than_a_look(begins: bytes, one: bytes, other: bytes, name: str) -> None:
+    data = begins + one + b"\x00" * (len(one) % 2) + other
+    found = REGISTRY.recognise_binary(name, data[:GLANCE])
+    assert found in (None, REGISTRY.recognise(name, data))
+
+
+def test_most_binary_files_take_a_glance() -> None:
+    told = [REGISTRY.recognise_binary("x.czi", os.urandom(GLANCE)) for _ in range(100)]
+    assert sum(one is not None for one in told) > 80
+
+
+def test_no_glance_passes_over_a_type_of_the_settings() -> None:
+    added = DataType("ours", "Ours", "", (), magic=(Magic(b"ours", 900),))
+    data = bytes(900) + b"ours"
+    registry = Registry([added])
+    assert registry.recognise_binary("x", data) is None
+    assert registry.recognise("x", data).data_type == "ours"
