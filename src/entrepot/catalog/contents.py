@@ -487,6 +487,7 @@ def insert_packed(
 
 
 _NEWEST = Sql("SELECT coalesce(max(id), 0) AS n FROM content")
+_HOW_MANY_SINCE = Sql("SELECT count(*) AS n, max(id) AS last FROM content WHERE id > :newest")
 _SINCE = Sql("SELECT sha256, id FROM content WHERE id > :newest")
 
 
@@ -502,6 +503,10 @@ def _insert_alone(
     """
     newest = _NEWEST.scalar(conn)
     bulk.insert_rows(conn, content, _NAMED, rows, _ON_KNOWN)
+    ((many, last),) = _HOW_MANY_SINCE(conn, newest=newest).tuples
+    if many == len(rows):
+        # All of them are new, and numbers are given in the order of the rows, without a gap.
+        return {row[0]: last - many + n for n, row in enumerate(rows, 1)}, {}
     numbers = {bytes(sha256): int(n) for sha256, n in _SINCE(conn, newest=newest).tuples}
     rest = [row[0] for row in rows if row[0] not in numbers]
     if not rest:
