@@ -13,8 +13,8 @@ before the end: for some minutes ext4 passes over what was removed, one by one, 
 is what is compared, and once on a disk.
 
     PUT nginx       a request for each file, one connection
-    up entrepot     batches of up to 16 MiB and 2000 files over two connections, then the commit that makes them a
-                    revision
+    up entrepot     batches of up to 16 MiB and 2000 files, as `push` makes them, over two connections, then the commit
+                    that makes them a revision
     push entrepot   the same by `push`: reading and hashing a folder, asking what is known, sending, committing
     GET nginx       a request for each file, one connection
     down entrepot   batches of up to 2000 files over two connections; the client compares each with its SHA-256
@@ -33,22 +33,22 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import os
 import random
 import statistics
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench._house import Connection, House, entrepot, keep_parts, machine, middle, touch_memory
 from bench.http_bytes import Process, nginx
-from entrepot.client.batches import BYTES, FILES
+from entrepot.client.batches import grouped
 from entrepot.client.client import Client
 from entrepot.wire import frames
 from entrepot.wire.frames import Frames
@@ -96,6 +96,23 @@ def idle(server: Process) -> float:
             return now
         last = now
     raise RuntimeError("the server goes on working")
+
+
+class _File(NamedTuple):
+    path: str
+    size: int
+
+
+class _Shared(Iterator[list[_File]]):
+    """Batches for several connections: whichever is free takes the next."""
+
+    def __init__(self, batches: Iterator[list[_File]]) -> None:
+        self._batches = batches
+        self._lock = threading.Lock()
+
+    def __next__(self) -> list[_File]:
+        with self._lock:
+            return next(self._batches)
 
 
 @dataclass
@@ -178,25 +195,21 @@ class _Round:
 
         return side_by_side(work, [wanted[one::connections] for one in range(connections)])
 
-    def _groups(self) -> list[list[str]]:
-        """The files in batches of the same size, as many over each connection as over the others."""
-        most = min(FILES, BYTES // max(map(len, self._up.values())))
-        each = math.ceil(len(self._up) / (math.ceil(len(self._up) / (most * CONNECTIONS)) * CONNECTIONS))
-        paths = list(self._up)
-        return [paths[start : start + each] for start in range(0, len(paths), each)]
+    def _groups(self) -> Iterator[list[_File]]:
+        """The files in batches as `push` makes them."""
+        return grouped([_File(path, len(data)) for path, data in self._up.items()], senders=CONNECTIONS)
 
     def _batches_up(self) -> float:
         house, changes = self._house, []
 
-        def send(groups: list[list[str]]) -> None:
+        def send(groups: Iterator[list[_File]]) -> None:
             with Connection(house.server.port) as link:
                 for group in groups:
                     upload = self._send_batch(link, group)
-                    named = [(path, f"sha256:{self._digests[path].hex()}") for path in group]
+                    named = [(one.path, f"sha256:{self._digests[one.path].hex()}") for one in group]
                     changes.append({"op": "add_files", "upload": upload, "files": named})
 
-        groups = self._groups()
-        seconds = side_by_side(send, [groups[one::CONNECTIONS] for one in range(CONNECTIONS)])
+        seconds = side_by_side(send, [_Shared(self._groups())] * CONNECTIONS)
         start = time.perf_counter()
         with Connection(house.server.port) as link:
             link.ask(
@@ -207,14 +220,14 @@ class _Round:
             )
         return seconds + time.perf_counter() - start
 
-    def _send_batch(self, link: Connection, group: list[str]) -> str:
-        heads = [frames.header(path, len(self._up[path]), self._digests[path]) for path in group]
-        length = sum(map(len, heads)) + sum(len(self._up[path]) for path in group)
+    def _send_batch(self, link: Connection, group: list[_File]) -> str:
+        heads = [frames.header(one.path, one.size, self._digests[one.path]) for one in group]
+        length = sum(map(len, heads)) + sum(one.size for one in group)
         link.head("PUT", "/api/v1/packs", {**self._house.bearer, "Content-Length": str(length)})
         for start in range(0, len(group), _AT_ONCE):
             parts: list[bytes] = []
-            for head, path in zip(heads[start : start + _AT_ONCE], group[start : start + _AT_ONCE], strict=True):
-                parts += (head, self._up[path])
+            for head, one in zip(heads[start : start + _AT_ONCE], group[start : start + _AT_ONCE], strict=True):
+                parts += (head, self._up[one.path])
             link.body(b"".join(parts))
         status, _, body = link.answer()
         if status != 201:
@@ -224,10 +237,10 @@ class _Round:
     def _batches_down(self, *, compared: bool = True) -> float:
         house, whole = self._house, []
 
-        def bring(groups: list[list[str]]) -> None:
+        def bring(groups: Iterator[list[_File]]) -> None:
             with Connection(house.server.port) as link:
                 for group in groups:
-                    asked = json.dumps({"paths": group}).encode()
+                    asked = json.dumps({"paths": [one.path for one in group]}).encode()
                     fields = {**house.bearer, "Content-Type": "application/json"}
                     fields["Content-Length"] = str(len(asked))
                     link.head("POST", f"/api/v1/versions/{self._version}/batch", fields)
@@ -240,8 +253,7 @@ class _Round:
                             whole.append(frame.name)
                     reader.finish()
 
-        groups = self._groups()
-        seconds = side_by_side(bring, [groups[one::CONNECTIONS] for one in range(CONNECTIONS)])
+        seconds = side_by_side(bring, [_Shared(self._groups())] * CONNECTIONS)
         if len(whole) != len(self._up):
             raise RuntimeError(f"{len(whole)} of {len(self._up)} files came")
         return seconds

@@ -55,18 +55,24 @@ class _Sized(Protocol):
 S = TypeVar("S", bound=_Sized)
 
 
-def grouped(items: Iterable[S], *, limit: int = BYTES) -> Iterator[list[S]]:
+def grouped(items: Iterable[S], *, limit: int = BYTES, senders: int = 1) -> Iterator[list[S]]:
     """The items in their order, as many to a group as a batch may have.
 
     Args:
         limit: Bytes of a group.
+        senders: How many send groups side by side. Of theirs the first is smaller than the second, and so on: senders
+            that begin together with as much to send would come to the server's writer at the same time, and would go on
+            to wait for it together.
     """
     group: list[S] = []
     size = 0
+    begun = 1
     for item in items:
-        if group and (size + item.size > limit or len(group) == FILES):
+        share = min(begun, senders)
+        if group and (size + item.size > limit * share // senders or len(group) >= FILES * share // senders):
             yield group
             group, size = [], 0
+            begun += 1
         group.append(item)
         size += item.size
     if group:

@@ -151,13 +151,15 @@ class Outgoing:
         size = sum(source.size for source in sources) + sum(file.size for file in self._fresh)
         self._tally.begin("upload", bytes_total=size, files_total=files)
 
+        senders = max(1, min(parallel, files))
+
         def jobs() -> Iterator[Callable[[], None]]:
-            yield from sender.jobs(sources, self.uploads)
+            yield from sender.jobs(sources, self.uploads, senders=senders)
             # Read by whoever takes the next job, which is one thread at a time.
-            for batch in grouped(self._read_new()):
+            for batch in grouped(self._read_new(), senders=senders):
                 yield partial(self._send_batch, sender, batch)
 
-        each(lambda job: job(), jobs(), workers=max(1, min(parallel, files)), stop=self._stop)
+        each(lambda job: job(), jobs(), workers=senders, stop=self._stop)
         self._tally.end()
 
     def _send_batch(self, sender: Sender, batch: Sequence[Source]) -> None:

@@ -94,12 +94,16 @@ class Sender:
             EntrepotError: The first failure; what was complete by then stays in the journal.
         """
         done: dict[bytes, str] = {}
-        jobs = self.jobs(sources, done)
+        jobs = self.jobs(sources, done, senders=self._parallel)
         each(lambda job: job(), jobs, workers=max(1, min(self._parallel, len(jobs))), stop=self._stop)
         return done
 
-    def jobs(self, sources: Sequence[Source], done: dict[bytes, str]) -> list[Callable[[], None]]:
-        """What sends these, in the order to begin in; each adds to `done` what it has sent. For several threads."""
+    def jobs(self, sources: Sequence[Source], done: dict[bytes, str], *, senders: int = 1) -> list[Callable[[], None]]:
+        """What sends these, in the order to begin in; each adds to `done` what it has sent. For several threads.
+
+        Args:
+            senders: How many of them there are.
+        """
         single, small = self._sorted_out(sources, done)
         single.sort(key=lambda source: source.size, reverse=True)
 
@@ -109,7 +113,7 @@ class Sender:
             else:
                 done.update(dict.fromkeys((source.sha256 for source in group), self._send_batch(group)))
 
-        groups = [[source] for source in single] + list(grouped(small, limit=min(BYTES, self._chunk)))
+        groups = [[source] for source in single] + list(grouped(small, limit=min(BYTES, self._chunk), senders=senders))
         return [partial(work, group) for group in groups]
 
     def _sorted_out(self, sources: Sequence[Source], done: dict[bytes, str]) -> tuple[list[Source], list[Source]]:
