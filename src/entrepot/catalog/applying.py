@@ -71,18 +71,19 @@ _BOTH = Sql(
 )
 
 _PUT_COLUMNS = ("strand", "path", "vfrom", "content", "media", "dtype", "meta", "pos", "added")
-_PLACE_OF = itemgetter(0, 1)
+_PATH = itemgetter(1)
 _PUT_CONFLICT = "(strand, path) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in _PUT_COLUMNS[2:])
 
 
 def put_rows(conn: Connection, rows: Sequence[Sequence[Any]], *, alone: bool = False) -> None:
-    """Write live rows (strand, path, vfrom, content, media, dtype, meta, pos, added), over those that are there.
+    """Write live rows (strand, path, vfrom, content, media, dtype, meta, pos, added) over those that are there.
 
     Args:
+        rows: Of one strand.
         alone: Nothing is there.
     """
     # In the order in which they lie in the table: a thousand files of a few folders touch few of its pages.
-    bulk.insert_rows(conn, live, _PUT_COLUMNS, sorted(rows, key=_PLACE_OF), "" if alone else _PUT_CONFLICT)
+    bulk.insert_rows(conn, live, _PUT_COLUMNS, sorted(rows, key=_PATH), "" if alone else _PUT_CONFLICT)
 
 
 def ancestors(path: str) -> Iterator[str]:
@@ -174,6 +175,8 @@ class Application:
         # A strand begins with what its first commit puts there; a fork begins one later.
         self._is_new = seq == 1
         self._before: dict[str, EntryRow] = {}
+        # Of these, what no change takes away.
+        self._staying: dict[str, EntryRow] = {}
         self._puts: dict[str, Put] = {}
         self._texts: dict[str, str] = {}
         self._all_texts: str | None = None
@@ -192,6 +195,7 @@ class Application:
         removals, renames = self._sort(changes)
         self._look(removals, renames)
         self._resolve(removals, renames)
+        self._staying = {path: row for path, row in self._before.items() if self._stays(path)}
         self._judge()
         self._faults.check()
         put = self._prepare_puts()
@@ -199,9 +203,9 @@ class Application:
         self._leave()
         self._describe_all()
         # After all texts were set: what that retired is not retired again.
-        self._retire([path for path in put if self._remains(path)])
+        self._retire([path for path in put if path in self._staying])
         moved, crowded = self._move_folders()
-        arrived = [path for path in put if not self._remains(path)] + list(self._renames.values())
+        arrived = [path for path in put if path not in self._staying] + list(self._renames.values())
         self._refuse_second_arrivals(arrived)
         self._faults.check()
         put_rows(self._conn, list(put.values()) + self._renamed_rows(), alone=self._is_new)
@@ -221,7 +225,8 @@ class Application:
         renames: list[Rename] = []
         for change in changes:
             if isinstance(change, Put):
-                self._claim(change.path in self._puts, change.path)
+                if change.path in self._puts:
+                    self._claim(True, change.path)
                 self._puts[change.path] = change
             elif isinstance(change, Remove):
                 removals.append(change)
@@ -294,9 +299,9 @@ class Application:
         else:
             self._faults.missing(path, f"There is no entry {path!r}.")
 
-    def _remains(self, path: str) -> bool:
-        """Whether an entry was at `path` and no change takes it away."""
-        if path not in self._before or path in self._gone or path in self._renames:
+    def _stays(self, path: str) -> bool:
+        """Whether no change takes away the entry that was at `path`."""
+        if path in self._gone or path in self._renames:
             return False
         if not self._gone_folders and not self._moves:
             return True
@@ -305,12 +310,12 @@ class Application:
 
     def _judge(self) -> None:
         for path, put in self._puts.items():
-            if put.condition == "absent" and self._remains(path):
+            if put.condition == "absent" and path in self._staying:
                 self._faults.taken(path, f"There is an entry {path!r} already.")
             elif put.condition == "present" and path not in self._before:
                 self._faults.missing(path, f"There is no entry {path!r} to replace.")
         for source, target in self._renames.items():
-            if self._remains(target):
+            if target in self._staying:
                 self._faults.taken(target, f"There is an entry {target!r} already; {source!r} cannot be renamed to it.")
 
     # Leaving
@@ -342,7 +347,7 @@ class Application:
         positions = self._positions()
         rows: dict[str, tuple[Any, ...]] = {}
         for path, put in self._puts.items():
-            old = self._before.get(path) if self._remains(path) else None
+            old = self._staying.get(path)
             meta = put.meta
             if meta is None and old is not None:
                 meta = old.meta if self._all_texts is None else self._all_texts
@@ -361,10 +366,11 @@ class Application:
         given: set[int] = set()
         first_free = self._next_pos
         for path, put in self._puts.items():
-            own = self._before[path].pos if self._remains(path) else None
-            if put.pos is None or put.pos == own:
-                if own is not None:
-                    found[path] = own
+            old = self._staying.get(path)
+            if old is not None and put.pos in (None, old.pos):
+                found[path] = old.pos
+                continue
+            if put.pos is None:
                 continue
             if put.pos < first_free or put.pos in given:
                 self._faults.wrong(

@@ -10,7 +10,7 @@ its bytes. How contents end is in `collecting`, how damage is found in `checking
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -44,6 +44,7 @@ __all__ = [
     "measures_many",
     "object_known",
     "object_placed",
+    "pack_stays",
     "readable",
     "readable_many",
     "readable_refs",
@@ -344,8 +345,13 @@ def reserve_object(conn: Connection, *, store: str, key: str, kind: str, at: dat
     Until `insert_packed` names its contents it is `placing`, and the sweep may expire it.
     """
     row = {"store": store, "key": key, "kind": kind, "state": "placing", "created_at": at}
-    nothing = {"size": 0, "body_bytes": 0, "live_bytes": 0}
-    return int(conn.execute(insert(object_).returning(object_.c.id), row | nothing).scalar_one())
+    return int(_RESERVE(conn, row | {"size": 0, "body_bytes": 0, "live_bytes": 0}).scalar())
+
+
+_RESERVE = Prepared(
+    insert(object_).returning(object_.c.id),
+    ("store", "key", "kind", "state", "created_at", "size", "body_bytes", "live_bytes"),
+)
 
 
 _NAME_CONTENT = {
@@ -450,40 +456,42 @@ def insert_packed(
     Raises:
         Gone: The reservation expired; the bytes have to be sent again.
     """
-    first: dict[bytes, tuple[int, Digests]] = {}
-    for offset, one in sorted(members.items()):
-        first.setdefault(one.sha256, (offset, one))
+    # In order of digest: two transactions with the same new members wait for each other and do not deadlock. Of equal
+    # members the first one counts.
+    ordered = sorted([(one.sha256, offset, one) for offset, one in members.items()])
+    first = {sha256: (offset, one) for sha256, offset, one in reversed(ordered)}
+    if len(first) < len(ordered):
+        ordered = [(sha256, *first[sha256]) for sha256 in sorted(first)]
     now = to_micros(at)
-
-    def rows(digests: Iterable[bytes]) -> list[tuple[Any, ...]]:
-        named = ((sha256, first[sha256][1]) for sha256 in sorted(digests))
-        return [(sha256, one.size, one.crc32c, one.crc32, 0, now, now) for sha256, one in named]
-
+    rows = [(sha256, size, crc32c, crc32, 0, now, now) for sha256, _, (size, _, crc32c, crc32) in ordered]
     if conn.dialect.name == "sqlite":
-        numbers, known = _insert_alone(conn, rows(first), at)
-        ours = list(numbers)
+        numbers, known = _insert_alone(conn, rows, at)
+        ours: Container[bytes] = numbers
     else:
         known = dedupe_hit(conn, list(first), at=at)
-        new = [sha256 for sha256 in first if sha256 not in known]
-        # In order of digest: two transactions with the same new members wait for each other and do not deadlock.
-        bulk.insert_rows(conn, content, _NAMED, rows(new), _ON_KNOWN)
-        _mended(conn, new, at)
-        numbers = _known(conn, new, at)
+        new = [row for row in rows if row[0] not in known]
+        bulk.insert_rows(conn, content, _NAMED, new, _ON_KNOWN)
+        _mended(conn, [row[0] for row in new], at)
+        numbers = _known(conn, [row[0] for row in new], at)
         # Whoever names a content gives it its extents in the same transaction: those without any were named here.
         bare = {row.id for row in _BARE(conn, ids=sorted(numbers.values()))}
-        ours = [sha256 for sha256, n in numbers.items() if n in bare]
-    placed = sum(first[sha256][1].size for sha256 in ours)
+        ours = {sha256 for sha256, n in numbers.items() if n in bare}
+    places = [(numbers[sha256], 0, object_n, offset, one.size) for sha256, offset, one in ordered if sha256 in ours]
+    placed = sum(place[4] for place in places)
     body = sum(digests.size for digests in members.values())
-    done = _PLACE(conn, object=object_n, size=size, body_bytes=body, live_bytes=placed, members=len(ours))
+    done = _PLACE(conn, object=object_n, size=size, body_bytes=body, live_bytes=placed, members=len(places))
     if done.rowcount != 1:
         raise Gone("The room reserved for these bytes has expired. Send them again.")
-    bulk.insert_rows(
-        conn,
-        extent,
-        ("content", "n", "object", "off", "len"),
-        [(numbers[sha256], 0, object_n, first[sha256][0], first[sha256][1].size) for sha256 in sorted(ours)],
-    )
+    bulk.insert_rows(conn, extent, ("content", "n", "object", "off", "len"), places)
     return known | numbers
+
+
+_STAYS = Sql("SELECT live_bytes * 4 > body_bytes * 3 FROM object WHERE id = :object")
+
+
+def pack_stays(conn: Connection, object_n: int) -> bool:
+    """Whether nearly all of a pack is needed, so that nobody will write it anew as long as that is so."""
+    return bool(_STAYS.scalar(conn, object=object_n))
 
 
 _NEWEST = Sql("SELECT coalesce(max(id), 0) AS n FROM content")

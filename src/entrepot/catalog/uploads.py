@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, func, insert, or_, select, update
@@ -89,10 +89,21 @@ def _value(row: Row[Any]) -> UploadRow:
 
 
 def insert_upload(conn: Connection, **values: Any) -> UploadRow:
-    n = conn.execute(insert(upload).values(**values).returning(upload.c.id)).scalar_one()
+    """Add one; a column that is not given is as in a new upload."""
+    given = {**_NEW, **values}
+    n = _insert(tuple(given))(conn, given).scalar()
     found = find(conn, n=int(n))
     assert found is not None
     return found
+
+
+#: What Core would fill in, for statements that go past it.
+_NEW: Final[Mapping[str, Any]] = {"received": 0, "durable": 0, "detail": {}}
+
+
+@lru_cache(maxsize=32)
+def _insert(columns: tuple[str, ...]) -> Prepared:
+    return Prepared(insert(upload).returning(upload.c.id), columns)
 
 
 def insert_uploads(conn: Connection, values: Sequence[Mapping[str, Any]]) -> None:
@@ -101,9 +112,12 @@ def insert_uploads(conn: Connection, values: Sequence[Mapping[str, Any]]) -> Non
         conn.execute(insert(upload), [dict(one) for one in values])
 
 
+_BY_UID = Prepared(_select().where(upload.c.uid == bindparam("uid")))
+_BY_NUMBER = Prepared(_select().where(upload.c.id == bindparam("n")))
+
+
 def find(conn: Connection, *, uid: UUID | None = None, n: int | None = None) -> UploadRow | None:
-    query = _select().where(upload.c.uid == uid if uid is not None else upload.c.id == n)
-    row = conn.execute(query).first()
+    row = (_BY_NUMBER(conn, {"n": n}) if uid is None else _BY_UID(conn, {"uid": uid})).first()
     return None if row is None else _value(row)
 
 
