@@ -205,9 +205,7 @@ class _Round:
         def send(groups: Iterator[list[_File]]) -> None:
             with Connection(house.server.port) as link:
                 for group in groups:
-                    upload = self._send_batch(link, group)
-                    named = [(one.path, f"sha256:{self._digests[one.path].hex()}") for one in group]
-                    changes.append({"op": "add_files", "upload": upload, "files": named})
+                    changes.append({"op": "add_batch", "upload": self._send_batch(link, group)})
 
         seconds = side_by_side(send, [_Shared(self._groups())] * CONNECTIONS)
         start = time.perf_counter()

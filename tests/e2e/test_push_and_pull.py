@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -67,6 +68,32 @@ def test_pushing_an_unchanged_tree_sends_nothing_and_makes_no_revision(
     assert again.version is not None
     assert again.version.revision == 1
     assert counting.uploads() == before
+
+
+def test_a_batch_that_is_committed_whole_is_named_by_itself(
+    client: Client, project: str, counting: Counting, tmp_path: Path
+) -> None:
+    """Thousands of paths need not travel a second time; where a batch brought less or more than is wanted, they do."""
+    commits: list[list[str]] = []
+
+    def note(request: httpx2.Request) -> None:
+        if request.url.path.endswith("/commits"):
+            commits.append([change["op"] for change in json.loads(request.read())["changes"]])
+
+    counting.before = note
+    files = {f"d{n % 7}/{n:03}.txt": f"file {n}".encode() * 9 for n in range(200)} | {"b/large": LARGE[::-1]}
+    tree = make_tree(tmp_path / "tree", files)
+    client.data.push(tree, f"{project}/small")
+    assert set(commits.pop()) == {"add_batch", "add_files"}
+    client.data.download(f"{project}/small", tmp_path / "copy")
+    assert read_tree(tmp_path / "copy") == files
+
+    # Two of three are in reach already: what is new is in a batch of its own, between what is named by its digest.
+    more = {f"more/{n:03}.txt": files[f"d{n % 7}/{n:03}.txt"] if n % 3 else b"new %d" % n for n in range(60)}
+    client.data.push(make_tree(tmp_path / "more", more), f"{project}/more")
+    assert "add_batch" not in commits.pop()
+    client.data.download(f"{project}/more", tmp_path / "more copy")
+    assert read_tree(tmp_path / "more copy") == more
 
 
 def test_a_renamed_file_is_never_sent_again(client: Client, project: str, counting: Counting, tmp_path: Path) -> None:

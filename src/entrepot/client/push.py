@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from entrepot.client import pins
 from entrepot.client.journal import Journal
@@ -34,7 +34,7 @@ from entrepot.client.transfer import PARALLEL, Sender
 from entrepot.client.transport import Transport, segment
 from entrepot.client.tree import ATTEMPTS, LocalFile, LocalTree, Problem, scan
 from entrepot.model import names
-from entrepot.model.digests import parse_sha256
+from entrepot.model.digests import parse_sha256, sha256_text
 from entrepot.model.errors import (
     Conflict,
     Invalid,
@@ -47,6 +47,7 @@ from entrepot.model.errors import (
 )
 from entrepot.model.values import Kind
 from entrepot.wire.messages.entries import (
+    AddBatch,
     AddFiles,
     Change,
     Committed,
@@ -190,10 +191,13 @@ class _Push:
         options = self._options
         out = Outgoing(self._transport, self._stats, have=set(listing.values()), tally=self._tally, stop=self._stop)
         out.digest(tree.files.values())
+        batches: Batches = {}
         if options.dry_run:
             out.survey()
         else:
-            out.send(self._sender(target), parallel=options.parallel)
+            sender = self._sender(target)
+            out.send(sender, parallel=options.parallel)
+            batches = sender.batches
         tree.files = {path: out.files[path] for path in tree.files}
         plan = make_plan(
             {path: out.digests[path] for path in tree.files}, listing, keep=options.keep or source.is_file()
@@ -212,7 +216,7 @@ class _Push:
         )
         if options.dry_run or (plan.is_empty and target.record is not None):
             return done
-        self._commit(done, target, out.uploads)
+        self._commit(done, target, out.uploads, batches)
         self._journal.forget(self._transport.url, out.uploads)
         return done
 
@@ -298,7 +302,7 @@ class _Push:
             stop=self._stop,
         )
 
-    def _commit(self, done: Pushed, target: _Target, uploads: Mapping[bytes, str]) -> None:
+    def _commit(self, done: Pushed, target: _Target, uploads: Mapping[bytes, str], batches: Batches) -> None:
         self._tally.begin("commit", files_total=len(done.plan))
         record = self._ready(target)
         parts = self._parts(_steps(done.plan, uploads))
@@ -307,7 +311,7 @@ class _Push:
             message = self._options.message
             if len(parts) > 1:
                 message = f"{message} (part {number} of {len(parts)})".strip()
-            committed, moved = self._commit_part(record.id, _changes(part), expected, message, done.plan)
+            committed, moved = self._commit_part(record.id, _changes(part, batches), expected, message, done.plan)
             done.on_top_of += moved
             expected = committed.revision.number
             record = committed.version
@@ -406,6 +410,9 @@ class _File(NamedTuple):
 
 _Step = Remove | Rename | _File
 
+#: What was sent in which batch: paths and digests in their order, by upload.
+Batches: TypeAlias = Mapping[str, Sequence[tuple[str, bytes]]]
+
 
 def _steps(plan: Plan, uploads: Mapping[bytes, str]) -> list[_Step]:
     """In the order the server applies them: what goes makes room for what comes."""
@@ -415,15 +422,22 @@ def _steps(plan: Plan, uploads: Mapping[bytes, str]) -> list[_Step]:
     return found
 
 
-def _changes(steps: Sequence[_Step]) -> list[Change]:
-    """The same for the server, in the same order: neighbours that came in one batch are named together."""
+def _changes(steps: Sequence[_Step], batches: Batches) -> list[Change]:
+    """The same for the server, in the same order: neighbours that came in one batch are named together.
+
+    If they are all that came in it, and at these paths, it is enough to name the batch.
+    """
     found: list[Change] = []
     for key, some in groupby(steps, _batch_of):
         if isinstance(key, Remove | Rename):
             found.append(key)
         else:
             files = [(step.path, step.digest) for step in some if isinstance(step, _File)]
-            found.append(AddFiles(op="add_files", files=files, upload=key))
+            sent = () if key is None else batches.get(key, ())
+            if key is not None and files == [(path, sha256_text(sha256)) for path, sha256 in sent]:
+                found.append(AddBatch(op="add_batch", upload=key))
+            else:
+                found.append(AddFiles(op="add_files", files=files, upload=key))
     return found
 
 

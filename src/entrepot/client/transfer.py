@@ -84,6 +84,8 @@ class Sender:
         self._tally = tally or Tally(None)
         self._stop = stop or Stop()
         self._patience = patience_s
+        self.batches: dict[str, list[tuple[str, bytes]]] = {}
+        """Names and digests of what was sent in batches, in their order, by upload."""
 
     def send_all(self, sources: Sequence[Source]) -> dict[bytes, str]:
         """Upload ids by SHA-256; an id may be that of a batch, so a commit gives the digest too.
@@ -163,6 +165,7 @@ class Sender:
             patience_s=self._patience,
         )
         self._journal.note_batch(self._transport.url, [source.sha256 for source in batch], upload)
+        self.batches[upload] = [(source.name, source.sha256) for source in batch]
         self._tally.add(files=len(batch), file_name=batch[-1].name)
         return upload
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from operator import itemgetter
+from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
+from entrepot.catalog.entry_values import Put
 from entrepot.depot import lookup
 from entrepot.depot.context import Depot
 from entrepot.depot.lookup import Key
@@ -14,6 +16,7 @@ from entrepot.model import names
 from entrepot.model.errors import EntrepotError, Invalid, UnknownDataType
 
 Condition = Literal["any", "absent", "present"]
+Fault: TypeAlias = dict[str, Any]
 
 
 class Add(NamedTuple):
@@ -41,6 +44,33 @@ class Add(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class AddBatch:
+    """Put every file of a batch at the path that it came with.
+
+    Args:
+        upload: A finished batch of the caller.
+        condition: What must be at each of the paths before.
+    """
+
+    upload: UUID
+    condition: Condition = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """An `AddBatch` whose files were looked up: what the commit is made of.
+
+    Args:
+        files: With contents and types, in the order they came in; none if there is no such batch, which the commit
+            says where the caller is judged.
+    """
+
+    upload: UUID
+    condition: Condition
+    files: Sequence[Put] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Remove:
     """Take an entry away, or with `recursive` a folder and all below it."""
 
@@ -65,20 +95,31 @@ class Describe:
     metadata: str
 
 
-Change = Add | Remove | Rename | Describe
+Change = Add | AddBatch | Brought | Remove | Rename | Describe
 
 
-def clean_changes(depot: Depot, changes: Sequence[Change]) -> list[Change]:
-    """Every string through the gate, every fault named."""
+def count(changes: Sequence[Change]) -> int:
+    """How many entries they speak of, each file of a batch counted."""
+    return len(changes) + sum(len(change.files) - 1 for change in changes if type(change) is Brought)
+
+
+def clean_changes(depot: Depot, changes: Sequence[Change], found: Sequence[Fault] = ()) -> list[Change]:
+    """Every string through the gate, every fault named.
+
+    Args:
+        found: Faults that are known already.
+    """
     clean: list[Change] = []
-    faults: list[dict[str, Any]] = []
+    faults = list(found)
     for i, change in enumerate(changes):
         try:
             clean.append(clean_change(depot, change))
         except EntrepotError as error:
+            assert not isinstance(change, AddBatch | Brought)
             path = change.source if isinstance(change, Rename) else change.path
             faults.append({"index": i, "path": lookup.said(path), "code": error.code, "detail": str(error)})
     if faults:
+        faults.sort(key=itemgetter("index"))
         first = faults[0]["detail"]
         more = f" ({len(faults) - 1} more, see errors)" if len(faults) > 1 else ""
         kind = UnknownDataType if all(fault["code"] == UnknownDataType.code for fault in faults) else Invalid
@@ -109,6 +150,9 @@ def clean_change(depot: Depot, change: Change) -> Change:
             metadata=None if change.metadata is None else _text(depot, change.metadata),
             condition=change.condition,
         )
+    if isinstance(change, AddBatch | Brought):
+        # Its names went through the gate when they were looked up.
+        return change
     if isinstance(change, Remove):
         return Remove(names.entry_path(change.path), change.recursive)
     if isinstance(change, Rename):

@@ -24,22 +24,24 @@ from entrepot.catalog.connection import Connection
 from entrepot.catalog.entries import EntryRow
 from entrepot.catalog.versions import Found
 from entrepot.depot import lines, lookup, paging
+from entrepot.depot.brought import no_batch, of_upload
 from entrepot.depot.changes import Add as Add
+from entrepot.depot.changes import AddBatch as AddBatch
+from entrepot.depot.changes import Brought, count
 from entrepot.depot.changes import Change as Change
 from entrepot.depot.changes import Condition as Condition
 from entrepot.depot.changes import Describe as Describe
 from entrepot.depot.changes import Remove as Remove
 from entrepot.depot.changes import Rename as Rename
 from entrepot.depot.changes import clean_change as clean_change
-from entrepot.depot.changes import clean_changes
 from entrepot.depot.committed import Committed as Committed
 from entrepot.depot.contents import ContentReader, locate, open_located
 from entrepot.depot.context import Depot
 from entrepot.depot.events import tell
 from entrepot.depot.lookup import Key
-from entrepot.depot.recognising import with_types
+from entrepot.depot.readying import readied
 from entrepot.depot.refusing import require_good_changes
-from entrepot.depot.uploads import BATCH, FINISHED, UploadRow
+from entrepot.depot.uploads import BATCH, FINISHED
 from entrepot.depot.versions import again
 from entrepot.model import ids, names
 from entrepot.model.access import Action, Actor, may
@@ -70,20 +72,16 @@ def commit(
         Frozen, Trashed, KindMismatch: The version takes no such change.
         QuotaExceeded: The project has no room for it.
     """
-    if len(changes) > depot.limits.entries_per_commit:
-        raise TooLarge(
-            f"A commit may have {depot.limits.entries_per_commit} changes, not {len(changes)}. Split it into several."
-        )
     now = depot.now()
     text = names.text(message, max_length=10_000, field="Message")
     with depot.catalog.one_moment():
-        clean = with_types(depot, actor, clean_changes(depot, changes))
+        clean = readied(depot, actor, changes, "Split it into several.")
         require_good_changes(depot, actor, partial(_home_of, key, actor), clean)
 
     def work(conn: Connection) -> Committed:
         return commit_in(conn, depot, actor, key, clean, expected=expected, message=text, now=now)
 
-    return depot.catalog.write(work, bulk=len(changes) > 2000)
+    return depot.catalog.write(work, bulk=count(clean) > 2000)
 
 
 def _home_of(key: Key, actor: Actor, conn: Connection) -> int | None:
@@ -193,9 +191,10 @@ def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Cha
     rows_of = upload_rows.find_many(conn, uploads)
     # Of finished batches: a commit names their files by the thousand, so nothing else is asked for each of those.
     batches: dict[UUID, tuple[dict[bytes, int], str | None]] = {}
+    by_digest = {change.upload for change in changes if isinstance(change, Add)}
     for uid, one in rows_of.items():
         if one.purpose == BATCH and one.state == FINISHED and one.owner == actor.user:
-            batches[uid] = upload_rows.members(conn, one.n), one.media
+            batches[uid] = upload_rows.members(conn, one.n) if uid in by_digest else {}, one.media
     known = claim(conn, depot, actor, claimed) if claimed else {}
     faults: list[dict[str, Any]] = []
     out: list[rows.RowChange] = []
@@ -217,7 +216,7 @@ def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Cha
                     if row is None or row.owner != actor.user or row.state == "aborted":
                         fault = f"There is no upload {ids.encode(Noun.UPLOAD, upload)}, or it is not yours."
                     else:
-                        content, fault = _of_upload(row, sha256)
+                        content, fault = of_upload(row, sha256)
                         media = media or row.media
             elif sha256 is not None:
                 content = known.get(sha256)
@@ -229,11 +228,20 @@ def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Cha
                 faults.append({"index": i, "path": path, "code": "missing_content", "detail": fault})
                 continue
             out.append(rows.Put(path, content, media, dtype, metadata, None, condition))
+        elif isinstance(change, Brought):
+            # Its contents are those that it was found with: they cannot go as long as it is there.
+            if change.upload not in batches:
+                fault = no_batch(rows_of.get(change.upload), change.upload, actor)
+                faults.append({"index": i, "code": "missing_content", "detail": fault})
+            elif change.condition == "any":
+                out += change.files
+            else:
+                out += [put._replace(condition=change.condition) for put in change.files]
         elif isinstance(change, Remove):
             out.append(rows.Remove(change.path, change.recursive))
         elif isinstance(change, Rename):
             out.append(rows.Rename(change.source, change.target, change.recursive))
-        else:
+        elif isinstance(change, Describe):
             out.append(rows.Describe(change.path, change.metadata))
     if faults:
         raise Invalid(
@@ -260,20 +268,9 @@ def _named(changes: Sequence[Change]) -> tuple[list[UUID], list[bytes]]:
                 # A key of this type is hashed in Python, and neighbours come from the same batch.
                 uploads[upload] = None
                 latest = upload
+        elif isinstance(change, Brought):
+            uploads[change.upload] = None
     return list(uploads), list(digests)
-
-
-def _of_upload(row: UploadRow, sha256: bytes | None) -> tuple[int | None, str]:
-    """Which content of an upload is meant, beside those of finished batches; or None and why there is none."""
-    content = row.content if sha256 in (None, row.content_sha256) else None
-    if content is not None and row.state == FINISHED:
-        return content, ""
-    name = ids.encode(Noun.UPLOAD, row.uid)
-    if row.state != FINISHED or (row.purpose != BATCH and row.content is None):
-        return None, f"Upload {name} is not complete. Send the rest first."
-    if row.purpose == BATCH and sha256 is None:
-        return None, f"Upload {name} holds many files. Say with `sha256` which of them is meant."
-    return None, f"Upload {name} did not bring {sha256_text(sha256 or b'')}. Send it."
 
 
 def _from_elsewhere(

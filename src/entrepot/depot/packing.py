@@ -14,16 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from crc32c import crc32c
 
 from entrepot.catalog import contents as content_rows
 from entrepot.catalog import uploads as upload_rows
 from entrepot.catalog.connection import Connection
+from entrepot.catalog.entry_values import Put
 from entrepot.catalog.placed import Placed, placed
 from entrepot.catalog.uploads import UploadRow
-from entrepot.depot import lines, lookup, spares, uploads
+from entrepot.depot import brought, lines, lookup, spares, uploads
+from entrepot.depot.brought import PackedFile
 from entrepot.depot.contents import locate_many, open_content, refuse_damaged
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import pin
@@ -62,14 +64,6 @@ _READ, _GAP = 1 << 20, 16 << 10
 _GATHER: Final = 256 << 10
 
 
-class PackedFile(NamedTuple):
-    """A file of a batch as it arrived."""
-
-    name: str
-    size: int
-    sha256: bytes
-
-
 @dataclass(frozen=True, slots=True)
 class Packed:
     """A batch that is here, durable and named; a commit may refer to any of its files."""
@@ -91,6 +85,8 @@ class PackPut:
         self._files: list[PackedFile] = []
         self._members: dict[int, Digests] = {}
         self._types: dict[tuple[bytes, str], str | None] = {}
+        self._guesses: list[str | None] = []
+        self._contents: dict[bytes, int] = {}
         self._faults: list[dict[str, Any]] = []
         self._wrong = 0
         self._received = 0
@@ -118,7 +114,8 @@ class PackPut:
             if digests.sha256 != sha256:
                 self._fault(len(self._files), name, sha256, digests.sha256)
             last = last_part(name)
-            types[digests.sha256, last] = guess_small(self._depot, last, body)
+            types[digests.sha256, last] = kind = guess_small(self._depot, last, body)
+            self._guesses.append(kind)
             self._heads.append(head)
             self._files.append(PackedFile(name, size, digests.sha256))
         if len(self._files) > frames.BATCH_FILES:
@@ -157,8 +154,20 @@ class PackPut:
         self._done = True
         if self._spare is not None:
             spares.give(self._depot, self._spare)
-        self._depot.remembered.keep(packed.upload.uid, packed.upload.owner, self._types)
+        upload = packed.upload
+        self._depot.remembered.keep(upload.uid, upload.owner, self._types, self._puts())
         return packed
+
+    def _puts(self) -> list[Put] | None:
+        """The files as a commit takes all of them; None where one has a name that no entry can have."""
+        contents = self._contents
+        try:
+            return [
+                Put(names.entry_path(file.name), contents[file.sha256], None, kind)
+                for file, kind in zip(self._files, self._guesses, strict=True)
+            ]
+        except InvalidName:
+            return None
 
     def _known(self) -> Packed | None:
         """The batch without its bytes, if all of them are here already."""
@@ -170,7 +179,7 @@ class PackPut:
 
         def work(conn: Connection) -> UploadRow | None:
             found = content_rows.dedupe_hit(conn, unique, at=self._depot.now())
-            return self._named(conn, list(found.values())) if len(found) == len(unique) else None
+            return self._named(conn, found, stays=False) if len(found) == len(unique) else None
 
         row = self._depot.catalog.write(work)
         if row is None:
@@ -188,11 +197,17 @@ class PackPut:
             # The upload's row knew the key before there was a byte; from here on the object has a row of its own.
             made = content_rows.reserve_object(conn, store=depot.store.name, key=self._row.key, kind="pack", at=now)
             found = content_rows.insert_packed(conn, made, size, self._members, at=now)
-            return self._named(conn, list(found.values()))
+            return self._named(conn, found, stays=content_rows.pack_stays(conn, made))
 
         return Packed(depot.catalog.write(work, bulk=len(self._files) > 2000), tuple(self._files))
 
-    def _named(self, conn: Connection, contents: Sequence[int]) -> UploadRow:
+    def _named(self, conn: Connection, contents: dict[bytes, int], *, stays: bool) -> UploadRow:
+        """Let the upload have its contents.
+
+        Args:
+            stays: Whether the pack will be there, and tell the names of its files, as long as the upload is.
+        """
+        self._contents = contents
         now, row, size = self._depot.now(), self._row, self._frames.whole
         expires = now + (row.expires_at - row.touched_at)
         values = {
@@ -201,13 +216,14 @@ class PackPut:
             "state": uploads.FINISHED,
             "received": size,
             "length": size,
+            "detail": brought.detail(self._files, self._guesses, named=not stays),
             "created_at": row.created_at,
             "touched_at": now,
             "expires_at": expires,
         }
         if not upload_rows.change(conn, row.n, values, state=uploads.OPEN, key=row.key):
             raise Gone(f"Upload {ids.encode(Noun.UPLOAD, row.uid)} was ended meanwhile. Send the batch again.")
-        upload_rows.hold_members(conn, row.n, contents)
+        upload_rows.hold_members(conn, row.n, list(contents.values()))
         self._spare = spares.ahead(conn, self._depot)
         return replace(row, state=uploads.FINISHED, received=size, length=size, touched_at=now, expires_at=expires)
 

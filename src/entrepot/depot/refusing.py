@@ -15,7 +15,7 @@ from typing import Any, Final
 from entrepot.catalog import examinations as rows
 from entrepot.catalog import projects as project_rows
 from entrepot.catalog.connection import Connection
-from entrepot.depot.changes import Add, Change
+from entrepot.depot.changes import Add, Brought, Change
 from entrepot.depot.contents import open_content
 from entrepot.depot.context import Depot
 from entrepot.depot.examining import EDITION, Readable
@@ -130,6 +130,9 @@ def require_good_changes(
         adds = [one for one in changes if isinstance(one, Add) and one.source is None]
         contents = contents_of(conn, actor, adds)
         wanted = {one.path: (contents.get((one.upload, one.sha256)), one.data_type) for one in adds}
+        for one in changes:
+            if isinstance(one, Brought):
+                wanted |= {put.path: (put.content, put.dtype) for put in one.files}
         known = rows.find_many(conn, [(n, kind) for n, kind in wanted.values() if n is not None], edition=EDITION)
     judged: list[tuple[str, Report]] = []
     for path, (content, kind) in wanted.items():

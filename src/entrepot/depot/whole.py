@@ -7,17 +7,17 @@ from contextlib import suppress
 
 from entrepot.catalog.connection import Connection
 from entrepot.depot import entries, lookup, versions
-from entrepot.depot.changes import clean_changes
+from entrepot.depot.changes import count
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import Change, Committed
 from entrepot.depot.lookup import Key
 from entrepot.depot.projects import default_in
-from entrepot.depot.recognising import with_types
+from entrepot.depot.readying import readied
 from entrepot.depot.refusing import require_good_changes
 from entrepot.depot.versions import NewVersion
 from entrepot.model import names
 from entrepot.model.access import Action, Actor
-from entrepot.model.errors import EntrepotError, Invalid, TooLarge
+from entrepot.model.errors import EntrepotError, Invalid
 from entrepot.model.values import Kind
 
 
@@ -41,14 +41,10 @@ def create(
         raise Invalid(f"A version of kind {new.kind.value} gets its content by slots, and is checked as a whole.")
     if not changes:
         raise Invalid("There is nothing to put into the version. Make an empty one, or name its files.")
-    if len(changes) > depot.limits.entries_per_commit:
-        raise TooLarge(
-            f"A commit may have {depot.limits.entries_per_commit} changes, not {len(changes)}. Make the version with "
-            "some of them, and commit the others to it."
-        )
     now = depot.now()
     text = names.text(message, max_length=10_000, field="Message")
-    clean = with_types(depot, actor, clean_changes(depot, changes))
+    advice = "Make the version with some of them, and commit the others to it."
+    clean = readied(depot, actor, changes, advice)
 
     def home(conn: Connection) -> int | None:
         with suppress(EntrepotError):
@@ -63,4 +59,4 @@ def create(
         made = versions.create_in(conn, depot, actor, project, new, now)
         return entries.commit_in(conn, depot, actor, made.n, clean, expected=0, message=text, now=now)
 
-    return depot.catalog.write(work, bulk=len(changes) > 2000)
+    return depot.catalog.write(work, bulk=count(clean) > 2000)

@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from entrepot.catalog import examinations
+from entrepot.catalog.entry_values import Put
 from entrepot.catalog.versions import Filter
 from entrepot.datatypes.examine import examine
 from entrepot.depot import (
@@ -32,7 +33,7 @@ from entrepot.depot import (
     versions,
     whole,
 )
-from entrepot.depot.entries import Add, Remove
+from entrepot.depot.entries import Add, AddBatch, Remove
 from entrepot.depot.examining import QUEUE, Readable
 from entrepot.depot.projects import ProjectChanges
 from entrepot.depot.putting import NewFile
@@ -163,6 +164,8 @@ def test_memory_of_batches_is_bounded_and_keeps_the_latest() -> None:
     memory.keep(batches[0], 1, {(bytes(32), "a" * 1_000): None})
     assert not memory.of(batches[0], 1), "more than all memory is not kept, and costs nobody else's"
     assert memory.of(batches[9], 1)
+    memory.keep(batches[0], 1, {(bytes(32), "x"): None}, [Put(f"{n}/x", 1) for n in range(9)])
+    assert memory.files(batches[0], 1) is None, "equal files in many folders are one type, and take room all the same"
 
 
 def test_a_version_has_the_type_that_all_its_entries_share(house: House) -> None:
@@ -437,6 +440,11 @@ def test_a_bad_file_is_refused_and_leaves_nothing(house: House, strict: tuple[Ac
         entries.commit(house.depot, alice, version.n, [Add("a.fastq", upload=good.uid), Add("b.fastq", upload=bad.uid)])
     with pytest.raises(Invalid, match=r"'b\.fastq' is no good fastq"):
         whole.create(house.depot, alice, version.project, NewVersion("more"), [Add("b.fastq", upload=bad.uid)])
+    sink = packing.put_batch(house.depot, alice)
+    for name, data in (("good.fastq", FASTQ), ("bad.fastq", BAD)):
+        sink.write(frames.header(name, len(data), house.sha256(data)) + data)
+    with pytest.raises(Invalid, match=r"'bad\.fastq' is no good fastq"):
+        entries.commit(house.depot, alice, version.n, [AddBatch(sink.finish().upload.uid)])
     assert versions.get(house.depot, alice, version.n).version.revision == 0
     there = versions.list_versions(house.depot, alice, Filter(project=version.project)).rows
     assert [one.version.n for one in there] == [version.n]

@@ -149,6 +149,8 @@ ELSEWHERE: Mapping[str, str] = {
     "search.search": "likewise",
     "data_types.count_versions": "likewise",
     "refusing.require_good_changes": "likewise a step of entries.commit and whole.create",
+    "readying.readied": "a step of entries.commit and whole.create",
+    "brought.looked_up": "likewise a step of these; whose batch it must be: with the batches of commits",
     "recognising.with_types": "a step of entries.commit and whole.create: what may not be read is not looked at",
     "selecting.licences": "likewise: with the UFDL door, whose lists these are",
     "selecting.nodes": "likewise",

@@ -123,3 +123,20 @@ def test_a_key_of_a_question_for_bytes_means_nothing(alice: Client) -> None:
             f"/versions/{version}/batch", json={"paths": ["d/03.txt"]}, headers={"Idempotency-Key": "question"}
         )
         assert got.content == framed({"d/03.txt": FILES["d/03.txt"]})
+
+
+def test_a_batch_is_committed_as_one_change(alice: Client) -> None:
+    version, upload = alice.version(), alice.put("/packs", content=framed(FILES)).json()["upload"]["id"]
+    change = {"op": "add_batch", "upload": upload}
+    assert alice.post(f"/versions/{version}/commits", json={"changes": [change]}).status_code == 201
+    rows = sorted(alice.read(f"/versions/{version}/entries")["rows"], key=lambda row: int(row["position"]))
+    assert [(row["path"], row["sha256"]) for row in rows] == [(path, digest(data)) for path, data in FILES.items()]
+    there = alice.post(f"/versions/{version}/commits", json={"changes": [change | {"condition": "absent"}]})
+    assert (there.status_code, there.json()["code"]) == (409, "path_taken")
+    assert [one["path"] for one in there.json()["errors"]] == list(FILES)
+    odd = alice.put("/packs", content=framed({"a": b"a", "../b": b"b"})).json()["upload"]["id"]
+    refused = alice.post(f"/versions/{version}/commits", json={"changes": [change | {"upload": odd}]})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+    assert [(one["index"], one["path"]) for one in refused.json()["errors"]] == [(0, "../b")]
+    unknown = alice.post(f"/versions/{version}/commits", json={"changes": [change | {"upload": "nothing"}]})
+    assert unknown.status_code in (404, 422)

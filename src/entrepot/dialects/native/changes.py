@@ -35,6 +35,8 @@ def spread(changes: Sequence[m.Change]) -> list[entries.Change]:
                     add(path, upload, parse_sha256(digest), None, None, None, None, condition)
                     for path, digest in one.files
                 ]
+            case m.AddBatch():
+                out.append(entries.AddBatch(ids.decode(Noun.UPLOAD, one.upload), one.condition))
             case m.Remove():
                 out.append(entries.Remove(one.path, one.recursive))
             case m.Rename():

@@ -55,6 +55,14 @@ class AddFiles(Request):
     condition: Condition = Field(default="any", description="What must be at each of the paths before.")
 
 
+class AddBatch(Request):
+    """Put all files of a batch at the paths that its frames name, in the order in which they came."""
+
+    op: Literal["add_batch"]
+    upload: str = Field(description="A finished batch of the caller.")
+    condition: Condition = Field(default="any", description="What must be at each of the paths before.")
+
+
 class Remove(Request):
     op: Literal["remove"]
     path: str
@@ -74,7 +82,7 @@ class Describe(Request):
     metadata: str
 
 
-Change = Annotated[Add | AddFiles | Remove | Rename | Describe, Field(discriminator="op")]
+Change = Annotated[Add | AddFiles | AddBatch | Remove | Rename | Describe, Field(discriminator="op")]
 
 
 class NewCommit(Request):

@@ -1,0 +1,152 @@
+"""A batch as one change of a commit: all of its files, each at the path that its frame names.
+
+What a commit needs to know of them is remembered by the process that received the batch. What is forgotten, or came to
+another process, is read: names and digests from the end of the pack, types from the row of the upload. Of a pack that
+may be written anew, because much of it is needed by nobody, the row has the names too.
+
+Here is also what a commit says of an upload that it cannot use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from entrepot.catalog import contents as content_rows
+from entrepot.catalog import uploads as upload_rows
+from entrepot.catalog.connection import Connection
+from entrepot.catalog.entry_values import Put
+from entrepot.catalog.uploads import UploadRow
+from entrepot.depot import lookup
+from entrepot.depot.changes import AddBatch, Brought, Change, Fault
+from entrepot.depot.context import Depot
+from entrepot.depot.recognising import guess, read_heads
+from entrepot.depot.uploads import BATCH, FINISHED
+from entrepot.model import ids, names
+from entrepot.model.access import Actor
+from entrepot.model.digests import sha256_text
+from entrepot.model.errors import Corrupt, InvalidName, NotFound
+from entrepot.model.ids import Noun
+from entrepot.wire import frames
+
+__all__ = ["PackedFile", "detail", "looked_up", "no_batch", "of_upload"]
+
+
+class PackedFile(NamedTuple):
+    """A file of a batch as it arrived."""
+
+    name: str
+    size: int
+    sha256: bytes
+
+
+def detail(files: Sequence[PackedFile], types: Sequence[str | None], *, named: bool) -> Mapping[str, Any]:
+    """What the row of a batch says of its files.
+
+    Args:
+        types: What each of them was taken for.
+        named: With their names and digests.
+    """
+    places: dict[str, list[int]] = {}
+    for place, kind in enumerate(types):
+        if kind is not None:
+            places.setdefault(kind, []).append(place)
+    told: dict[str, Any] = {"types": places}
+    if named:
+        told["files"] = [(file.name, file.sha256.hex()) for file in files]
+    return told
+
+
+def looked_up(depot: Depot, actor: Actor, changes: Sequence[Change]) -> tuple[Sequence[Change], list[Fault]]:
+    """The changes with the files of their batches, and what is wrong with those."""
+    faults: list[Fault] = []
+    if not any(type(change) is AddBatch for change in changes):
+        return changes, faults
+    found: list[Change] = []
+    for index, change in enumerate(changes):
+        if isinstance(change, AddBatch):
+            files, wrong = _files(depot, actor, change.upload)
+            found.append(Brought(change.upload, change.condition, files))
+            faults += [{"index": index, **fault} for fault in wrong]
+        else:
+            found.append(change)
+    return found, faults
+
+
+def _files(depot: Depot, actor: Actor, uid: UUID) -> tuple[Sequence[Put], list[Fault]]:
+    known = depot.remembered.files(uid, actor.user)
+    if known is not None:
+        return known, []
+    with depot.catalog.read() as conn:
+        row = upload_rows.find(conn, uid=uid)
+        if row is None or row.owner != actor.user or row.purpose != BATCH or row.state != FINISHED:
+            return (), []
+        members = upload_rows.members(conn, row.n)
+        files = _named(depot, row)
+        if not files or any(sha256 not in members for _, sha256 in files):
+            gone = "cannot be told any more. Name them one by one with their digests, or send the batch again."
+            text = f"The files of upload {ids.encode(Noun.UPLOAD, uid)} {gone}"
+            return (), [{"code": "missing_content", "detail": text}]
+        contents = [members[sha256] for _, sha256 in files]
+        types = _types(depot, conn, row, [name for name, _ in files], contents)
+    puts: list[Put] = []
+    faults: list[Fault] = []
+    for (name, _), content, kind in zip(files, contents, types, strict=True):
+        try:
+            puts.append(Put(names.entry_path(name), content, None, kind))
+        except InvalidName as error:
+            faults.append({"path": lookup.said(name), "code": error.code, "detail": str(error)})
+    return puts, faults
+
+
+def _named(depot: Depot, row: UploadRow) -> list[tuple[str, bytes]]:
+    """Names and digests in the order they came in; none if nobody can tell them."""
+    told = row.detail.get("files")
+    if told is not None:
+        return [(name, bytes.fromhex(digest)) for name, digest in told]
+    try:
+        with depot.store.open(row.key) as reader:
+            found = frames.read_footer(reader.read_at, reader.size)
+    except (NotFound, Corrupt):
+        found = None
+    return [(one.name, one.sha256) for one in found or ()]
+
+
+def _types(
+    depot: Depot, conn: Connection, row: UploadRow, paths: Sequence[str], contents: Sequence[int]
+) -> Sequence[str | None]:
+    told = row.detail.get("types")
+    if told is not None:
+        kinds = {place: kind for kind, places in told.items() for place in places}
+        return [kinds.get(place) for place in range(len(paths))]
+    # From before types were written down.
+    places = content_rows.first_places(conn, sorted(set(contents)))
+    heads = dict(read_heads(depot, places))
+    return [
+        guess(depot, path, heads[n], places[n].size) if n in heads else None
+        for path, n in zip(paths, contents, strict=True)
+    ]
+
+
+def no_batch(row: UploadRow | None, uid: UUID, actor: Actor) -> str:
+    """Why there are no files of a batch."""
+    name = ids.encode(Noun.UPLOAD, uid)
+    if row is None or row.owner != actor.user or row.state == "aborted":
+        return f"There is no upload {name}, or it is not yours."
+    if row.purpose != BATCH:
+        return f"Upload {name} is no batch. Put its content at a path of your choice with `add`."
+    return f"Upload {name} is not complete. Send the rest first."
+
+
+def of_upload(row: UploadRow, sha256: bytes | None) -> tuple[int | None, str]:
+    """Which content of an upload is meant, beside those of finished batches; or None and why there is none."""
+    content = row.content if sha256 in (None, row.content_sha256) else None
+    if content is not None and row.state == FINISHED:
+        return content, ""
+    name = ids.encode(Noun.UPLOAD, row.uid)
+    if row.state != FINISHED or (row.purpose != BATCH and row.content is None):
+        return None, f"Upload {name} is not complete. Send the rest first."
+    if row.purpose == BATCH and sha256 is None:
+        return None, f"Upload {name} holds many files. Say with `sha256` which of them is meant."
+    return None, f"Upload {name} did not bring {sha256_text(sha256 or b'')}. Send it."
