@@ -26,7 +26,7 @@ from entrepot.wire import frames
 from entrepot.wire.frames import Frames
 from entrepot.wire.messages.packs import BatchRequest, Packed
 
-__all__ = ["SMALL", "fetch_batch", "grouped", "send_batch"]
+__all__ = ["SMALL", "fetch_batch", "framed_name", "grouped", "send_batch"]
 
 #: Files up to this travel in batches.
 SMALL = 256 << 10
@@ -105,7 +105,7 @@ def send_batch(
 def _sent(
     transport: Transport, batch: Sequence[Source], project: str | None, tally: Tally, stop: Stop, patience_s: float
 ) -> str:
-    heads = [frames.header(_name(source), source.size, source.sha256) for source in batch]
+    heads = [frames.header(framed_name(source), source.size, source.sha256) for source in batch]
     counted = 0
 
     def content() -> Iterator[bytes]:
@@ -153,8 +153,8 @@ def _sent(
     return packed.upload.id
 
 
-def _name(source: Source) -> str:
-    """What the pack calls it: for people who look into one, so the end of a long path will do."""
+def framed_name(source: Source) -> str:
+    """What the pack calls it. Whole, if it can be the path of an entry; of anything longer the end will do."""
     return source.name.encode("utf-8", "replace")[-1024:].decode("utf-8", "replace")
 
 

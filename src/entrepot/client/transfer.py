@@ -18,7 +18,7 @@ from typing import IO
 
 import httpx2
 
-from entrepot.client.batches import BYTES, SMALL, grouped, send_batch
+from entrepot.client.batches import BYTES, SMALL, framed_name, grouped, send_batch
 from entrepot.client.direct import send_direct
 from entrepot.client.journal import Remembered, UploadLog
 from entrepot.client.parallel import Stop, each
@@ -85,7 +85,7 @@ class Sender:
         self._stop = stop or Stop()
         self._patience = patience_s
         self.batches: dict[str, list[tuple[str, bytes]]] = {}
-        """Names and digests of what was sent in batches, in their order, by upload."""
+        """Digests of what was sent in batches, and what their frames called it, in their order, by upload."""
 
     def send_all(self, sources: Sequence[Source]) -> dict[bytes, str]:
         """Upload ids by SHA-256; an id may be that of a batch, so a commit gives the digest too.
@@ -165,7 +165,7 @@ class Sender:
             patience_s=self._patience,
         )
         self._journal.note_batch(self._transport.url, [source.sha256 for source in batch], upload)
-        self.batches[upload] = [(source.name, source.sha256) for source in batch]
+        self.batches[upload] = [(framed_name(source), source.sha256) for source in batch]
         self._tally.add(files=len(batch), file_name=batch[-1].name)
         return upload
 
