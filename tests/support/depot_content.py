@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from entrepot.depot import copies, entries, packing, putting, uploads
 from entrepot.depot.context import Depot
 from entrepot.depot.putting import NewFile
+from entrepot.depot.remembered import Remembered
 from entrepot.depot.uploads import NewUpload
 from entrepot.model.access import Actor
 from entrepot.model.errors import EntrepotError
@@ -117,18 +118,23 @@ class Content(Life):
         who=people,
         data=DATA,
         files=st.dictionaries(paths, contents | fresh, min_size=1, max_size=5),
-        commits=st.sampled_from([True, True, True, False]),
+        commits=st.sampled_from(["whole", "forgotten", "one by one", ""]),
         doom=often_doomed,
     )
     def put_together(
-        self, who: str | None, data: st.DataObject, files: dict[str, bytes], commits: bool, doom: Doom | None
+        self, who: str | None, data: st.DataObject, files: dict[str, bytes], commits: str, doom: Doom | None
     ) -> None:
         self.send_together(self.some_record(data), who, files, commits=commits, doom=doom)
 
     def send_together(
-        self, n: int, who: str | None, files: dict[str, bytes], *, commits: bool, doom: Doom | None
+        self, n: int, who: str | None, files: dict[str, bytes], *, commits: str, doom: Doom | None
     ) -> None:
-        """Small files in one body, which share an object from then on, and mostly a commit that names them."""
+        """Small files in one body, which share an object from then on, and mostly a commit that names them.
+
+        Args:
+            commits: `whole`: by the batch alone, if all of them fit. `forgotten`: so, by a process that did not receive
+                it. `one by one`: each of them that fits. Else nothing is committed.
+        """
         body = b"".join(
             frames.header(path, len(content), self.premises.house.sha256(content)) + content
             for path, content in files.items()
@@ -146,6 +152,8 @@ class Content(Life):
         made = self.attempt(
             f"{who} sends {files} together", who, lambda m, w: m.pack(w, body, list(files.values())), act, doom
         )
+        if made is not None and commits == "forgotten":
+            self.premises.house.depot.remembered = Remembered()
         if made is not None and commits:
             here = self.model.records[n].head if n in self.model.records else {}
             fits = [
@@ -153,7 +161,8 @@ class Content(Life):
                 for path, content in files.items()
                 if not any(entry_model.below(path, o) or entry_model.below(o, path) for o in here.keys() | files.keys())
             ]
-            self.put_into(n, who, fits, batch=made.uid)
+            whole = commits != "one by one" and len(fits) == len(files)
+            self.put_into(n, who, fits, batch=made.uid, whole=whole)
 
     def put_into(
         self,
@@ -165,11 +174,13 @@ class Content(Life):
         *,
         by_digest: bool = False,
         batch: UUID | None = None,
+        whole: bool = False,
     ) -> None:
         """Commit. Bytes that nobody has sent yet are sent first, or named by their digest alone.
 
         Args:
             batch: What brought all of them already.
+            whole: And nothing else, so that it is enough to name it.
         """
         wishes: list[entries.Change] = []
         missing = False
@@ -180,7 +191,11 @@ class Content(Life):
             by_digest = True
             if self.is_boring(refused):
                 return
-        for shape in shapes:
+        named = shapes
+        if batch is not None and whole and not by_digest:
+            wishes.append(entries.AddBatch(batch))
+            named = ()
+        for shape in named:
             if not isinstance(shape, entry_model.Add):
                 wishes.append(getattr(entries, type(shape).__name__)(*vars(shape).values()))
                 continue

@@ -58,6 +58,8 @@ _WAIT: Final = 200
 _ENOUGH: Final = 10
 #: Steps between two moves by a few hours.
 _LATER: Final = 35
+#: How a batch is committed, as `send_together` has it.
+_COMMITS: Final = ("whole", "forgotten", "one by one", "one by one", "")
 
 
 @dataclass
@@ -327,7 +329,7 @@ class LongLife(DepotMachine):
 
     def _send_together(self, n: int, who: str, doom: Doom | None) -> None:
         files = {path: self._content() for path in self.chance.sample(PATHS, self.chance.randint(1, 4))}
-        self.send_together(n, who, files, commits=self.chance.random() < 0.8, doom=doom)
+        self.send_together(n, who, files, commits=self.chance.choice(_COMMITS), doom=doom)
 
     def _commit(self, n: int, who: str, doom: Doom | None) -> None:
         record = self.model.records.get(n)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
 from entrepot.catalog.entries import sweep_strands, trim
 from entrepot.depot import collection, entries, packing, uploads
-from entrepot.depot.entries import Add, Remove
+from entrepot.depot.entries import Add, AddBatch, Change, Remove
 from entrepot.depot.packing import Packed
+from entrepot.depot.remembered import Remembered
 from entrepot.model.access import Actor
 from entrepot.model.errors import Corrupt, EntrepotError, Invalid
 from entrepot.model.values import Version
@@ -69,8 +70,15 @@ class Stress:
     def put(self, n: int, chance: random.Random) -> None:
         files = {f"p{chance.randrange(40)}": chance.choice(CONTENTS) for _ in range(chance.randint(2, 8))}
         packed = self.batch(files)
+        uid = packed.upload.uid
         try:
-            self.commit(n, [Add(path, upload=packed.upload.uid, sha256=digest(data)) for path, data in files.items()])
+            if chance.random() < 0.5:
+                if chance.random() < 0.5:
+                    # As another process would commit it, which has to read what came.
+                    self.house.depot.remembered = Remembered()
+                self.commit(n, [AddBatch(uid)])
+            else:
+                self.commit(n, [Add(path, upload=uid, sha256=digest(data)) for path, data in files.items()])
         finally:
             uploads.abort(self.house.depot, self.who, packed.upload.uid)
         self.wanted[n] |= files
@@ -89,7 +97,7 @@ class Stress:
                     raise
                 self.sent_again += 1
 
-    def commit(self, n: int, changes: list[Add | Remove]) -> None:
+    def commit(self, n: int, changes: Sequence[Change]) -> None:
         entries.commit(self.house.depot, self.who, self.versions[n].n, changes)
 
     def remove(self, n: int, chance: random.Random) -> None:
