@@ -9,8 +9,8 @@ Here is also what a commit says of an upload that it cannot use.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 from entrepot.catalog import contents as content_rows
@@ -58,41 +58,60 @@ def detail(files: Sequence[PackedFile], types: Sequence[str | None], *, named: b
     return told
 
 
-def looked_up(depot: Depot, actor: Actor, changes: Sequence[Change]) -> tuple[Sequence[Change], list[Fault]]:
-    """The changes with the files of their batches, and what is wrong with those."""
+_Files: TypeAlias = tuple[Sequence[Put], Sequence[Fault]]
+_NONE: Final[_Files] = (), ()
+
+
+def looked_up(
+    depot: Depot, actor: Actor, changes: Sequence[Change], require_few: Callable[[int], None]
+) -> tuple[Sequence[Change], list[Fault]]:
+    """The changes with the files of their batches, and what is wrong with those.
+
+    Args:
+        require_few: Raises where there are too many; asked before the next batch is looked at.
+    """
     faults: list[Fault] = []
-    if not any(type(change) is AddBatch for change in changes):
+    uids = {change.upload for change in changes if isinstance(change, AddBatch)}
+    if not uids:
         return changes, faults
+    batches: dict[UUID, _Files] = {}
+    for uid in uids:
+        if (puts := depot.remembered.files(uid, actor.user)) is not None:
+            batches[uid] = puts, ()
+    with depot.catalog.read() as conn:
+        rows = upload_rows.find_many(conn, [uid for uid in uids if uid not in batches])
     found: list[Change] = []
+    number = len(changes)
     for index, change in enumerate(changes):
-        if isinstance(change, AddBatch):
-            files, wrong = _files(depot, actor, change.upload)
-            found.append(Brought(change.upload, change.condition, files))
-            faults += [{"index": index, **fault} for fault in wrong]
-        else:
+        if not isinstance(change, AddBatch):
             found.append(change)
+            continue
+        if change.upload not in batches:
+            batches[change.upload] = _files(depot, actor, rows.get(change.upload))
+        files, wrong = batches[change.upload]
+        number += max(0, len(files) + len(wrong) - 1)
+        require_few(number)
+        found.append(Brought(change.upload, change.condition, files))
+        faults += [{"index": index, **fault} for fault in wrong]
     return found, faults
 
 
-def _files(depot: Depot, actor: Actor, uid: UUID) -> tuple[Sequence[Put], list[Fault]]:
-    known = depot.remembered.files(uid, actor.user)
-    if known is not None:
-        return known, []
+def _files(depot: Depot, actor: Actor, row: UploadRow | None) -> _Files:
+    """The files of a batch that is not remembered, each as a commit puts it; or what is wrong with it."""
+    if row is None or row.owner != actor.user or row.purpose != BATCH or row.state != FINISHED:
+        return _NONE
+    named = _named(depot, row)
     with depot.catalog.read() as conn:
-        row = upload_rows.find(conn, uid=uid)
-        if row is None or row.owner != actor.user or row.purpose != BATCH or row.state != FINISHED:
-            return (), []
         members = upload_rows.members(conn, row.n)
-        files = _named(depot, row)
-        if not files or any(sha256 not in members for _, sha256 in files):
+        if not named or any(sha256 not in members for _, sha256 in named):
             gone = "cannot be told any more. Name them one by one with their digests, or send the batch again."
-            text = f"The files of upload {ids.encode(Noun.UPLOAD, uid)} {gone}"
+            text = f"The files of upload {ids.encode(Noun.UPLOAD, row.uid)} {gone}"
             return (), [{"code": "missing_content", "detail": text}]
-        contents = [members[sha256] for _, sha256 in files]
-        types = _types(depot, conn, row, [name for name, _ in files], contents)
+        contents = [members[sha256] for _, sha256 in named]
+        types = _types(depot, conn, row, [name for name, _ in named], contents)
     puts: list[Put] = []
     faults: list[Fault] = []
-    for (name, _), content, kind in zip(files, contents, types, strict=True):
+    for (name, _), content, kind in zip(named, contents, types, strict=True):
         try:
             puts.append(Put(names.entry_path(name), content, None, kind))
         except InvalidName as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from entrepot.depot import brought
-from entrepot.depot.changes import Change, clean_changes, count
+from entrepot.depot.changes import Change, clean_changes
 from entrepot.depot.context import Depot
 from entrepot.depot.recognising import with_types
 from entrepot.model.access import Actor
@@ -27,9 +27,8 @@ def readied(depot: Depot, actor: Actor, changes: Sequence[Change], advice: str) 
     def require_few(number: int) -> None:
         most = depot.limits.entries_per_commit
         if number > most:
-            raise TooLarge(f"A commit may have {most} changes, not {number}. {advice}")
+            raise TooLarge(f"A commit may have {most} changes, and here are {number} or more. {advice}")
 
     require_few(len(changes))
-    found, faults = brought.looked_up(depot, actor, changes)
-    require_few(count(found))
+    found, faults = brought.looked_up(depot, actor, changes, require_few)
     return with_types(depot, actor, clean_changes(depot, found, faults))

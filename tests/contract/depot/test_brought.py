@@ -215,9 +215,31 @@ def test_a_batch_counts_as_many_changes_as_it_has_files(
     house.depot.limits = replace(house.depot.limits, entries_per_commit=len(FILES))
     packed, more = send(house, ann, FILES), send(house, ann, {"more": b"m"})
     then()
-    with pytest.raises(TooLarge, match=f"not {len(FILES) + 1}. Split"):
+    with pytest.raises(TooLarge, match=f"{len(FILES) + 1} or more. Split"):
         entries.commit(house.depot, ann, version.n, [AddBatch(packed.upload.uid), AddBatch(more.upload.uid)])
     entries.commit(house.depot, ann, version.n, [AddBatch(packed.upload.uid)])
+
+
+def test_no_more_is_looked_up_than_a_commit_may_have(
+    house: House, ann: Actor, version: Version, then: Remember, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few bytes of a request name ten thousand files each; that must not cost more than what a commit costs."""
+    house.depot.limits = replace(house.depot.limits, entries_per_commit=100)
+    good, bad = send(house, ann, FILES), send(house, ann, {f"../{n}": b"x" for n in range(40)})
+    then()
+    looked_at: list[str] = []
+    named = brought._named
+    monkeypatch.setattr(brought, "_named", lambda depot, row: looked_at.append(row.key) or named(depot, row))
+    for uid in (good.upload.uid, bad.upload.uid):
+        with pytest.raises(TooLarge):
+            entries.commit(house.depot, ann, version.n, [AddBatch(uid)] * 100)
+    assert len(looked_at) == len(set(looked_at))
+    several = [send(house, ann, {f"{n}/{m}": b"%d %d" % (n, m) for m in range(60)}).upload.uid for n in range(5)]
+    house.depot.remembered = Remembered()
+    looked_at.clear()
+    with pytest.raises(TooLarge):
+        entries.commit(house.depot, ann, version.n, [AddBatch(uid) for uid in several])
+    assert len(looked_at) == 2
 
 
 def test_files_that_nobody_can_name_any_more_are_asked_for(house: House, ann: Actor, version: Version) -> None:
