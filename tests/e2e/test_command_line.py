@@ -90,9 +90,17 @@ def test_logging_in_with_a_password(server: Running) -> None:
     done = run(["auth", "login", "--url", server.url, "--user", "admin", "--password-env", "PW", "--json"], PW=PASSWORD)
     assert answer(done)["user"] == "admin"
     assert answer(run(["whoami", "--json"]))["staff"] is True
-    wrong = run(["login", "--url", server.url, "--user", "admin", "--password-env", "PW"], PW="wrong-password")
+    wrong = run(["login", server.url, "--user", "admin", "--password-env", "PW"], PW="wrong-password")
     assert wrong.returncode == 4
     assert "wrong-password" not in wrong.stderr
+
+
+def test_the_server_is_named_with_or_without_the_option(server: Running) -> None:
+    assert answer(run(["login", server.url, "--user", "admin", "--password-env", "PW", "--json"], PW=PASSWORD))
+    both = run(["login", server.url, "--url", "http://other.example.org", "--token-env", "BAD"], BAD="x")
+    assert both.returncode == 1
+    assert "Name one server" in both.stderr
+    assert answer(run(["logout", server.url, "--json"]))["ended"] is True
 
 
 def test_a_token_that_is_no_good_is_not_stored(server: Running) -> None:

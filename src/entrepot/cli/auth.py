@@ -13,11 +13,13 @@ from entrepot.model.errors import EntrepotError, Invalid
 
 app = typer.Typer(name="auth", help="Credentials of servers.", rich_markup_mode=None, add_completion=False)
 
-Url = Annotated[str | None, typer.Option(help="The server; else ENTREPOT_URL, else the last one.")]
+Server = Annotated[str | None, typer.Argument(metavar="URL", help="The server; else ENTREPOT_URL, else the last one.")]
+Url = Annotated[str | None, typer.Option(help="The same, by name.")]
 
 
 @app.command()
 def login(
+    server: Server = None,
     url: Url = None,
     token_env: Annotated[
         str | None, typer.Option(metavar="VAR", help="The environment variable that holds an API token.")
@@ -36,13 +38,14 @@ def login(
 
     \b
     Examples:
-      entrepot login --url https://data.example.org --token-env MY_TOKEN
-      entrepot login --url https://data.example.org --user ada
+      entrepot login https://data.example.org --token-env MY_TOKEN
+      entrepot login https://data.example.org --user ada
     """
     from entrepot.client import credentials
     from entrepot.client.credentials import Credential, Credentials
 
     stored = Credentials()
+    url = _one_of(server, url)
     address = credentials.normal_url(url) if url else credentials.resolve(None, "unused", stored)[0]
     if token_env is not None:
         token = secret(token_env).strip()
@@ -66,6 +69,12 @@ def login(
         output.line(f"Logged in to {address} as {known}.")
 
 
+def _one_of(server: str | None, url: str | None) -> str | None:
+    if server is not None and url is not None:
+        raise Invalid(f"Name one server: {server!r}, or {url!r} with --url.")
+    return server or url
+
+
 def _anonymous(address: str) -> Any:
     """Logging in, one shows neither a stored token nor one of the environment: it may have run out."""
     from entrepot.client.client import Client
@@ -77,6 +86,7 @@ def _anonymous(address: str) -> Any:
 
 @app.command()
 def logout(
+    server: Server = None,
     url: Url = None,
     keep_token: Annotated[bool, typer.Option("--keep-token", help="Do not end the token there.")] = False,
     as_json: AsJson = False,
@@ -91,6 +101,7 @@ def logout(
     from entrepot.client.credentials import Credentials
 
     stored = Credentials()
+    url = _one_of(server, url)
     address = credentials.normal_url(url) if url else stored.default()
     credential = None if address is None else stored.get(address)
     if credential is None:

@@ -95,7 +95,7 @@ _ALSO = {"ls": "list", "passwd": "password", "disable": "deactivate", "enable": 
 _HELP = """A home for data files, tables and records: versions, teams, provenance, restartable transfer.
 
 \b
-  entrepot login --url https://data.example.org
+  entrepot login https://data.example.org
   entrepot push ./penguins lab/penguins -m "2009 season"
   entrepot pull lab/penguins@3.17 ./penguins
 

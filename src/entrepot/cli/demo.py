@@ -71,7 +71,7 @@ def demo(
         output.line(f"Log in as admin with the password  {password}")
         output.line("In another terminal:")
         output.line(f"  export ENTREPOT_URL={url}")
-        output.line(f"  entrepot login --url {url} --user admin")
+        output.line(f"  entrepot login {url} --user admin")
         output.line(f"  entrepot ls {_PROJECT}/penguins")
         output.line(f"  entrepot table head {_PROJECT}/complete-measurements")
         output.line("Ctrl-C ends it.")

@@ -141,7 +141,7 @@ def resolve(url: str | None, token: str | None, stored: Credentials | None = Non
     address = url or os.environ.get(URL_VARIABLE) or stored.default()
     if not address:
         raise Unauthenticated(
-            f"No server is named. Run `entrepot login --url URL`, or set {URL_VARIABLE} and {TOKEN_VARIABLE}."
+            f"No server is named. Run `entrepot login URL`, or set {URL_VARIABLE} and {TOKEN_VARIABLE}."
         )
     normal = normal_url(address)
     if token is None:
