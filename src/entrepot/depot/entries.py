@@ -243,6 +243,8 @@ def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Cha
             out.append(rows.Rename(change.source, change.target, change.recursive))
         elif isinstance(change, Describe):
             out.append(rows.Describe(change.path, change.metadata))
+        else:
+            raise AssertionError("batches are looked up before the transaction, by `readied`")
     if faults:
         raise Invalid(
             f"Nothing was committed: {faults[0]['detail']}"
