@@ -96,6 +96,30 @@ def test_a_batch_that_is_committed_whole_is_named_by_itself(
     assert read_tree(tmp_path / "more copy") == more
 
 
+def test_a_batch_whose_names_are_forgotten_is_named_file_by_file(
+    client: Client, project: str, counting: Counting, tmp_path: Path
+) -> None:
+    """The bytes are there, so the push goes on; only that they once were one batch is of no use any more."""
+    network, refused = counting.network, [0]
+
+    class Forgetful(httpx2.BaseTransport):
+        def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+            if request.url.path.endswith("/commits") and b"add_batch" in request.read():
+                refused[0] += 1
+                fault = {"index": 0, "code": "missing_content", "detail": "cannot be told any more"}
+                problem = {"code": "invalid", "detail": "Nothing was committed.", "status": 422, "errors": [fault]}
+                return httpx2.Response(422, json=problem, headers={"Content-Type": "application/problem+json"})
+            return network.handle_request(request)
+
+    counting.network = Forgetful()
+    files = {f"{n:03}.txt": b"forgotten %d" % n for n in range(50)}
+    client.data.push(make_tree(tmp_path / "tree", files), f"{project}/forgotten")
+    counting.network = network
+    assert refused == [1]
+    client.data.download(f"{project}/forgotten", tmp_path / "copy")
+    assert read_tree(tmp_path / "copy") == files
+
+
 def test_a_renamed_file_is_never_sent_again(client: Client, project: str, counting: Counting, tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", {"old/big.bin": os.urandom(3 << 20), "keep": b"k"})
     client.data.push(tree, f"{project}/renamed")

@@ -9,7 +9,21 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from entrepot.catalog import bulk
 from entrepot.catalog.prepared import Prepared
@@ -25,6 +39,7 @@ class UploadRow:
         state: open, finished (content known), aborted.
         received: Offset when a writer last let go; the truth is the staged file.
         durable: Offset that a true sync has reached.
+        detail: Of a finished batch nothing; `batch_detail` has it.
     """
 
     n: int
@@ -53,10 +68,18 @@ class UploadRow:
     expires_at: datetime
 
 
+#: Of a finished batch it tells of every file; whoever wants that asks for the one batch.
+_IS_LONG = and_(upload.c.purpose == "batch", upload.c.state == "finished")
+_COLUMNS = (
+    *(column for column in upload.c if column is not upload.c.detail),
+    case((_IS_LONG, null()), else_=upload.c.detail).label("detail"),
+    content.c.sha256.label("content_sha256"),
+    content.c.size.label("content_size"),
+)
+
+
 def _select() -> Select[Any]:
-    return select(upload, content.c.sha256.label("content_sha256"), content.c.size.label("content_size")).join_from(
-        upload, content, upload.c.content == content.c.id, isouter=True
-    )
+    return select(*_COLUMNS).join_from(upload, content, upload.c.content == content.c.id, isouter=True)
 
 
 def _value(row: Row[Any]) -> UploadRow:
@@ -78,7 +101,7 @@ def _value(row: Row[Any]) -> UploadRow:
         project=row.project,
         version=row.version,
         purpose=row.purpose,
-        detail=row.detail,
+        detail=row.detail or {},
         content=row.content,
         content_sha256=row.content_sha256,
         content_size=row.content_size,
@@ -132,6 +155,15 @@ def hold(conn: Connection, n: int) -> None:
     """Hold the row until the end of the transaction."""
     if conn.dialect.name != "sqlite":
         conn.execute(select(upload.c.id).where(upload.c.id == n).with_for_update())
+
+
+_BATCH_DETAIL = Prepared(select(upload.c.detail).where(upload.c.id == bindparam("n")))
+
+
+def batch_detail(conn: Connection, n: int) -> Mapping[str, Any]:
+    """What is written down of the files of a finished batch, which no other question tells."""
+    found: Mapping[str, Any] = _BATCH_DETAIL(conn, {"n": n}).scalar()
+    return found
 
 
 def find_many(conn: Connection, uids: Sequence[UUID]) -> dict[UUID, UploadRow]:

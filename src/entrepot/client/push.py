@@ -311,7 +311,13 @@ class _Push:
             message = self._options.message
             if len(parts) > 1:
                 message = f"{message} (part {number} of {len(parts)})".strip()
-            committed, moved = self._commit_part(record.id, _changes(part, batches), expected, message, done.plan)
+            try:
+                committed, moved = self._commit_part(record.id, _changes(part, batches), expected, message, done.plan)
+            except Invalid as refused:
+                if not any(fault.get("code") == "missing_content" for fault in refused.errors):
+                    raise
+                # What the files of a batch were called can be forgotten; what came in it is known by digest.
+                committed, moved = self._commit_part(record.id, _changes(part, {}), expected, message, done.plan)
             done.on_top_of += moved
             expected = committed.revision.number
             record = committed.version

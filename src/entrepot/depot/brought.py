@@ -2,14 +2,15 @@
 
 What a commit needs to know of them is remembered by the process that received the batch. What is forgotten, or came to
 another process, is read: names and digests from the end of the pack, types from the row of the upload. Of a pack that
-may be written anew, because much of it is needed by nobody, the row has the names too.
+may be written anew, because much of it is needed by nobody, the row has the names too. Of a batch with names that no
+entry can have, the row has these and nothing else: it can never be put whole.
 
 Here is also what a commit says of an upload that it cannot use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -30,7 +31,12 @@ from entrepot.model.errors import Corrupt, InvalidName, NotFound
 from entrepot.model.ids import Noun
 from entrepot.wire import frames
 
-__all__ = ["PackedFile", "detail", "looked_up", "no_batch", "of_upload"]
+__all__ = ["PackedFile", "detail", "looked_up", "no_batch", "of_upload", "paths_of"]
+
+#: Wrong names of one batch that are told.
+_WRONG: Final = 100
+#: Letters of all paths of a batch that its row has at most. One with more may have to be sent again, once forgotten.
+_LETTERS: Final = 1 << 20
 
 
 class PackedFile(NamedTuple):
@@ -41,20 +47,50 @@ class PackedFile(NamedTuple):
     sha256: bytes
 
 
-def detail(files: Sequence[PackedFile], types: Sequence[str | None], *, named: bool) -> Mapping[str, Any]:
+def paths_of(given: Iterable[str]) -> tuple[list[str], list[Fault]]:
+    """The entry paths that names are, and those that are none. Ends where enough of them are wrong."""
+    paths: list[str] = []
+    faults: list[Fault] = []
+    for name in given:
+        try:
+            if len(name) > names.MAX_PATH_BYTES:
+                # Before it is brought into its one form: that takes the square of a long row of accents.
+                raise InvalidName(
+                    f"The name {lookup.said(name)} is longer than the {names.MAX_PATH_BYTES:,} bytes of a path."
+                )
+            paths.append(names.entry_path(name))
+        except InvalidName as error:
+            text = str(error).replace("\0", "\N{REPLACEMENT CHARACTER}")
+            faults.append({"path": lookup.said(name), "code": error.code, "detail": text})
+            if len(faults) == _WRONG:
+                break
+    return paths, faults
+
+
+def detail(
+    files: Sequence[PackedFile],
+    paths: Sequence[str],
+    wrong: Sequence[Fault],
+    types: Sequence[str | None],
+    *,
+    named: bool,
+) -> Mapping[str, Any]:
     """What the row of a batch says of its files.
 
     Args:
+        paths, wrong: As `paths_of` their names.
         types: What each of them was taken for.
-        named: With their names and digests.
+        named: With paths and digests, unless they are very long.
     """
+    if wrong:
+        return {"wrong": wrong}
     places: dict[str, list[int]] = {}
     for place, kind in enumerate(types):
         if kind is not None:
             places.setdefault(kind, []).append(place)
     told: dict[str, Any] = {"types": places}
-    if named:
-        told["files"] = [(file.name, file.sha256.hex()) for file in files]
+    if named and sum(map(len, paths)) <= _LETTERS:
+        told["files"] = [(path, file.sha256.hex()) for path, file in zip(paths, files, strict=True)]
     return told
 
 
@@ -74,12 +110,9 @@ def looked_up(
     uids = {change.upload for change in changes if isinstance(change, AddBatch)}
     if not uids:
         return changes, faults
-    batches: dict[UUID, _Files] = {}
-    for uid in uids:
-        if (puts := depot.remembered.files(uid, actor.user)) is not None:
-            batches[uid] = puts, ()
     with depot.catalog.read() as conn:
-        rows = upload_rows.find_many(conn, [uid for uid in uids if uid not in batches])
+        rows = upload_rows.find_many(conn, list(uids))
+    batches: dict[UUID, _Files] = {}
     found: list[Change] = []
     number = len(changes)
     for index, change in enumerate(changes):
@@ -97,10 +130,18 @@ def looked_up(
 
 
 def _files(depot: Depot, actor: Actor, row: UploadRow | None) -> _Files:
-    """The files of a batch that is not remembered, each as a commit puts it; or what is wrong with it."""
+    """The files of a batch, each as a commit puts it; or what is wrong with it."""
     if row is None or row.owner != actor.user or row.purpose != BATCH or row.state != FINISHED:
+        # Also if it is remembered: what nobody holds any more is not for anybody to look at.
         return _NONE
-    named = _named(depot, row)
+    known = depot.remembered.files(row.uid, actor.user)
+    if known is not None:
+        return known, ()
+    with depot.catalog.read() as conn:
+        told = upload_rows.batch_detail(conn, row.n)
+    if "wrong" in told:
+        return (), told["wrong"]
+    named = _named(depot, row, told)
     with depot.catalog.read() as conn:
         members = upload_rows.members(conn, row.n)
         if not named or any(sha256 not in members for _, sha256 in named):
@@ -108,22 +149,17 @@ def _files(depot: Depot, actor: Actor, row: UploadRow | None) -> _Files:
             text = f"The files of upload {ids.encode(Noun.UPLOAD, row.uid)} {gone}"
             return (), [{"code": "missing_content", "detail": text}]
         contents = [members[sha256] for _, sha256 in named]
-        types = _types(depot, conn, row, [name for name, _ in named], contents)
-    puts: list[Put] = []
-    faults: list[Fault] = []
-    for (name, _), content, kind in zip(named, contents, types, strict=True):
-        try:
-            puts.append(Put(names.entry_path(name), content, None, kind))
-        except InvalidName as error:
-            faults.append({"path": lookup.said(name), "code": error.code, "detail": str(error)})
-    return puts, faults
+        types = _types(depot, conn, told, [name for name, _ in named], contents)
+    paths, faults = paths_of(name for name, _ in named)
+    if faults:
+        return (), faults
+    return [Put(path, n, None, kind) for path, n, kind in zip(paths, contents, types, strict=True)], ()
 
 
-def _named(depot: Depot, row: UploadRow) -> list[tuple[str, bytes]]:
+def _named(depot: Depot, row: UploadRow, told: Mapping[str, Any]) -> list[tuple[str, bytes]]:
     """Names and digests in the order they came in; none if nobody can tell them."""
-    told = row.detail.get("files")
-    if told is not None:
-        return [(name, bytes.fromhex(digest)) for name, digest in told]
+    if "files" in told:
+        return [(name, bytes.fromhex(digest)) for name, digest in told["files"]]
     try:
         with depot.store.open(row.key) as reader:
             found = frames.read_footer(reader.read_at, reader.size)
@@ -133,11 +169,10 @@ def _named(depot: Depot, row: UploadRow) -> list[tuple[str, bytes]]:
 
 
 def _types(
-    depot: Depot, conn: Connection, row: UploadRow, paths: Sequence[str], contents: Sequence[int]
+    depot: Depot, conn: Connection, told: Mapping[str, Any], paths: Sequence[str], contents: Sequence[int]
 ) -> Sequence[str | None]:
-    told = row.detail.get("types")
-    if told is not None:
-        kinds = {place: kind for kind, places in told.items() for place in places}
+    if "types" in told:
+        kinds = {place: kind for kind, places in told["types"].items() for place in places}
         return [kinds.get(place) for place in range(len(paths))]
     # From before types were written down.
     places = content_rows.first_places(conn, sorted(set(contents)))

@@ -230,7 +230,7 @@ def _resolve(conn: Connection, depot: Depot, actor: Actor, changes: Sequence[Cha
             out.append(rows.Put(path, content, media, dtype, metadata, None, condition))
         elif isinstance(change, Brought):
             # Its contents are those that it was found with: they cannot go as long as it is there.
-            if change.upload not in batches:
+            if change.upload not in batches or not change.files:
                 fault = no_batch(rows_of.get(change.upload), change.upload, actor)
                 faults.append({"index": i, "code": "missing_content", "detail": fault})
             elif change.condition == "any":

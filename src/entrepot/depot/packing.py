@@ -26,6 +26,7 @@ from entrepot.catalog.placed import Placed, placed
 from entrepot.catalog.uploads import UploadRow
 from entrepot.depot import brought, lines, lookup, spares, uploads
 from entrepot.depot.brought import PackedFile
+from entrepot.depot.changes import Fault
 from entrepot.depot.contents import locate_many, open_content, refuse_damaged
 from entrepot.depot.context import Depot
 from entrepot.depot.entries import pin
@@ -87,6 +88,9 @@ class PackPut:
         self._types: dict[tuple[bytes, str], str | None] = {}
         self._guesses: list[str | None] = []
         self._contents: dict[bytes, int] = {}
+        #: As a commit of the whole batch would put them, and those that it could not put anywhere.
+        self._paths: list[str] = []
+        self._unfit: list[Fault] = []
         self._faults: list[dict[str, Any]] = []
         self._wrong = 0
         self._received = 0
@@ -150,6 +154,7 @@ class PackPut:
             )
         if not self._files:
             raise Invalid("A batch has at least one file.")
+        self._paths, self._unfit = brought.paths_of(file.name for file in self._files)
         packed = self._known() or self._placed()
         self._done = True
         if self._spare is not None:
@@ -160,14 +165,10 @@ class PackPut:
 
     def _puts(self) -> list[Put] | None:
         """The files as a commit takes all of them; None where one has a name that no entry can have."""
-        contents = self._contents
-        try:
-            return [
-                Put(names.entry_path(file.name), contents[file.sha256], None, kind)
-                for file, kind in zip(self._files, self._guesses, strict=True)
-            ]
-        except InvalidName:
+        if self._unfit:
             return None
+        contents, named = self._contents, zip(self._paths, self._files, self._guesses, strict=True)
+        return [Put(path, contents[file.sha256], None, kind) for path, file, kind in named]
 
     def _known(self) -> Packed | None:
         """The batch without its bytes, if all of them are here already."""
@@ -216,7 +217,7 @@ class PackPut:
             "state": uploads.FINISHED,
             "received": size,
             "length": size,
-            "detail": brought.detail(self._files, self._guesses, named=not stays),
+            "detail": brought.detail(self._files, self._paths, self._unfit, self._guesses, named=not stays),
             "created_at": row.created_at,
             "touched_at": now,
             "expires_at": expires,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from entrepot.catalog import uploads as upload_rows
 from entrepot.catalog.schema import upload
 from entrepot.depot import brought, collection, entries, packing, uploads, whole
 from entrepot.depot.entries import Add, AddBatch, Remove
 from entrepot.depot.packing import Packed
 from entrepot.depot.remembered import Remembered
 from entrepot.depot.versions import NewVersion
+from entrepot.model import names
 from entrepot.model.access import Actor
 from entrepot.model.errors import EntryNotFound, Invalid, PathTaken, TooLarge
 from entrepot.model.values import Version
@@ -229,7 +232,9 @@ def test_no_more_is_looked_up_than_a_commit_may_have(
     then()
     looked_at: list[str] = []
     named = brought._named
-    monkeypatch.setattr(brought, "_named", lambda depot, row: looked_at.append(row.key) or named(depot, row))
+    monkeypatch.setattr(
+        brought, "_named", lambda depot, row, told: looked_at.append(row.key) or named(depot, row, told)
+    )
     for uid in (good.upload.uid, bad.upload.uid):
         with pytest.raises(TooLarge):
             entries.commit(house.depot, ann, version.n, [AddBatch(uid)] * 100)
@@ -280,12 +285,51 @@ def test_a_strangers_batch_tells_neither_its_names_nor_how_many(
         assert [one["code"] for one in caught.value.errors] == ["missing_content"]
 
 
+def test_names_that_cost_much_are_judged_once_and_told_shortly(
+    house: House, ann: Actor, version: Version, then: Remember, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit is a few bytes, and may come as often as its sender likes."""
+    accents = "a" + "\u0315" * 400 + "\u0316" * 400
+    judged: list[str] = []
+    judge = names.entry_path
+    monkeypatch.setattr(names, "entry_path", lambda name: judge(judged.append(name) or name))
+    packed = send(house, ann, {"b" * 4000: b""} | {f"{n}\0{accents}": b"" for n in range(200)})
+    assert len(judged) == 99, "neither what is too long in any form, nor more than is told"
+    assert [set(one) for one in told(house, packed)["wrong"]] == [{"path", "code", "detail"}] * 100
+    assert len(json.dumps(told(house, packed))) < 100_000
+    then()
+    monkeypatch.setattr(names, "entry_path", None)
+    with pytest.raises(Invalid, match="99 more") as caught:
+        entries.commit(house.depot, ann, version.n, [AddBatch(packed.upload.uid)])
+    assert all(one["index"] == 0 and one["path"].isprintable() for one in caught.value.errors)
+
+
+def test_a_batch_of_any_names_can_be_sent_again(house: House, ann: Actor, version: Version) -> None:
+    files = {"a\0b": b"one", "\x01": b"two", "c" * 4000: b"three"}
+    for _ in range(2):
+        packed = send(house, ann, files)
+        entries.commit(house.depot, ann, version.n, [Add("two", upload=packed.upload.uid, sha256=house.sha256(b"two"))])
+    assert house.tree(ann, version.n) == {"two": b"two"}
+
+
+def test_who_looks_at_many_uploads_does_not_read_the_files_of_all(house: House, ann: Actor) -> None:
+    send(house, ann, FILES)
+    uid = send(house, ann, FILES).upload.uid
+    with house.depot.catalog.read() as conn:
+        row = upload_rows.find(conn, uid=uid)
+        assert row is not None
+        assert (row.detail, upload_rows.find_many(conn, [uid])[uid].detail) == ({}, {})
+        assert len(upload_rows.batch_detail(conn, row.n)["files"]) == len(FILES)
+    long = [brought.PackedFile("x" * 1024, 0, b"")] * 1025
+    assert "files" not in brought.detail(long, [one.name for one in long], [], [None] * 1025, named=True)
+
+
 def test_what_the_row_says_of_types_are_the_places_of_the_files(house: House, ann: Actor) -> None:
     packed = send(house, ann, FILES)
-    names = list(FILES)
-    kinds = {kind: [names[place] for place in places] for kind, places in told(house, packed)["types"].items()}
+    given = list(FILES)
+    kinds = {kind: [given[place] for place in places] for kind, places in told(house, packed)["types"].items()}
     assert kinds == {
-        "text": [name for name in names if name.startswith("pages/") or name == "twin"],
+        "text": [name for name in given if name.startswith("pages/") or name == "twin"],
         "ndjson": ["z.ndjson"],
     }
-    assert brought.detail(packed.files, [None] * len(FILES), named=False) == {"types": {}}
+    assert brought.detail(packed.files, given, [], [None] * len(FILES), named=False) == {"types": {}}

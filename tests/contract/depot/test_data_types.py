@@ -444,7 +444,11 @@ def test_a_bad_file_is_refused_and_leaves_nothing(house: House, strict: tuple[Ac
     for name, data in (("good.fastq", FASTQ), ("bad.fastq", BAD)):
         sink.write(frames.header(name, len(data), house.sha256(data)) + data)
     with pytest.raises(Invalid, match=r"'bad\.fastq' is no good fastq"):
-        entries.commit(house.depot, alice, version.n, [AddBatch(sink.finish().upload.uid)])
+        entries.commit(house.depot, alice, version.n, [AddBatch(batch := sink.finish().upload.uid)])
+    uploads.abort(house.depot, alice, batch)
+    # Remembered, and yet nobody's any more: that is what is wrong with it, and nothing in it is looked at.
+    with pytest.raises(Invalid, match="or it is not yours"):
+        entries.commit(house.depot, alice, version.n, [AddBatch(batch)])
     assert versions.get(house.depot, alice, version.n).version.revision == 0
     there = versions.list_versions(house.depot, alice, Filter(project=version.project)).rows
     assert [one.version.n for one in there] == [version.n]
