@@ -135,7 +135,8 @@ class _Round:
         self._number = number
         self._bytes = files * size
         self._version = self._new_version(f"round {number}")
-        self._up = {f"d{i % 100:02}/f{i:06}": os.urandom(size) for i in range(files)}
+        # In the order in which `push` walks through folders.
+        self._up = {path: os.urandom(size) for path in sorted(f"d{i % 100:02}/f{i:06}" for i in range(files))}
         self._digests = {path: hashlib.sha256(data).digest() for path, data in self._up.items()}
         self._tree = folder / f"tree-{number}"
         for i in range(min(100, files)):

@@ -451,32 +451,33 @@ def insert_packed(
 
     Args:
         size: Of the whole object, in bytes.
-        members: What lies at which offset. Equal members may lie there more than once.
+        members: What lies at which offset. Of equal ones the first counts. Where nobody else writes they are numbered
+            in this order, so that what lies and was named side by side lies side by side in every index but one.
 
     Raises:
         Gone: The reservation expired; the bytes have to be sent again.
     """
-    # In order of digest: two transactions with the same new members wait for each other and do not deadlock. Of equal
-    # members the first one counts.
-    ordered = sorted([(one.sha256, offset, one) for offset, one in members.items()])
-    first = {sha256: (offset, one) for sha256, offset, one in reversed(ordered)}
-    if len(first) < len(ordered):
-        ordered = [(sha256, *first[sha256]) for sha256 in sorted(first)]
+    first: dict[bytes, tuple[int, Digests]] = {}
+    for offset, one in members.items():
+        first.setdefault(one.sha256, (offset, one))
     now = to_micros(at)
-    rows = [(sha256, size, crc32c, crc32, 0, now, now) for sha256, _, (size, _, crc32c, crc32) in ordered]
+    rows = [(sha256, size, crc32c, crc32, 0, now, now) for sha256, (_, (size, _, crc32c, crc32)) in first.items()]
     if conn.dialect.name == "sqlite":
         numbers, known = _insert_alone(conn, rows, at)
         ours: Container[bytes] = numbers
     else:
+        # In order of digest: two transactions with the same new members wait for each other and do not deadlock.
         known = dedupe_hit(conn, list(first), at=at)
-        new = [row for row in rows if row[0] not in known]
+        new = sorted(row for row in rows if row[0] not in known)
         bulk.insert_rows(conn, content, _NAMED, new, _ON_KNOWN)
         _mended(conn, [row[0] for row in new], at)
         numbers = _known(conn, [row[0] for row in new], at)
         # Whoever names a content gives it its extents in the same transaction: those without any were named here.
         bare = {row.id for row in _BARE(conn, ids=sorted(numbers.values()))}
         ours = {sha256 for sha256, n in numbers.items() if n in bare}
-    places = [(numbers[sha256], 0, object_n, offset, one.size) for sha256, offset, one in ordered if sha256 in ours]
+    places = [
+        (numbers[sha256], 0, object_n, offset, one.size) for sha256, (offset, one) in first.items() if sha256 in ours
+    ]
     placed = sum(place[4] for place in places)
     body = sum(digests.size for digests in members.values())
     done = _PLACE(conn, object=object_n, size=size, body_bytes=body, live_bytes=placed, members=len(places))

@@ -91,6 +91,18 @@ def test_a_pack_names_its_members_and_counts_only_what_lives_in_it(histories: Hi
         assert contents.extents(conn, found[digests("bb").sha256]) == [contents.Extent("main", "pack", 6, 2)]
 
 
+def test_members_of_a_pack_are_numbered_as_they_lie_where_nobody_else_writes(histories: Histories) -> None:
+    """So a batch touches few pages of each index, and who goes from content to content reads the pack in its order."""
+    h = histories
+    pack = h.write(lambda conn: contents.reserve_object(conn, store="main", key="pack", kind="pack", at=h.clock()))
+    members = {n: digests(f"member {n}") for n in range(500)}
+    found = h.write(lambda conn: contents.insert_packed(conn, pack, 500, members, at=h.clock()))
+    numbers = [found[one.sha256] for one in members.values()]
+    assert len(set(numbers)) == 500
+    if h.catalog.dialect == "sqlite":
+        assert numbers == sorted(numbers)
+
+
 def test_a_reservation_that_expired_cannot_be_named(histories: Histories) -> None:
     h = histories
     pack = h.write(lambda conn: contents.reserve_object(conn, store="main", key="pack", kind="pack", at=h.clock()))
