@@ -135,6 +135,8 @@ class _Round:
         self._number = number
         self._bytes = files * size
         self._version = self._new_version(f"round {number}")
+        # As `push` asks.
+        self._batch_fields = {**house.bearer, "Prefer": "return=minimal"}
         # In the order in which `push` walks through folders.
         self._up = {path: os.urandom(size) for path in sorted(f"d{i % 100:02}/f{i:06}" for i in range(files))}
         self._digests = {path: hashlib.sha256(data).digest() for path, data in self._up.items()}
@@ -222,7 +224,7 @@ class _Round:
     def _send_batch(self, link: Connection, group: list[_File]) -> str:
         heads = [frames.header(one.path, one.size, self._digests[one.path]) for one in group]
         length = sum(map(len, heads)) + sum(one.size for one in group)
-        link.head("PUT", "/api/v1/packs", {**self._house.bearer, "Content-Length": str(length)})
+        link.head("PUT", "/api/v1/packs", self._batch_fields | {"Content-Length": str(length)})
         for start in range(0, len(group), _AT_ONCE):
             parts: list[bytes] = []
             for head, one in zip(heads[start : start + _AT_ONCE], group[start : start + _AT_ONCE], strict=True):

@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 from entrepot.model.errors import Malformed
 
-__all__ = ["content_length", "encode_fields", "field"]
+__all__ = ["content_length", "encode_fields", "field", "prefers_minimal"]
 
 
 def field(scope: Scope, name: bytes) -> str | None:
@@ -37,6 +37,16 @@ def content_length(scope: Scope) -> int | None:
     if found or not text.isdigit() or len(text) > 18:
         raise Malformed("Content-Length is not one number of bytes.")
     return int(text)
+
+
+def prefers_minimal(scope: Scope) -> bool:
+    """Whether the client says that it needs no more of the answer than that it is one (RFC 7240 §4.2)."""
+    for preference in (field(scope, b"prefer") or "").split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == "return":
+            # Of several the first counts.
+            return value.strip().strip('"').lower() == "minimal"
+    return False
 
 
 def encode_fields(fields: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

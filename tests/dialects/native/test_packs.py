@@ -97,6 +97,17 @@ def test_the_answer_tells_of_every_file(alice: Client) -> None:
     assert alice.read(f"/uploads/{upload['id']}") == upload
 
 
+def test_who_knows_what_was_sent_is_not_told_of_every_file(alice: Client) -> None:
+    answer = alice.put("/packs", content=framed(FILES), headers={"Prefer": "return=minimal"})
+    assert (answer.status_code, answer.headers["preference-applied"]) == (201, "return=minimal")
+    upload = answer.json()["upload"]
+    assert answer.json() == {"upload": alice.read(f"/uploads/{upload['id']}"), "files": []}
+    done = alice.post(
+        f"/versions/{alice.version()}/commits", json={"changes": [{"op": "add_batch", "upload": upload["id"]}]}
+    )
+    assert done.json()["revision"]["entries"] == len(FILES)
+
+
 def test_a_wrong_batch_is_refused_with_the_files_that_are_wrong(alice: Client) -> None:
     body = framed({"a": b"a"}) + frames.header("b", 1, hashlib.sha256(b"x").digest()) + b"b"
     refused = alice.put("/packs", content=body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from entrepot.http.fields import content_length, encode_fields, field
+from entrepot.http.fields import content_length, encode_fields, field, prefers_minimal
 from entrepot.model.errors import Malformed
 from tests.support.asgi import request
 
@@ -32,6 +32,24 @@ def test_a_length_that_is_none_is_malformed(values: list[bytes]) -> None:
     scope["headers"] = [(b"content-length", value) for value in values]
     with pytest.raises(Malformed, match="Content-Length"):
         content_length(scope)
+
+
+@pytest.mark.parametrize(
+    ("lines", "minimal"),
+    [
+        ([], False),
+        ([b"return=minimal"], True),
+        ([b'respond-async, wait=5; a=b, Return = "Minimal" ; x'], True),
+        ([b"respond-async", b"return=minimal"], True),
+        ([b"return=representation, return=minimal"], False),
+        ([b"return"], False),
+        ([b"x=return=minimal"], False),
+    ],
+)
+def test_who_prefers_a_short_answer(lines: list[bytes], minimal: bool) -> None:
+    scope = request()
+    scope["headers"] = [(b"prefer", line) for line in lines]
+    assert prefers_minimal(scope) is minimal
 
 
 def test_names_of_fields_go_out_in_lower_case() -> None:

@@ -231,6 +231,7 @@ BYTE_PATHS: Final[dict[str, dict[str, Any]]] = {
                 "summary": "Many small files as one body: all of them or none",
                 "parameters": [
                     _parameter("query", "project", "Where they are meant for; its allocation is looked at.", _TEXT),
+                    _parameter("header", "Prefer", "`return=minimal`: the answer tells of no file.", _TEXT),
                 ],
                 "requestBody": {"content": {MEDIA_TYPE: _BINARY}, "required": True},
                 "responses": {

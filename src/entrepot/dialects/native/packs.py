@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -16,7 +17,7 @@ from entrepot.dialects.native.bodies import receive_whole
 from entrepot.dialects.native.context import Asked, Message
 from entrepot.dialects.native.query import Parameters
 from entrepot.http.content import Representation, send_stream
-from entrepot.http.fields import content_length
+from entrepot.http.fields import content_length, prefers_minimal
 from entrepot.model import ids
 from entrepot.model.access import Actor
 from entrepot.model.ids import Noun
@@ -26,13 +27,17 @@ from entrepot.wire import frames
 async def put(asking: Asked, _found: Mapping[str, str], receive: Receive, send: Send) -> None:
     """The files of the body become one finished upload: all of them or none."""
     length = content_length(asking.scope)
+    minimal = prefers_minimal(asking.scope)
     project = decode.optional_project(Parameters(asking.scope).text("project"))
 
     def begin(depot: Depot, actor: Actor) -> PackPut:
         return packing.put_batch(depot, actor, length=length, project=project)
 
     def finish(sink: PackPut) -> Message:
-        return Message(encode.packed(sink.finish()), 201)
+        packed = sink.finish()
+        if minimal:
+            return Message(encode.packed(replace(packed, files=())), 201, {"preference-applied": "return=minimal"})
+        return Message(encode.packed(packed), 201)
 
     response = await receive_whole(asking, receive, begin, finish)
     await response(asking.scope, receive, send)

@@ -18,7 +18,10 @@ class Packed(Answer):
     """Commits refer to a file of it by the id of the upload and the file's digest."""
 
     upload: Upload
-    files: list[PackedFile] = Field(description="In the order in which they came.")
+    files: list[PackedFile] = Field(
+        description="In the order in which they came. None of them for who sends `Prefer: return=minimal`: each was "
+        "compared with its announced digest, so whoever knows what was sent learns nothing from them."
+    )
 
 
 class BatchRequest(Request):
